@@ -1,0 +1,143 @@
+"""`Clusters`: the one table that every stage shares, in physical units, checked when built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.detector import MUON_COLLIDER_VXD
+from pixelsieve.errors import DataError
+
+__all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate"]
+
+LOWEST_CHARGE_E = -1.0
+"""Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
+
+_ROWS = MUON_COLLIDER_VXD.sensor.rows
+_COLUMNS = MUON_COLLIDER_VXD.sensor.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Clusters of charge with what the readout knows of them.
+
+    Shapes: `pixels_e` (n, 13, 21), everything else (n,). Units are in the names. `signal` is 1
+    for muons and 0 for beam-induced background. `truth` holds columns that no network may see
+    (`hit_time_ns`, `total_charge_e`, `truth_*`). `origin` and `first_row` name the source in
+    error messages. Raises `DataError` (column, row, what was expected) on NaN, charge below
+    -1 e, wrong shapes, labels other than 0 and 1, and empty tables.
+    """
+
+    pixels_e: NDArray[np.float32]
+    signal: NDArray[np.int8]
+    z_global_mm: NDArray[np.float32]
+    y_local_mm: NDArray[np.float32]
+    hit_time_30ps_ns: NDArray[np.float32] | None = None
+    hit_time_60ps_ns: NDArray[np.float32] | None = None
+    group_id: NDArray[np.int64] | None = None
+    event_id: NDArray[np.int64] | None = None
+    truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    origin: str = "clusters"
+    first_row: int = 0
+
+    def __post_init__(self) -> None:
+        n = len(self.pixels_e)
+        if n == 0:
+            msg = f"{self.origin}: holds no clusters; expected at least one"
+            raise DataError(msg)
+        if self.pixels_e.shape != (n, _ROWS, _COLUMNS):
+            msg = (
+                f"{self.origin}: column 'pixels_e' has shape {self.pixels_e.shape[1:]} a cluster; "
+                f"expected ({_ROWS}, {_COLUMNS})"
+            )
+            raise DataError(msg)
+        for name, column in self.columns().items():
+            if len(column) != n:
+                msg = f"{self.origin}: column '{name}' has {len(column)} rows; expected {n}"
+                raise DataError(msg)
+            if name not in self.truth and column.dtype.kind == "f":
+                self._refuse(name, ~np.isfinite(column), "not a finite number; mend or drop it")
+        self._refuse(
+            "pixels_e",
+            self.pixels_e < LOWEST_CHARGE_E,
+            f"a charge below {LOWEST_CHARGE_E:g} e; expected collected electrons",
+        )
+        self._refuse("signal", ~np.isin(self.signal, (0, 1)), "neither 0 (BIB) nor 1 (signal)")
+
+    def _refuse(self, name: str, bad: NDArray[np.bool_], what: str) -> None:
+        if not bad.any():
+            return
+        position = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        pixel = f", pixel {tuple(int(i) for i in position[1:])}" if bad.ndim > 1 else ""
+        value = self.columns()[name][position]
+        row = self.first_row + int(position[0])
+        msg = f"{self.origin}: column '{name}', row {row}{pixel}: {value:g} is {what}"
+        raise DataError(msg)
+
+    def __len__(self) -> int:
+        return len(self.pixels_e)
+
+    @property
+    def n_signal(self) -> int:
+        """Number of signal clusters."""
+        return int(np.count_nonzero(self.signal))
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All arrays by column name, truth included, absent columns left out."""
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in named.items() if isinstance(v, np.ndarray)} | dict(self.truth)
+
+    def require_both_classes(self) -> None:
+        """Raise `DataError` where one of the two classes is missing."""
+        for name, count in (("signal", self.n_signal), ("BIB", len(self) - self.n_signal)):
+            if count == 0:
+                msg = f"{self.origin}: column 'signal': no {name} clusters; both classes are needed"
+                raise DataError(msg)
+
+    def select(self, rows: NDArray[Any], origin: str | None = None) -> Clusters:
+        """The clusters at `rows` (a mask or indices)."""
+        return self._map(lambda column: column[rows], origin or self.origin)
+
+    def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]], origin: str) -> Clusters:
+        main = {k: function(v) for k, v in self.columns().items() if k not in self.truth}
+        truth = {k: function(v) for k, v in self.truth.items()}
+        return Clusters(**main, truth=truth, origin=origin)
+
+    def groups(self) -> NDArray[np.uint64]:
+        """The particle group of each cluster: `group_id`, or a hash of its pixels without one."""
+        if self.group_id is not None:
+            return self.group_id.astype(np.uint64)
+        return hash_pixels(self.pixels_e)
+
+
+def hash_pixels(pixels_e: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A 64-bit hash of the pixel charges of each cluster (equal charges, equal hash)."""
+    words = (pixels_e.reshape(len(pixels_e), -1) + np.float32(0)).view(np.uint32)
+    state = np.zeros(len(words), dtype=np.uint64)
+    for column in range(words.shape[1]):
+        state = splitmix64(state ^ words[:, column].astype(np.uint64))
+    return state
+
+
+def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mix 64-bit integers well (Steele, Lea and Flood, OOPSLA 2014)."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:
+    """Join tables; optional and truth columns are kept where every part has them."""
+    names = set.intersection(*(set(p.columns()) for p in parts))
+    truth_names = set.intersection(*(set(p.truth) for p in parts)) & names
+    joined = {
+        n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)
+    }
+    truth = {n: joined.pop(n) for n in sorted(truth_names)}
+    return Clusters(**joined, truth=truth, origin=origin or parts[0].origin)

@@ -1,0 +1,111 @@
+"""Frozen dataclasses to and from plain data: strict keys, one canonical hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pixelsieve.errors import ConfigError, nearest
+
+__all__ = ["fingerprint", "from_mapping", "read_toml", "to_plain"]
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raise `ConfigError` naming the file where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror or error}); check the path"
+        raise ConfigError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path}: not valid TOML ({error})"
+        raise ConfigError(msg) from error
+
+
+def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
+    """Build the dataclass `cls` from plain data.
+
+    Unknown keys, missing keys and values of the wrong type raise `ConfigError`, which names
+    `where`, the key, what was expected and the nearest known key.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    for key in mapping:
+        if key not in fields:
+            known = ", ".join(sorted(fields))
+            msg = f"{where}: unknown key '{key}'{nearest(key, fields)}; known: {known}"
+            raise ConfigError(msg)
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in mapping:
+            values[name] = _convert(mapping[name], hints[name], f"{where}: '{name}'")
+        elif (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        ):
+            msg = f"{where}: missing key '{name}'"
+            raise ConfigError(msg)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one return a kind of type)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if value in args:
+            return value
+        known = ", ".join(map(repr, args))
+        msg = f"{where} is {value!r}{nearest(str(value), map(str, args))}; expected one of {known}"
+        raise ConfigError(msg)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in args:
+            return None
+        inner = [a for a in args if a is not type(None)]
+        return _convert(value, inner[0], where)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(v, args[0], where) for v in value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_mapping(typing.cast("type[Any]", hint), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint):
+        if hint is int and isinstance(value, bool):
+            msg = f"{where} is {value!r}; expected a whole number"
+            raise ConfigError(msg)
+        return value
+    expected = getattr(hint, "__name__", str(hint))
+    msg = f"{where} is {value!r}; expected {expected}"
+    raise ConfigError(msg)
+
+
+def to_plain(value: Any) -> Any:
+    """Turn dataclasses, tuples, paths and NumPy scalars into what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        return value.item()
+    return value
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, first 16 hexadecimal digits."""
+    text = json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Evaluation: one definition of every figure of merit, with uncertainties."""

@@ -1,0 +1,97 @@
+"""All figures of merit of one classifier, alone and over seeds, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.evaluation.metrics import (
+    EFFICIENCIES,
+    accuracy,
+    auc_of,
+    rank,
+    rejection_at,
+    rejection_of,
+    roc_auc,
+)
+
+__all__ = ["METRICS", "Interval", "bootstrap", "score", "summarize"]
+
+METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES))
+"""Names of the figures of merit: `accuracy`, `auc`, `rejection_90`, ... `rejection_99`."""
+
+
+def score(
+    scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0
+) -> dict[str, float]:
+    """Every figure of merit of `METRICS`, and `efficiency_NN` as achieved at each rejection.
+
+    `scores` (n,) are logits (or anything that grows with the likeness to signal); `threshold`
+    is that of the accuracy.
+    """
+    figures = {
+        "accuracy": accuracy(scores, labels, threshold),
+        "auc": roc_auc(scores, labels),
+    }
+    for efficiency in EFFICIENCIES:
+        rejection, achieved, _ = rejection_at(scores, labels, efficiency)
+        figures[f"rejection_{100 * efficiency:.0f}"] = rejection
+        figures[f"efficiency_{100 * efficiency:.0f}"] = achieved
+    return figures
+
+
+def summarize(figures: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and spread (sample standard deviation, 0 for one seed) over seeds, by metric."""
+    summary = {}
+    for name in METRICS:
+        values = np.array([f[name] for f in figures])
+        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        summary[name] = {"mean": float(values.mean()), "spread": spread}
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A central 68 % interval."""
+
+    low: float
+    high: float
+
+
+def bootstrap(
+    scores: Sequence[NDArray[Any]],
+    labels: NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+    threshold: float = 0.0,
+) -> dict[str, Interval]:
+    """Central 68 % intervals of the mean over classifiers, from resampling the test clusters.
+
+    Whole particle groups (`groups`, (n,)) are drawn with replacement, since clusters of one
+    particle are not independent. All classifiers see the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    _, members = np.unique(groups, return_inverse=True)
+    n_groups = int(members.max()) + 1
+    draws = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=resamples)
+    weights = draws[:, members].astype(np.float64)
+    totals = {name: np.zeros(resamples) for name in METRICS}
+    for one in scores:
+        kept_signal, kept_bib = rank(one, labels).kept(weights)
+        right = (one > threshold) == (labels > 0)
+        totals["accuracy"] += weights @ right / weights.sum(axis=1)
+        totals["auc"] += auc_of(kept_signal, kept_bib)
+        for efficiency in EFFICIENCIES:
+            name = f"rejection_{100 * efficiency:.0f}"
+            totals[name] += rejection_of(kept_signal, kept_bib, efficiency)[0]
+    intervals = {}
+    for name, total in totals.items():
+        low, high = np.quantile(total / len(scores), (0.16, 0.84))
+        intervals[name] = Interval(float(low), float(high))
+    return intervals

@@ -1,0 +1,72 @@
+"""Train, validation and test: three parts that share no particle group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters, hash_pixels, splitmix64
+from pixelsieve.errors import DataError
+
+__all__ = ["SPLIT_NAMES", "Splits", "assign_by_hash"]
+
+SPLIT_NAMES = ("train", "validation", "test")
+
+_VALIDATION_SHARE = 0.15
+_TEST_SHARE = 0.15
+_COINCIDENCE_PIXELS = 2
+
+
+def assign_by_hash(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Split number (0 train 70 %, 1 validation 15 %, 2 test 15 %) of each group.
+
+    Depends on the group alone, so neither the order of the rows nor the other groups matter.
+    """
+    uniform = splitmix64(groups) / np.float64(2**64)
+    edges = (1 - _VALIDATION_SHARE - _TEST_SHARE, 1 - _TEST_SHARE)
+    return np.digitize(uniform, edges).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The three parts of a data set; building one checks that they share no group.
+
+    Raises `DataError` naming a shared group, or the part in which a class is missing.
+    """
+
+    train: Clusters
+    validation: Clusters
+    test: Clusters
+
+    def __post_init__(self) -> None:
+        for part in self.parts():
+            part[1].require_both_classes()
+        seen: list[tuple[str, Clusters, NDArray[np.uint64]]] = []
+        with_ids = all(c.group_id is not None for _, c in self.parts())
+        for name, clusters in self.parts():
+            keys = clusters.groups() if with_ids else _large_cluster_hashes(clusters)
+            for other, other_clusters, other_keys in seen:
+                shared = np.intersect1d(keys, other_keys)
+                if len(shared):
+                    what = "group_id" if with_ids else "identical clusters, pixel hash"
+                    msg = (
+                        f"{other_clusters.origin} and {clusters.origin}: {len(shared)} particle "
+                        f"group(s) are in both {other} and {name}, first: {what} {shared[0]}; "
+                        "splits must share no group"
+                    )
+                    raise DataError(msg)
+            seen.append((name, clusters, keys))
+
+    def parts(self) -> Iterator[tuple[str, Clusters]]:
+        """Name and clusters of each part, in the order train, validation, test."""
+        for name in SPLIT_NAMES:
+            yield name, getattr(self, name)
+
+
+def _large_cluster_hashes(clusters: Clusters) -> NDArray[np.uint64]:
+    # Clusters of one or two pixels coincide by chance (1528 in the real sample), larger do not.
+    large = (clusters.pixels_e > 0).sum(axis=(1, 2)) > _COINCIDENCE_PIXELS
+    return hash_pixels(clusters.pixels_e[large])

@@ -1,0 +1,1 @@
+"""Training: recipes, schedules, warm start and the engine."""

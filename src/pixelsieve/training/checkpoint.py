@@ -1,0 +1,69 @@
+"""The state of a training run on disk, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pixelsieve.files import replacing
+
+__all__ = ["Checkpoint", "Saved"]
+
+
+class Saved(NamedTuple):
+    """Lists of arrays by name, and the history so far."""
+
+    arrays: dict[str, list[np.ndarray]]
+    history: list[dict[str, float]]
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """A checkpoint file of the job with the given fingerprint.
+
+    It is written atomically, at most every `every_s` seconds; one of another job, or a damaged
+    one, is ignored and the job starts again.
+    """
+
+    path: Path
+    job: str
+    every_s: float = 2.0
+    _last: float = field(default_factory=time.monotonic)
+
+    def load(self) -> Saved | None:
+        """What was saved, or None."""
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                head = json.loads(str(file["head"]))
+                if head["job"] != self.job:
+                    return None
+                arrays = {
+                    name: [file[f"{name}/{i}"] for i in range(count)]
+                    for name, count in head["counts"].items()
+                }
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+        return Saved(arrays, head["history"])
+
+    def save_when_due(
+        self, arrays: dict[str, list[np.ndarray]], history: list[dict[str, Any]]
+    ) -> None:
+        """Save, unless the last save was less than `every_s` seconds ago."""
+        if time.monotonic() - self._last < self.every_s:
+            return
+        counts = {name: len(values) for name, values in arrays.items()}
+        head = json.dumps({"job": self.job, "counts": counts, "history": history})
+        flat = {f"{n}/{i}": a for n, values in arrays.items() for i, a in enumerate(values)}
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, head=np.array(head), **flat)
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file, if there is one."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,185 @@
+"""Train one network: the set on the device, one compiled call an epoch, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.build import build
+from pixelsieve.errors import DataError
+from pixelsieve.features import FeatureTable
+from pixelsieve.networks import NetworkSpec
+from pixelsieve.precision import Precision
+from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.training.program import StepLimits, program
+from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.schedule import learning_rates
+from pixelsieve.training.weights import Weights, read_weights, write_weights
+
+__all__ = ["EpochRecord", "Monitor", "Trained", "roughness", "train"]
+
+Monitor = Callable[[NDArray[Any], NDArray[Any]], float]
+"""A figure of merit to follow: (logits, labels) -> number."""
+
+_ROUGHNESS_EPOCHS = 10
+
+EpochRecord = dict[str, float]
+"""One epoch of the history: `epoch`, `train_loss`, `validation_loss`, one `validation_<monitor>`
+each, `learning_rate` (last step), `gradient_norm` (mean before clipping), `gradient_norm_largest`,
+`flip_share` (share of weight codes that changed over the epoch), `roughness`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Weights of the epoch with the lowest validation loss, and how training went."""
+
+    weights: Weights
+    best_epoch: int
+    history: list[EpochRecord] = field(default_factory=list)
+
+
+def train(
+    spec: NetworkSpec,
+    precision: Precision | None,
+    recipe: Recipe,
+    start: Weights,
+    training: FeatureTable,
+    validation: FeatureTable,
+    *,
+    seed: int,
+    soft_labels: NDArray[np.float32] | None = None,
+    monitors: Mapping[str, Monitor] | None = None,
+    checkpoint: Checkpoint | None = None,
+    report: Callable[[EpochRecord], None] | None = None,
+) -> Trained:
+    """Train from `start` and return the best epoch by validation loss.
+
+    `seed` decides the order of the rows. `soft_labels` (n,), where given, replace the labels of
+    the training set (distillation). With a `checkpoint` the state is saved as training goes on
+    and picked up again, with the same numbers as without the interruption (same machine, one
+    thread). Computes in float32. Raises `DataError` where the set is smaller than one batch.
+    """
+    if recipe.batch_size > len(training):
+        msg = (
+            f"the training split holds {len(training)} clusters; recipe '{recipe.name}' needs at "
+            f"least one batch of {recipe.batch_size}; lower batch_size or add clusters"
+        )
+        raise DataError(msg)
+    import jax
+    import jax.numpy as jnp
+
+    model = build(spec, precision)
+    write_weights(model, start)
+    compiled = program(spec, precision is not None)
+    grids = [np.array(v.value) for v in model.non_trainable_variables]
+    keys = [tuple(v.path.split("/")) for v in model.trainable_variables]
+    batches = len(training) // recipe.batch_size
+    rates = learning_rates(recipe, batches).reshape(recipe.epochs, batches)
+    limits = _limits(recipe, precision, keys)
+    inputs = {n: jnp.asarray(training.inputs[n]) for n in spec.features}
+    labels = jnp.asarray(training.labels if soft_labels is None else soft_labels)
+    validation_inputs = {n: jnp.asarray(validation.inputs[n]) for n in spec.features}
+
+    weights = [jnp.array(start[layer][name]) for layer, name in keys]
+    state = compiled.start(weights)
+    best = [np.array(w) for w in weights]
+    history: list[EpochRecord] = []
+    if checkpoint and (saved := checkpoint.load()):
+        weights = [jnp.array(a) for a in saved.arrays["weights"]]
+        best = saved.arrays["best"]
+        leaves = [jnp.array(a) for a in saved.arrays["state"]]
+        state = jax.tree.unflatten(jax.tree.structure(state), leaves)
+        history = saved.history
+    codes = _codes(keys, weights, precision)
+
+    for epoch in range(len(history), recipe.epochs):
+        if _out_of_patience(history, recipe.patience):
+            break
+        order = np.random.default_rng((seed, epoch)).permutation(len(training))
+        order = order[: batches * recipe.batch_size].reshape(batches, recipe.batch_size)
+        weights, state, (loss, norm, norm_largest) = compiled.epoch(
+            weights, state, grids, inputs, labels, order.astype(np.int32), rates[epoch], limits
+        )
+        logits = np.asarray(compiled.logits(weights, grids, validation_inputs))
+        previous, codes = codes, _codes(keys, weights, precision)
+        record: EpochRecord = {
+            "epoch": epoch,
+            "train_loss": float(loss),
+            "validation_loss": _cross_entropy(logits, validation.labels),
+            "learning_rate": float(rates[epoch, -1]),
+            "gradient_norm": float(norm),
+            "gradient_norm_largest": float(norm_largest),
+            "flip_share": float(np.mean(codes != previous)) if precision else 0.0,
+        }
+        for name, monitor in (monitors or {}).items():
+            record[f"validation_{name}"] = monitor(logits, validation.labels)
+        losses = [r["validation_loss"] for r in history]
+        record["roughness"] = roughness([*losses, record["validation_loss"]])
+        if record["validation_loss"] < min(losses, default=np.inf):
+            best = [np.array(w) for w in weights]
+        history.append(record)
+        if report:
+            report(record)
+        if checkpoint:
+            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+            arrays = {"weights": [np.asarray(w) for w in weights], "best": best, "state": leaves}
+            checkpoint.save_when_due(arrays, history)
+
+    best_epoch = int(np.argmin([r["validation_loss"] for r in history]))
+    write_weights(model, _by_layer(keys, best))
+    return Trained(read_weights(model), best_epoch, history)
+
+
+def roughness(losses: list[float]) -> float:
+    """Root mean square change of the loss from epoch to epoch, over the last ten epochs."""
+    steps = np.diff(np.asarray(losses[-_ROUGHNESS_EPOCHS - 1 :], dtype=np.float64))
+    return float(np.sqrt(np.mean(steps**2))) if len(steps) else 0.0
+
+
+def _cross_entropy(logits: NDArray[Any], labels: NDArray[Any]) -> float:
+    x = logits.astype(np.float64)
+    return float(np.mean(np.logaddexp(0.0, x) - labels * x))
+
+
+def _out_of_patience(history: list[EpochRecord], patience: int | None) -> bool:
+    if patience is None or not history:
+        return False
+    losses = [r["validation_loss"] for r in history]
+    return len(losses) - 1 - int(np.argmin(losses)) >= patience
+
+
+def _limits(
+    recipe: Recipe, precision: Precision | None, keys: list[tuple[str, ...]]
+) -> StepLimits:
+    clip = np.float32(np.inf if recipe.clip_norm is None else recipe.clip_norm)
+    lowest = np.full(len(keys), -np.inf, np.float32)
+    highest = np.full(len(keys), np.inf, np.float32)
+    if precision and recipe.keep_in_range:
+        for i, (layer, name) in enumerate(keys):
+            grid = precision.weights(layer)[name]
+            lowest[i], highest[i] = grid.minimum, grid.maximum
+    return StepLimits(clip, list(lowest), list(highest))
+
+
+def _codes(
+    keys: list[tuple[str, ...]], weights: list[Any], precision: Precision | None
+) -> NDArray[np.int64]:
+    if precision is None:
+        return np.zeros(0, np.int64)
+    return np.concatenate(
+        [
+            precision.weights(layer)[name].codes(np.asarray(w)).reshape(-1)
+            for (layer, name), w in zip(keys, weights, strict=True)
+        ]
+    )
+
+
+def _by_layer(keys: list[tuple[str, ...]], arrays: list[Any]) -> Weights:
+    weights: Weights = {}
+    for (layer, name), array in zip(keys, arrays, strict=True):
+        weights.setdefault(layer, {})[name] = np.asarray(array)
+    return weights

@@ -1,0 +1,132 @@
+"""One training job: a network, a precision, a recipe, a seed; its result on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelsieve.build import build
+from pixelsieve.config import fingerprint, to_plain
+from pixelsieve.features import FeatureTable
+from pixelsieve.files import read_json, write_json
+from pixelsieve.model_file import load_model, save_model
+from pixelsieve.networks import NetworkSpec
+from pixelsieve.precision import Precision
+from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.training.engine import EpochRecord, Monitor, train
+from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.scales import fit_scales
+from pixelsieve.training.warm_start import warm_start
+from pixelsieve.training.weights import read_weights, write_weights
+
+__all__ = ["Job", "JobResult", "TrainingData", "run_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train. `source` names the float job that warm starts and distillation take."""
+
+    spec: NetworkSpec
+    precision: Precision | None
+    recipe: Recipe
+    seed: int
+    source: str | None = None
+
+    @property
+    def name(self) -> str:
+        """E.g. `conservative_4b_seed0` or `float_seed0`."""
+        bits = f"_{self.precision.weight_bits}b" if self.precision else ""
+        return f"{self.recipe.name}{bits}_seed{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What every job of a run shares. `fingerprint` stands for the data and their features."""
+
+    training: FeatureTable
+    validation: FeatureTable
+    fingerprint: str
+
+
+JobResult = dict[str, Any]
+"""Plain data: `name`, `best_epoch`, `history`, `warm_start` (rows or None), `precision`."""
+
+
+def run_job(
+    job: Job,
+    folder: Path,
+    data: TrainingData,
+    monitors: Mapping[str, Monitor],
+    report: Callable[[EpochRecord], None] | None = None,
+) -> JobResult:
+    """Train the job, or return its result where the folder holds it already.
+
+    Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
+    job go on. The float model of `job.source` must be there. Deterministic for a given machine.
+    """
+    mark = fingerprint({"job": to_plain(job), "data": data.fingerprint})
+    result_path = folder / "jobs" / f"{job.name}.json"
+    model_path = folder / "models" / f"{job.name}.keras"
+    if result_path.exists() and model_path.exists():
+        saved: JobResult = read_json(result_path)
+        if saved.get("fingerprint") == mark:
+            return saved
+    precision, start, soft_labels, rows = _start(job, folder, data)
+    checkpoint = Checkpoint(folder / "jobs" / f"{job.name}.npz", mark)
+    trained = train(
+        job.spec,
+        precision,
+        job.recipe,
+        start,
+        data.training,
+        data.validation,
+        seed=job.seed,
+        soft_labels=soft_labels,
+        monitors=monitors,
+        checkpoint=checkpoint,
+        report=report,
+    )
+    model = build(job.spec, precision)
+    write_weights(model, trained.weights)
+    card = {
+        "network": to_plain(job.spec),
+        "precision": to_plain(precision),
+        "recipe": to_plain(job.recipe),
+        "seed": job.seed,
+        "best_epoch": trained.best_epoch,
+    }
+    save_model(model_path, model, data.training.features, card)
+    result = {
+        "name": job.name,
+        "fingerprint": mark,
+        **card,
+        "warm_start": rows,
+        "history": trained.history,
+    }
+    write_json(result_path, result)
+    checkpoint.remove()
+    return result
+
+
+def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, Any]:
+    fresh = read_weights(build(job.spec, job.precision, job.seed))
+    if job.source is None:
+        return job.precision, fresh, None, None
+    teacher = load_model(folder / "models" / f"{job.source}.keras")
+    floats = read_weights(teacher.keras_model)
+    precision = job.precision
+    if precision and job.recipe.scales == "per_layer":
+        precision = fit_scales(floats, precision)
+    soft_labels = None
+    if job.recipe.distillation:
+        share = np.float32(job.recipe.distillation)
+        probabilities = 1 / (1 + np.exp(-teacher.logits(data.training)))
+        soft_labels = (1 - share) * data.training.labels + share * probabilities
+    if not job.recipe.warm_start:
+        return precision, fresh, soft_labels, None
+    weights, report = warm_start(floats, fresh, precision, job.recipe.skip_layers)
+    return precision, weights, soft_labels, to_plain(report.rows)

@@ -1,0 +1,153 @@
+"""Recipes: everything that decides how a network is trained, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pixelsieve.config import from_mapping, read_toml
+from pixelsieve.errors import ConfigError, nearest
+
+__all__ = ["FLOAT", "RECIPES", "Recipe", "override", "read_recipes", "recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train one network.
+
+    - `epochs`, `batch_size`; the last incomplete batch of an epoch is left out, rows are
+      reshuffled every epoch.
+    - `initial_rate` to `end_rate` by `decay` over epochs x batches steps; `power` is that of the
+      polynomial; `warm_up_epochs` rise linearly from zero first.
+    - `warm_start`: start from the float network of the same seed, all layers but `skip_layers`.
+    - `clip_norm`: clip gradients by their global norm.
+    - `scales`: `fixed` integer bits of the precision, or `per_layer` powers of two that fit the
+      float weights best.
+    - `keep_in_range`: after each step put weights back onto the range of their grid, where a
+      saturated weight still has a gradient.
+    - `distillation`: share of the float network's probabilities in the labels, 0 to 1.
+    - `patience`: stop after so many epochs without a better validation loss (None: never).
+
+    The epoch with the lowest validation loss is kept. Raises `ConfigError` for values out of
+    range.
+    """
+
+    name: str
+    epochs: int = 50
+    batch_size: int = 1024
+    initial_rate: float = 1e-3
+    end_rate: float = 1e-4
+    decay: Literal["constant", "polynomial", "cosine"] = "polynomial"
+    power: float = 2.0
+    warm_up_epochs: float = 0.0
+    warm_start: bool = True
+    skip_layers: tuple[str, ...] = ()
+    clip_norm: float | None = None
+    scales: Literal["fixed", "per_layer"] = "fixed"
+    keep_in_range: bool = False
+    distillation: float = 0.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("initial_rate", self.initial_rate > 0, "above 0"),
+            ("end_rate", 0 <= self.end_rate <= self.initial_rate, "from 0 to initial_rate"),
+            ("power", self.power > 0, "above 0"),
+            ("warm_up_epochs", 0 <= self.warm_up_epochs < self.epochs, "from 0, below epochs"),
+            ("clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0"),
+            ("distillation", 0 <= self.distillation <= 1, "from 0 to 1"),
+            ("patience", self.patience is None or self.patience >= 1, "at least 1"),
+            (
+                "scales",
+                self.scales == "fixed" or self.warm_start,
+                "'fixed' where there is no warm start to fit scales to",
+            ),
+            (
+                "skip_layers",
+                not self.skip_layers or self.warm_start,
+                "empty where there is no warm start",
+            ),
+        )
+        for name, holds, expected in rules:
+            if not holds:
+                msg = f"recipe '{self.name}': {name} is {getattr(self, name)!r}; expected {expected}"
+                raise ConfigError(msg)
+
+    @property
+    def needs_float(self) -> bool:
+        """Whether the float network of the same seed must be trained first."""
+        return self.warm_start or self.distillation > 0
+
+
+FLOAT = Recipe("float", warm_start=False)
+"""How the float network is trained: the field's rates, 1e-3 to 1e-4, power 2."""
+
+RECIPES = MappingProxyType(
+    {
+        r.name: r
+        for r in (
+            Recipe("original", warm_start=False, decay="constant", end_rate=1e-3),
+            Recipe("first_attempt", skip_layers=("output",)),
+            Recipe("conservative", initial_rate=5e-4, end_rate=1e-5, clip_norm=1.0),
+            Recipe(
+                "sieve",
+                initial_rate=1e-2,
+                end_rate=1e-5,
+                decay="cosine",
+                warm_up_epochs=4,
+                clip_norm=1.0,
+                scales="per_layer",
+                keep_in_range=True,
+            ),
+        )
+    }
+)
+"""Named recipes for quantized networks, read-only."""
+
+
+def read_recipes(path: Path) -> dict[str, Recipe]:
+    """Read `[recipes.NAME]` tables from TOML; `base = "conservative"` starts from a known one.
+
+    Raises `ConfigError` naming file, table and key.
+    """
+    data = read_toml(path)
+    tables = data.get("recipes")
+    if not isinstance(tables, dict) or not tables or set(data) != {"recipes"}:
+        msg = f"{path}: expected nothing but tables [recipes.NAME]"
+        raise ConfigError(msg)
+    found: dict[str, Recipe] = {}
+    for name, table in tables.items():
+        where = f"{path} [recipes.{name}]"
+        if not isinstance(table, dict):
+            msg = f"{where}: expected a table"
+            raise ConfigError(msg)
+        values = dict(table)
+        start: dict[str, Any] = {}
+        if "base" in values:
+            base = recipe(str(values.pop("base")), found)
+            start = {f: getattr(base, f) for f in Recipe.__dataclass_fields__}
+        found[name] = from_mapping(Recipe, {**start, **values, "name": name}, where)
+    return found
+
+
+def recipe(name: str, more: dict[str, Recipe] | None = None) -> Recipe:
+    """The recipe of that name, from `more` or the built-in ones."""
+    known = {"float": FLOAT, **RECIPES, **(more or {})}
+    if name not in known:
+        msg = f"unknown recipe '{name}'{nearest(name, known)}; known: {', '.join(known)}"
+        raise ConfigError(msg)
+    return known[name]
+
+
+def override(base: Recipe, **changes: Any) -> Recipe:
+    """The recipe with those of `changes` that are not None; the end rate stays below the start."""
+    given = {k: v for k, v in changes.items() if v is not None}
+    if "initial_rate" in given and "end_rate" not in given:
+        constant = given.get("decay", base.decay) == "constant"
+        start = given["initial_rate"]
+        given["end_rate"] = start if constant else min(base.end_rate, start)
+    return replace(base, **given)

@@ -1,0 +1,103 @@
+"""Warm start: every layer is copied, or it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixelsieve.errors import ConfigError, GuaranteeError, nearest
+from pixelsieve.precision import Precision
+from pixelsieve.training.weights import Weights
+
+__all__ = ["WarmStartReport", "WarmStartRow", "warm_start"]
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStartRow:
+    """What happened to one layer.
+
+    `largest_change` is the largest |quantized - float| of its weights; `saturated_share` the
+    share of weights outside the range of their grid.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    status: str
+    largest_change: float
+    saturated_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStartReport:
+    """The table of a warm start."""
+
+    rows: tuple[WarmStartRow, ...]
+
+    @property
+    def copied(self) -> int:
+        """Layers copied."""
+        return sum(row.status == "copied" for row in self.rows)
+
+    @property
+    def summary(self) -> str:
+        """E.g. `copied 6 of 6`."""
+        return f"copied {self.copied} of {len(self.rows)}"
+
+
+def warm_start(
+    source: Weights,
+    target: Weights,
+    precision: Precision | None = None,
+    skip_layers: Sequence[str] = (),
+) -> tuple[Weights, WarmStartReport]:
+    """Weights of `target` replaced by those of `source`, and the report.
+
+    Layers in `skip_layers` keep the values of `target`. Raises `GuaranteeError` where any other
+    layer of either model has no partner of the same name and shapes, and `ConfigError` where a
+    layer to skip does not exist. Rounding and saturation are those of `precision` (none: float).
+    """
+    for name in skip_layers:
+        if name not in target:
+            msg = f"skip_layers: no layer '{name}'{nearest(name, target)}"
+            raise ConfigError(msg)
+    missing = [n for n in target if n not in source and n not in skip_layers]
+    unused = [n for n in source if n not in target and n not in skip_layers]
+    if missing or unused:
+        msg = (
+            f"warm start: not total: without a source: {missing or 'none'}; "
+            f"left over in the source: {unused or 'none'}; name layers alike or list them in skip_layers"
+        )
+        raise GuaranteeError(msg)
+    weights: Weights = {}
+    rows = []
+    for name, variables in target.items():
+        skipped = name in skip_layers
+        if not skipped:
+            _require_shapes(name, source[name], variables)
+        chosen = variables if skipped else source[name]
+        weights[name] = {k: np.array(v) for k, v in chosen.items()}
+        change, saturated = _rounding(name, weights, precision)
+        shape = variables["kernel"].shape
+        status = "skipped" if skipped else "copied"
+        rows.append(WarmStartRow(name, tuple(shape), status, change, saturated))
+    return weights, WarmStartReport(tuple(rows))
+
+
+def _require_shapes(name: str, source: dict[str, np.ndarray], target: dict[str, np.ndarray]) -> None:
+    ours = {k: v.shape for k, v in target.items()}
+    theirs = {k: v.shape for k, v in source.items()}
+    if ours != theirs:
+        msg = f"warm start: layer '{name}' has shapes {theirs} in the source, {ours} in the target"
+        raise GuaranteeError(msg)
+
+
+def _rounding(name: str, weights: Weights, precision: Precision | None) -> tuple[float, float]:
+    if precision is None:
+        return 0.0, 0.0
+    grids = precision.weights(name)
+    values = weights[name]
+    change = max(float(np.max(np.abs(grids[k].quantize(v) - v))) for k, v in values.items())
+    saturated = sum(int(grids[k].saturates(v).sum()) for k, v in values.items())
+    return change, saturated / sum(v.size for v in values.values())
