@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision, quantizer_config
+from pixelsieve.weights import Weights, initial_weights, write_weights
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["build"]
+__all__ = ["build", "logits_function"]
 
 
-def build(spec: NetworkSpec, precision: Precision | None = None, seed: int = 0) -> keras.Model:
+def build(
+    spec: NetworkSpec, precision: Precision | None = None, weights: Weights | None = None
+) -> keras.Model:
     """Build the network, float where `precision` is None, else quantized.
 
-    Layers carry the names of the spec in both cases and hold `kernel` and `bias` (float32).
-    Inputs are a dict of (n, size) arrays by feature name; the output is one logit, (n, 1).
-    Kernels start Glorot-uniform from `seed`, biases at zero.
+    Layers carry the names of the spec in both cases and hold `kernel` and `bias` (float32), set
+    to `weights` (default: `initial_weights` of seed 0). Inputs are a dict of (n, size) arrays by
+    feature name; the output is one logit, (n, 1).
     """
     import keras
 
@@ -28,15 +31,11 @@ def build(spec: NetworkSpec, precision: Precision | None = None, seed: int = 0) 
     tensors: dict[str, Any] = {}
     for name, tensor in inputs.items():
         tensors[name] = _quantized_input(name, precision)(tensor) if precision else tensor
-    seeds = np.random.SeedSequence(seed).generate_state(len(spec.layers))
-    for layer, layer_seed in zip(spec.layers, seeds, strict=True):
+    for layer in spec.layers:
         sources = [tensors[s] for s in layer.inputs]
         joined = sources[0] if len(sources) == 1 else keras.ops.concatenate(sources, axis=-1)
-        common = {
-            "units": layer.units,
-            "name": layer.name,
-            "kernel_initializer": keras.initializers.GlorotUniform(seed=int(layer_seed)),
-        }
+        # The real values come below; zeros spare JAX a compilation for each random shape.
+        common = {"units": layer.units, "name": layer.name, "kernel_initializer": "zeros"}
         if precision is None:
             activation = "relu" if layer.relu else None
             tensors[layer.name] = keras.layers.Dense(activation=activation, **common)(joined)
@@ -44,7 +43,26 @@ def build(spec: NetworkSpec, precision: Precision | None = None, seed: int = 0) 
             tensors[layer.name] = _quantized_dense(layer.relu, precision, common)(joined)
     suffix = f"{precision.weight_bits}b" if precision else "float"
     name = f"{spec.name}_{suffix}".replace("+", "_")
-    return keras.Model(inputs, tensors[spec.layers[-1].name], name=name)
+    model = keras.Model(inputs, tensors[spec.layers[-1].name], name=name)
+    write_weights(model, initial_weights(spec, 0) if weights is None else weights)
+    return model
+
+
+@lru_cache(maxsize=8)
+def logits_function(spec: NetworkSpec, quantized: bool) -> Callable[[Any, Any, Any], Any]:
+    """The network as a pure function (weights, grids, inputs) -> logits (n,), not yet compiled.
+
+    `weights` and `grids` are the values of the trainable and the other variables of the Keras
+    model, in its order. The bits of a quantized network are in `grids`, so one function, and one
+    compilation of it, serves every width.
+    """
+    model = build(spec, Precision(8) if quantized else None)
+
+    def logits(weights: Any, grids: Any, inputs: Any) -> Any:
+        outputs, _ = model.stateless_call(weights, grids, inputs, training=True)
+        return outputs[:, 0]
+
+    return logits
 
 
 def _quantized_input(name: str, precision: Precision) -> keras.Layer:

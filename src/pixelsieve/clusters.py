@@ -103,7 +103,9 @@ class Clusters:
         return self._map(lambda column: column[rows], origin or self.origin)
 
     def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]], origin: str) -> Clusters:
-        main = {k: function(v) for k, v in self.columns().items() if k not in self.truth}
+        main: dict[str, Any] = {
+            k: function(v) for k, v in self.columns().items() if k not in self.truth
+        }
         truth = {k: function(v) for k, v in self.truth.items()}
         return Clusters(**main, truth=truth, origin=origin)
 
@@ -136,7 +138,7 @@ def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Cluster
     """Join tables; optional and truth columns are kept where every part has them."""
     names = set.intersection(*(set(p.columns()) for p in parts))
     truth_names = set.intersection(*(set(p.truth) for p in parts)) & names
-    joined = {
+    joined: dict[str, Any] = {
         n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)
     }
     truth = {n: joined.pop(n) for n in sorted(truth_names)}

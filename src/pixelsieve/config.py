@@ -49,9 +49,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     for name, field in fields.items():
         if name in mapping:
             values[name] = _convert(mapping[name], hints[name], f"{where}: '{name}'")
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             msg = f"{where}: missing key '{name}'"
             raise ConfigError(msg)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,7 @@ from pixelsieve.config import fingerprint, from_mapping, to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD
 from pixelsieve.errors import ConfigError, DataError, nearest
 
-__all__ = ["REGISTRY", "Feature", "FeatureSet", "FeatureTable", "LARGEST_INPUT"]
+__all__ = ["LARGEST_INPUT", "REGISTRY", "Feature", "FeatureSet", "FeatureTable"]
 
 LARGEST_INPUT = float(np.nextafter(np.float32(1), np.float32(0)))
 """Largest float32 below 1: scaled features lie in [-1, 1)."""

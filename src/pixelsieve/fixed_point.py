@@ -19,8 +19,8 @@ class FixedPoint:
 
     `bits` counts the sign; `integer_bits` does not and may be negative (a step finer than the
     bits alone give, i.e. a power-of-two scale). Values run from `minimum` to `maximum` in units
-    of `step`. `FixedPoint(True, B, I)` equals QKeras `quantized_bits(B, I, alpha=1)` and
-    `FixedPoint(False, B, I)` equals `quantized_relu(B, I)` (golden grid of the tests).
+    of `step`. Signed, the grid equals QKeras `quantized_bits(bits, integer_bits, alpha=1)`,
+    unsigned `quantized_relu(bits, integer_bits)` (golden grid of the tests).
     """
 
     signed: bool
@@ -69,7 +69,7 @@ class FixedPoint:
 
     def quantize(self, values: ArrayLike) -> NDArray[np.float64]:
         """The nearest representable values (float64, exact)."""
-        return self.codes(values) * self.step
+        return np.asarray(self.codes(values) * self.step, dtype=np.float64)
 
     def saturates(self, values: ArrayLike) -> NDArray[np.bool_]:
         """Where rounding alone would leave the range."""

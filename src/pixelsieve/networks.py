@@ -71,6 +71,9 @@ class NetworkSpec:
 
     def with_feature(self, feature: str, layer_name: str) -> NetworkSpec:
         """The same network with one more feature into the named layer."""
+        if feature not in REGISTRY:
+            msg = f"unknown feature '{feature}'{nearest(feature, REGISTRY)}"
+            raise ConfigError(msg)
         if layer_name not in {layer.name for layer in self.layers}:
             msg = f"network '{self.name}': no layer '{layer_name}'"
             raise ConfigError(msg)

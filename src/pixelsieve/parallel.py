@@ -6,10 +6,11 @@ all threads, and every task gives the same numbers however many workers there ar
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing as mp
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -62,65 +63,93 @@ def run_tasks(
     a task ends the whole run: `PixelsieveError` as it was, anything else and the death of a
     worker as `RunError`. Workers end when this process does.
     """
-    context = mp.get_context("spawn")
     waiting = list(tasks)
     results: dict[str, Any] = {}
-    busy: dict[Connection, str] = {}
-    processes: dict[Connection, BaseProcess] = {}
-    idle: list[Connection] = []
+    pool = _Pool(shared, workers)
     try:
-        while waiting or busy:
-            ready = [t for t in waiting if all(name in results for name in t.after)]
-            while ready and (idle or len(processes) < workers):
-                if not idle:
-                    idle.append(_start_worker(context, shared, processes))
-                connection, task = idle.pop(), ready.pop(0)
+        while waiting or pool.busy:
+            for task in [t for t in waiting if all(name in results for name in t.after)]:
+                if not pool.give(task):
+                    break
                 waiting.remove(task)
-                busy[connection] = task.name
-                connection.send((task.function, task.arguments))
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
-                name = busy[connection]
-                kind, value = _receive(connection, name, processes[connection])
-                if kind == "report":
-                    if on_report:
-                        on_report(name, value)
-                    continue
-                del busy[connection]
+            for name, kind, value in pool.answers():
                 if kind == "error":
                     raise value
-                results[name] = value
-                idle.append(connection)
-                if on_done:
-                    on_done(name)
+                if kind == "done":
+                    results[name] = value
+                    if on_done:
+                        on_done(name)
+                elif on_report:
+                    on_report(name, value)
     finally:
-        for connection, process in processes.items():
-            if connection in busy:
-                process.terminate()
-            connection.close()
-            process.join()
+        pool.close()
     return results
 
 
-def _start_worker(
-    context: Any, shared: Any, processes: dict[Connection, BaseProcess]
-) -> Connection:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, shared), daemon=True)
-    before = {name: os.environ.get(name) for name in (*_ONE_THREAD, "XLA_FLAGS")}
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_ONE_THREAD}".strip()
-    os.environ.update({**_ONE_THREAD, "XLA_FLAGS": flags})
+class _Pool:
+    """Worker processes, started as they are needed, each at the end of a pipe."""
+
+    def __init__(self, shared: Any, size: int) -> None:
+        self._context = mp.get_context("spawn")
+        self._shared = shared
+        self._size = size
+        self._processes: dict[Connection, BaseProcess] = {}
+        self._idle: list[Connection] = []
+        self.busy: dict[Connection, str] = {}
+
+    def give(self, task: Task) -> bool:
+        """Start a task; False where every worker is busy."""
+        if not self._idle:
+            if len(self._processes) >= self._size:
+                return False
+            self._idle.append(self._start())
+        connection = self._idle.pop()
+        self.busy[connection] = task.name
+        connection.send((task.function, task.arguments))
+        return True
+
+    def answers(self) -> Iterator[tuple[str, str, Any]]:
+        """Wait, then give what has come: task, `report`, `done` or `error`, and the value."""
+        for connection in wait(list(self.busy)):
+            assert isinstance(connection, Connection)
+            name = self.busy[connection]
+            kind, value = _receive(connection, name, self._processes[connection])
+            if kind != "report":
+                del self.busy[connection]
+                self._idle.append(connection)
+            yield name, kind, value
+
+    def close(self) -> None:
+        """End all workers; those still busy are terminated."""
+        for connection, process in self._processes.items():
+            if connection in self.busy:
+                process.terminate()
+            connection.close()
+            process.join()
+
+    def _start(self) -> Connection:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._shared), daemon=True)
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_ONE_THREAD}".strip()
+        with _environment({**_ONE_THREAD, "XLA_FLAGS": flags}):
+            process.start()
+        theirs.close()
+        self._processes[ours] = process
+        return ours
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
-        process.start()
+        yield
     finally:
         for name, value in before.items():
             if value is None:
-                os.environ.pop(name, None)
+                del os.environ[name]
             else:
                 os.environ[name] = value
-    theirs.close()
-    processes[ours] = process
-    return ours  # type: ignore[no-any-return]
 
 
 def _receive(connection: Connection, name: str, process: BaseProcess) -> tuple[str, Any]:

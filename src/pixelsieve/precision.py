@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerScale", "Precision", "quantizer_config"]
 
+_SMALLEST_BITS = 2
 _LARGEST_BITS = 16
 
 
@@ -46,8 +47,8 @@ class Precision:
     def __post_init__(self) -> None:
         for name in ("weight_bits", "activation_bits", "input_bits"):
             bits = getattr(self, name)
-            if not 2 <= bits <= _LARGEST_BITS:
-                msg = f"{name} is {bits}; expected 2 to {_LARGEST_BITS}"
+            if not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
+                msg = f"{name} is {bits}; expected {_SMALLEST_BITS} to {_LARGEST_BITS}"
                 raise ConfigError(msg)
 
     def _scale(self, layer: str) -> LayerScale | None:
@@ -57,13 +58,13 @@ class Precision:
         """Grid of the layer's kernel."""
         scale = self._scale(layer)
         integer = scale.kernel_integer_bits if scale else self.weight_integer_bits
-        return FixedPoint(True, self.weight_bits, integer)
+        return FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
 
     def bias(self, layer: str) -> FixedPoint:
         """Grid of the layer's bias."""
         scale = self._scale(layer)
         integer = scale.bias_integer_bits if scale else self.weight_integer_bits
-        return FixedPoint(True, self.weight_bits, integer)
+        return FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
 
     def weights(self, layer: str) -> Mapping[str, FixedPoint]:
         """Grids of the layer's variables by name."""
@@ -71,11 +72,11 @@ class Precision:
 
     def activation(self) -> FixedPoint:
         """Grid of the hidden activations, after relu."""
-        return FixedPoint(False, self.activation_bits, 0)
+        return FixedPoint(signed=False, bits=self.activation_bits)
 
     def input(self) -> FixedPoint:
         """Grid of the network's inputs."""
-        return FixedPoint(True, self.input_bits, 0)
+        return FixedPoint(signed=True, bits=self.input_bits)
 
     def with_scales(self, scales: tuple[LayerScale, ...]) -> Precision:
         """The same bits with integer bits by layer."""

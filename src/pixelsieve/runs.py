@@ -44,10 +44,15 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._release()
-            msg = f"{self.path}: another process works in this folder; wait for it or choose another --out"
+            msg = (
+                f"{self.path}: another process works in this folder; wait for it or choose "
+                "another --out"
+            )
             raise RunError(msg) from error
         except OSError as error:
-            msg = f"{self.path}: cannot be written ({error.strerror or error}); choose another --out"
+            msg = (
+                f"{self.path}: cannot be written ({error.strerror or error}); choose another --out"
+            )
             raise RunError(msg) from error
         try:
             self._claim()

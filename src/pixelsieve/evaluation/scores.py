@@ -25,9 +25,7 @@ METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES
 """Names of the figures of merit: `accuracy`, `auc`, `rejection_90`, ... `rejection_99`."""
 
 
-def score(
-    scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0
-) -> dict[str, float]:
+def score(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> dict[str, float]:
     """Every figure of merit of `METRICS`, and `efficiency_NN` as achieved at each rejection.
 
     `scores` (n,) are logits (or anything that grows with the likeness to signal); `threshold`

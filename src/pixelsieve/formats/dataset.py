@@ -39,7 +39,8 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
         elif path.is_file():
             matches = [path]
         else:
-            matches = [Path(p) for p in sorted(glob.glob(str(pattern)))]
+            # Path.glob takes no pattern with a root or '..', which users do give.
+            matches = [Path(p) for p in sorted(glob.glob(str(pattern)))]  # noqa: PTH207
         if not matches:
             msg = f"{pattern}: no such Parquet file, folder of them or pattern; check the path"
             raise DataError(msg)

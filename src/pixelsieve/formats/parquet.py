@@ -137,7 +137,7 @@ def _numbers(column: pa.Array, name: str, origin: str) -> NDArray[Any]:
     if name in _WHOLE and values.dtype.kind == "f":
         msg = f"{origin}: column '{name}' holds {column.type}; expected whole numbers"
         raise DataError(msg)
-    return values.astype(_WHOLE.get(name, np.float32))
+    return np.asarray(values, dtype=_WHOLE.get(name, np.float32))
 
 
 def _pixels(column: pa.Array, origin: str, first_row: int) -> NDArray[np.float32]:
@@ -157,5 +157,5 @@ def _pixels(column: pa.Array, origin: str, first_row: int) -> NDArray[np.float32
             f"expected {_SENSOR.n_pixels} (13 rows x 21 columns)"
         )
         raise DataError(msg)
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
     return flat.reshape(-1, _SENSOR.rows, _SENSOR.columns)

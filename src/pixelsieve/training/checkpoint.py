@@ -39,7 +39,7 @@ class Checkpoint:
     def load(self) -> Saved | None:
         """What was saved, or None."""
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 head = json.loads(str(file["head"]))
                 if head["job"] != self.job:
                     return None
@@ -47,7 +47,7 @@ class Checkpoint:
                     name: [file[f"{name}/{i}"] for i in range(count)]
                     for name, count in head["counts"].items()
                 }
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
         return Saved(arrays, head["history"])
 
@@ -59,7 +59,9 @@ class Checkpoint:
             return
         counts = {name: len(values) for name, values in arrays.items()}
         head = json.dumps({"job": self.job, "counts": counts, "history": history})
-        flat = {f"{n}/{i}": a for n, values in arrays.items() for i, a in enumerate(values)}
+        flat: dict[str, Any] = {
+            f"{n}/{i}": a for n, values in arrays.items() for i, a in enumerate(values)
+        }
         with replacing(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, head=np.array(head), **flat)
         self._last = time.monotonic()

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.build import build
-from pixelsieve.errors import DataError
 from pixelsieve.features import FeatureTable
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
@@ -18,7 +17,7 @@ from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.program import StepLimits, program
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.schedule import learning_rates
-from pixelsieve.training.weights import Weights, read_weights, write_weights
+from pixelsieve.weights import Weights
 
 __all__ = ["EpochRecord", "Monitor", "Trained", "roughness", "train"]
 
@@ -61,19 +60,12 @@ def train(
     `seed` decides the order of the rows. `soft_labels` (n,), where given, replace the labels of
     the training set (distillation). With a `checkpoint` the state is saved as training goes on
     and picked up again, with the same numbers as without the interruption (same machine, one
-    thread). Computes in float32. Raises `DataError` where the set is smaller than one batch.
+    thread). Computes in float32. The set must hold at least one batch.
     """
-    if recipe.batch_size > len(training):
-        msg = (
-            f"the training split holds {len(training)} clusters; recipe '{recipe.name}' needs at "
-            f"least one batch of {recipe.batch_size}; lower batch_size or add clusters"
-        )
-        raise DataError(msg)
     import jax
     import jax.numpy as jnp
 
-    model = build(spec, precision)
-    write_weights(model, start)
+    model = build(spec, precision, start)
     compiled = program(spec, precision is not None)
     grids = [np.array(v.value) for v in model.non_trainable_variables]
     keys = [tuple(v.path.split("/")) for v in model.trainable_variables]
@@ -84,13 +76,13 @@ def train(
     labels = jnp.asarray(training.labels if soft_labels is None else soft_labels)
     validation_inputs = {n: jnp.asarray(validation.inputs[n]) for n in spec.features}
 
-    weights = [jnp.array(start[layer][name]) for layer, name in keys]
+    weights: list[Any] = [jnp.array(start[layer][name]) for layer, name in keys]
     state = compiled.start(weights)
-    best = [np.array(w) for w in weights]
+    best: list[Any] = [np.array(w) for w in weights]
     history: list[EpochRecord] = []
     if checkpoint and (saved := checkpoint.load()):
         weights = [jnp.array(a) for a in saved.arrays["weights"]]
-        best = saved.arrays["best"]
+        best = list(saved.arrays["best"])
         leaves = [jnp.array(a) for a in saved.arrays["state"]]
         state = jax.tree.unflatten(jax.tree.structure(state), leaves)
         history = saved.history
@@ -126,12 +118,15 @@ def train(
             report(record)
         if checkpoint:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
-            arrays = {"weights": [np.asarray(w) for w in weights], "best": best, "state": leaves}
+            arrays: dict[str, Any] = {
+                "weights": [np.asarray(w) for w in weights],
+                "best": best,
+                "state": leaves,
+            }
             checkpoint.save_when_due(arrays, history)
 
     best_epoch = int(np.argmin([r["validation_loss"] for r in history]))
-    write_weights(model, _by_layer(keys, best))
-    return Trained(read_weights(model), best_epoch, history)
+    return Trained(_by_layer(keys, best), best_epoch, history)
 
 
 def roughness(losses: list[float]) -> float:
@@ -152,10 +147,8 @@ def _out_of_patience(history: list[EpochRecord], patience: int | None) -> bool:
     return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
-def _limits(
-    recipe: Recipe, precision: Precision | None, keys: list[tuple[str, ...]]
-) -> StepLimits:
-    clip = np.float32(np.inf if recipe.clip_norm is None else recipe.clip_norm)
+def _limits(recipe: Recipe, precision: Precision | None, keys: list[tuple[str, ...]]) -> StepLimits:
+    clip = float(np.inf if recipe.clip_norm is None else recipe.clip_norm)
     lowest = np.full(len(keys), -np.inf, np.float32)
     highest = np.full(len(keys), np.inf, np.float32)
     if precision and recipe.keep_in_range:

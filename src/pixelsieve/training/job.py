@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.build import build
 from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.features import FeatureTable
 from pixelsieve.files import read_json, write_json
-from pixelsieve.model_file import load_model, save_model
+from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.training.checkpoint import Checkpoint
@@ -21,7 +20,7 @@ from pixelsieve.training.engine import EpochRecord, Monitor, train
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.scales import fit_scales
 from pixelsieve.training.warm_start import warm_start
-from pixelsieve.training.weights import read_weights, write_weights
+from pixelsieve.weights import initial_weights
 
 __all__ = ["Job", "JobResult", "TrainingData", "run_job"]
 
@@ -90,20 +89,18 @@ def run_job(
         checkpoint=checkpoint,
         report=report,
     )
-    model = build(job.spec, precision)
-    write_weights(model, trained.weights)
     card = {
-        "network": to_plain(job.spec),
-        "precision": to_plain(precision),
         "recipe": to_plain(job.recipe),
         "seed": job.seed,
         "best_epoch": trained.best_epoch,
     }
-    save_model(model_path, model, data.training.features, card)
+    model = Model(job.spec, precision, trained.weights, data.training.features, card)
+    save_model(model_path, model)
     result = {
         "name": job.name,
         "fingerprint": mark,
         **card,
+        "precision": to_plain(precision),
         "warm_start": rows,
         "history": trained.history,
     }
@@ -113,11 +110,11 @@ def run_job(
 
 
 def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, Any]:
-    fresh = read_weights(build(job.spec, job.precision, job.seed))
+    fresh = initial_weights(job.spec, job.seed)
     if job.source is None:
         return job.precision, fresh, None, None
     teacher = load_model(folder / "models" / f"{job.source}.keras")
-    floats = read_weights(teacher.keras_model)
+    floats = teacher.weights
     precision = job.precision
     if precision and job.recipe.scales == "per_layer":
         precision = fit_scales(floats, precision)

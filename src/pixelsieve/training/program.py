@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from pixelsieve.build import build
+from pixelsieve.build import logits_function
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import Precision
 
 __all__ = ["Program", "StepLimits", "program"]
 
@@ -51,12 +50,8 @@ def program(spec: NetworkSpec, quantized: bool) -> Program:
     import jax.numpy as jnp
     import optax
 
-    model = build(spec, Precision(8) if quantized else None)
+    forward = logits_function(spec, quantized)
     optimizer = optax.scale_by_adam()
-
-    def forward(weights: Tree, grids: Tree, inputs: Tree) -> Any:
-        outputs, _ = model.stateless_call(weights, grids, inputs, training=True)
-        return outputs[:, 0]
 
     def loss(weights: Tree, grids: Tree, inputs: Tree, labels: Any) -> Any:
         logits = forward(weights, grids, inputs)
@@ -79,7 +74,7 @@ def program(spec: NetworkSpec, quantized: bool) -> Program:
             rows, rate = batch
             batch_inputs = {name: values[rows] for name, values in inputs.items()}
             value, gradient = jax.value_and_grad(loss)(weights, grids, batch_inputs, labels[rows])
-            norm = optax.global_norm(gradient)
+            norm = optax.tree.norm(gradient)
             gradient, _ = clip.update(gradient, clip.init(weights))
             update, state = optimizer.update(gradient, state)
             weights = [

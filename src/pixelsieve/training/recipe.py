@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError, nearest
 
-__all__ = ["FLOAT", "RECIPES", "Recipe", "override", "read_recipes", "recipe"]
+__all__ = ["FLOAT", "FLOAT_ORIGINAL", "RECIPES", "Recipe", "override", "read_recipes", "recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Recipe:
     - `epochs`, `batch_size`; the last incomplete batch of an epoch is left out, rows are
       reshuffled every epoch.
     - `initial_rate` to `end_rate` by `decay` over epochs x batches steps; `power` is that of the
-      polynomial; `warm_up_epochs` rise linearly from zero first.
+      polynomial; the first `warm_up` share of the steps rises linearly from zero.
     - `warm_start`: start from the float network of the same seed, all layers but `skip_layers`.
     - `clip_norm`: clip gradients by their global norm.
     - `scales`: `fixed` integer bits of the precision, or `per_layer` powers of two that fit the
@@ -41,7 +41,7 @@ class Recipe:
     end_rate: float = 1e-4
     decay: Literal["constant", "polynomial", "cosine"] = "polynomial"
     power: float = 2.0
-    warm_up_epochs: float = 0.0
+    warm_up: float = 0.0
     warm_start: bool = True
     skip_layers: tuple[str, ...] = ()
     clip_norm: float | None = None
@@ -57,7 +57,7 @@ class Recipe:
             ("initial_rate", self.initial_rate > 0, "above 0"),
             ("end_rate", 0 <= self.end_rate <= self.initial_rate, "from 0 to initial_rate"),
             ("power", self.power > 0, "above 0"),
-            ("warm_up_epochs", 0 <= self.warm_up_epochs < self.epochs, "from 0, below epochs"),
+            ("warm_up", 0 <= self.warm_up < 1, "from 0, below 1"),
             ("clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0"),
             ("distillation", 0 <= self.distillation <= 1, "from 0 to 1"),
             ("patience", self.patience is None or self.patience >= 1, "at least 1"),
@@ -74,7 +74,9 @@ class Recipe:
         )
         for name, holds, expected in rules:
             if not holds:
-                msg = f"recipe '{self.name}': {name} is {getattr(self, name)!r}; expected {expected}"
+                msg = (
+                    f"recipe '{self.name}': {name} is {getattr(self, name)!r}; expected {expected}"
+                )
                 raise ConfigError(msg)
 
     @property
@@ -83,8 +85,13 @@ class Recipe:
         return self.warm_start or self.distillation > 0
 
 
-FLOAT = Recipe("float", warm_start=False)
-"""How the float network is trained: the field's rates, 1e-3 to 1e-4, power 2."""
+FLOAT = Recipe(
+    "float", initial_rate=6e-3, end_rate=1e-5, decay="cosine", warm_up=0.08, warm_start=False
+)
+"""How the float network is trained: the best found on validation (docs/recipes.md)."""
+
+FLOAT_ORIGINAL = Recipe("float_original", warm_start=False)
+"""How the field trains it: 1e-3 to 1e-4, power 2."""
 
 RECIPES = MappingProxyType(
     {
@@ -98,10 +105,11 @@ RECIPES = MappingProxyType(
                 initial_rate=1e-2,
                 end_rate=1e-5,
                 decay="cosine",
-                warm_up_epochs=4,
+                warm_up=0.08,
                 clip_norm=1.0,
                 scales="per_layer",
                 keep_in_range=True,
+                distillation=0.5,
             ),
         )
     }
@@ -136,7 +144,7 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
 
 def recipe(name: str, more: dict[str, Recipe] | None = None) -> Recipe:
     """The recipe of that name, from `more` or the built-in ones."""
-    known = {"float": FLOAT, **RECIPES, **(more or {})}
+    known = {FLOAT.name: FLOAT, FLOAT_ORIGINAL.name: FLOAT_ORIGINAL, **RECIPES, **(more or {})}
     if name not in known:
         msg = f"unknown recipe '{name}'{nearest(name, known)}; known: {', '.join(known)}"
         raise ConfigError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pixelsieve.fixed_point import best_integer_bits
 from pixelsieve.precision import LayerScale, Precision
-from pixelsieve.training.weights import Weights
+from pixelsieve.weights import Weights
 
 __all__ = ["fit_scales"]
 

@@ -18,7 +18,7 @@ def learning_rates(recipe: Recipe, batches: int) -> NDArray[np.float32]:
     import optax
 
     steps = recipe.epochs * batches
-    warm_up = round(recipe.warm_up_epochs * batches)
+    warm_up = round(recipe.warm_up * steps)
     rest = steps - warm_up
     if recipe.decay == "constant":
         decay = optax.constant_schedule(recipe.initial_rate)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pixelsieve.errors import ConfigError, GuaranteeError, nearest
 from pixelsieve.precision import Precision
-from pixelsieve.training.weights import Weights
+from pixelsieve.weights import Weights
 
 __all__ = ["WarmStartReport", "WarmStartRow", "warm_start"]
 
@@ -67,7 +67,8 @@ def warm_start(
     if missing or unused:
         msg = (
             f"warm start: not total: without a source: {missing or 'none'}; "
-            f"left over in the source: {unused or 'none'}; name layers alike or list them in skip_layers"
+            f"left over in the source: {unused or 'none'}; name layers alike or list them in "
+            "skip_layers"
         )
         raise GuaranteeError(msg)
     weights: Weights = {}
@@ -85,7 +86,9 @@ def warm_start(
     return weights, WarmStartReport(tuple(rows))
 
 
-def _require_shapes(name: str, source: dict[str, np.ndarray], target: dict[str, np.ndarray]) -> None:
+def _require_shapes(
+    name: str, source: dict[str, np.ndarray], target: dict[str, np.ndarray]
+) -> None:
     ours = {k: v.shape for k, v in target.items()}
     theirs = {k: v.shape for k, v in source.items()}
     if ours != theirs:

@@ -1,4 +1,4 @@
-"""Weights of a Keras model as plain NumPy arrays, by layer and variable name."""
+"""Weights of a network as plain NumPy arrays, by layer and variable name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.networks import NetworkSpec
+
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Weights", "read_weights", "write_weights"]
+__all__ = ["Weights", "initial_weights", "read_weights", "write_weights"]
 
 Weights = dict[str, dict[str, NDArray[np.float32]]]
 """Layer name -> variable name (`kernel`, `bias`) -> float32 array."""
+
+
+def initial_weights(spec: NetworkSpec, seed: int) -> Weights:
+    """Glorot-uniform kernels (Glorot and Bengio 2010, the default of Keras) and zero biases."""
+    weights: Weights = {}
+    streams = np.random.SeedSequence(seed).spawn(len(spec.layers))
+    for layer, stream in zip(spec.layers, streams, strict=True):
+        fan_in = spec.fan_in(layer)
+        limit = np.sqrt(6 / (fan_in + layer.units))
+        kernel = np.random.default_rng(stream).uniform(-limit, limit, (fan_in, layer.units))
+        weights[layer.name] = {
+            "kernel": kernel.astype(np.float32),
+            "bias": np.zeros(layer.units, np.float32),
+        }
+    return weights
 
 
 def read_weights(model: keras.Model) -> Weights:

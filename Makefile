@@ -1,0 +1,34 @@
+# Everything a newcomer needs: `make demo`, `make test`, `make lint`. Each sets up .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+# The real sample; where it is absent, tests that need it are skipped with a reason.
+PIXELSIEVE_MUC_REAL ?= ../shared/data/muc-real
+export PIXELSIEVE_MUC_REAL
+
+.PHONY: demo test lint setup clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pixelsieve needs Python 3.11 or newer; set PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+demo: .venv/ready
+	@ls $(PIXELSIEVE_MUC_REAL)/simA_*.parquet > /dev/null 2>&1 || { \
+	  echo "make demo: no simA_*.parquet in $(PIXELSIEVE_MUC_REAL); set PIXELSIEVE_MUC_REAL to the folder of the muc-real sample" >&2; exit 2; }
+	$(BIN)/pixelsieve compare --data '$(PIXELSIEVE_MUC_REAL)/simA_*.parquet' --bits 2,4 --seeds 3 --out runs/demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv runs/demo

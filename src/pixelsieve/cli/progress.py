@@ -1,0 +1,86 @@
+"""A progress display for many trainings at once."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+__all__ = ["TrainingProgress"]
+
+
+class TrainingProgress:
+    """Bars on standard error: all epochs, and for each running job loss, AUC and learning rate.
+
+    Where standard error is no terminal, one line a finished job instead.
+    """
+
+    def __init__(self, epochs: dict[str, int]) -> None:
+        self._epochs = epochs
+        self._seen: dict[str, int] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        total = sum(epochs.values())
+        self._total = self._progress.add_task("epochs", total=total, figures="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def on_report(self, name: str, record: dict[str, Any]) -> None:
+        """Take note of a finished epoch."""
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(name, total=self._epochs[name], figures="")
+        figures = (
+            f"loss {record['validation_loss']:.4f}  AUC {record['validation_auc']:.4f}  "
+            f"rate {record['learning_rate']:.1e}"
+        )
+        done = int(record["epoch"]) + 1
+        self._progress.update(self._bars[name], completed=done, figures=figures)
+        self._count(name, done)
+
+    def on_done(self, name: str) -> None:
+        """Take note of a finished job."""
+        if name not in self._epochs:
+            return
+        self._count(name, self._epochs[name])
+        bar = self._bars.pop(name, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        if not self._console.is_terminal:
+            done = sum(self._seen.values())
+            self._console.print(
+                f"{name} trained ({done} of {sum(self._epochs.values())} epochs)", highlight=False
+            )
+
+    def _count(self, name: str, done: int) -> None:
+        self._seen[name] = done
+        self._progress.update(self._total, completed=sum(self._seen.values()))

@@ -1,0 +1,1 @@
+"""What people read: tables and figures made from a run's JSON; no new numbers here."""

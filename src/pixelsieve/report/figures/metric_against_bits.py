@@ -1,0 +1,41 @@
+"""Figures of merit against the bits of a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pixelsieve.report.figures.canvas import canvas, colour_of
+
+__all__ = ["metric_against_bits"]
+
+_PANELS = (("accuracy", "accuracy"), ("auc", "AUC"), ("rejection_98", "rejection at 98 %"))
+
+
+def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
+    """Mean over seeds with the spread as bars; float as a band."""
+    rows = metrics["rows"]
+    approaches = list(dict.fromkeys(r["approach"] for r in rows))
+    with canvas(path, (12.0, 4.2), 1, len(_PANELS)) as figure:
+        for axes, (metric, label) in zip(figure.axes, _PANELS, strict=True):
+            for approach in approaches:
+                points = [r for r in rows if r["approach"] == approach]
+                values = [r["summary"][metric] for r in points]
+                means, spreads = [v["mean"] for v in values], [v["spread"] for v in values]
+                colour = colour_of(approach, approaches)
+                if points[0]["bits"] is None:
+                    axes.axhline(means[0], color=colour, ls="--", label=approach)
+                    axes.axhspan(
+                        means[0] - spreads[0], means[0] + spreads[0], color=colour, alpha=0.1
+                    )
+                else:
+                    bits = [r["bits"] for r in points]
+                    axes.errorbar(bits, means, spreads, fmt="o-", color=colour, label=approach)
+            axes.set_xscale("log", base=2)
+            widths = sorted({r["bits"] for r in rows if r["bits"]})
+            axes.set_xticks(widths, [str(w) for w in widths], minor=False)
+            axes.set_xticks([], minor=True)
+            axes.set_xlabel("bits of a weight")
+            axes.set_ylabel(label)
+        figure.axes[0].legend(loc="lower right")

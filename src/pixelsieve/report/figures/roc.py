@@ -1,0 +1,40 @@
+"""ROC curves: share of BIB kept, on a log axis, against signal efficiency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelsieve.report.figures.canvas import canvas, colour_of
+
+__all__ = ["roc"]
+
+
+def roc(metrics: Mapping[str, Any], path: Path) -> None:
+    """One panel a width; curves are means over seeds at equal signal efficiency."""
+    rows = metrics["rows"]
+    widths = sorted({r["bits"] for r in rows if r["bits"]}) or [None]
+    approaches = [r["approach"] for r in rows]
+    with canvas(path, (5.0 * len(widths), 4.6), 1, len(widths)) as figure:
+        for axes, bits in zip(figure.axes, widths, strict=True):
+            for row in rows:
+                if row["bits"] in (bits, None):
+                    _draw(axes, row, colour_of(row["approach"], approaches), "-")
+            for row, style in zip(metrics["baselines"], (":", "--"), strict=False):
+                _draw(axes, row, "#777777", style)
+            axes.set_yscale("log")
+            axes.set_xlim(0.8, 1.0)
+            axes.set_ylim(0.01, 1.0)
+            axes.set_xlabel("signal efficiency")
+            axes.set_ylabel("share of BIB clusters kept")
+            axes.set_title(f"{bits} bits" if bits else "float", loc="left")
+            axes.legend(loc="upper left")
+
+
+def _draw(axes: Any, row: Mapping[str, Any], colour: str, style: str) -> None:
+    curve = row["roc"]
+    kept = np.maximum(curve["bib_kept"], 1e-6)
+    axes.plot(curve["signal_efficiency"], kept, style, color=colour, label=row["approach"])

@@ -1,0 +1,154 @@
+"""Tables for the terminal, made from plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+__all__ = [
+    "comparison_table",
+    "inspection_tables",
+    "paired_table",
+    "scores_table",
+    "warm_start_table",
+]
+
+_SHOWN = ("accuracy", "auc", "rejection_95", "rejection_98", "rejection_99")
+_TITLES = {
+    "accuracy": "accuracy",
+    "auc": "AUC",
+    "rejection_90": "rejection at 90 %",
+    "rejection_95": "rejection at 95 %",
+    "rejection_98": "rejection at 98 %",
+    "rejection_99": "rejection at 99 %",
+}
+
+
+def comparison_table(metrics: Mapping[str, Any]) -> Table:
+    """Approaches by rows, figures of merit by columns: mean and spread over seeds."""
+    seeds = len(metrics["rows"][0]["seeds"])
+    counted = f"{seeds} seeds, mean ± spread over seeds" if seeds > 1 else "one seed: no spread"
+    table = Table(title=f"{metrics['network']}, test split, {counted}", title_justify="left")
+    for name in ("approach", "bits", "rate: start", "end", "decay", "warm start"):
+        table.add_column(name, justify="left" if name == "approach" else "right", no_wrap=True)
+    for name in _SHOWN:
+        table.add_column(_TITLES[name], justify="right")
+    for row in metrics["rows"]:
+        recipe = row["recipe"]
+        table.add_row(
+            row["approach"],
+            str(row["bits"] or "float"),
+            f"{recipe['initial_rate']:g}",
+            f"{recipe['end_rate']:g}",
+            _decay(recipe),
+            _warm_start(row["warm_start"][0]),
+            *_cells(row["summary"], seeds > 1),
+        )
+    if metrics["baselines"]:
+        table.add_section()
+    for row in metrics["baselines"]:
+        table.add_row(row["approach"], "", "", "", "", "", *_cells(row["summary"], spread=False))
+    return table
+
+
+def _decay(recipe: Mapping[str, Any]) -> str:
+    return f"power {recipe['power']:g}" if recipe["decay"] == "polynomial" else recipe["decay"]
+
+
+def _warm_start(rows: Sequence[Mapping[str, Any]] | None) -> str:
+    if rows is None:
+        return "-"
+    return f"{sum(r['status'] == 'copied' for r in rows)} of {len(rows)}"
+
+
+def _cells(summary: Mapping[str, Any], spread: bool) -> list[str]:
+    cells = []
+    for name in _SHOWN:
+        value = summary[name]
+        more = f" ± {value['spread']:.4f}" if spread else ""
+        cells.append(f"{value['mean']:.4f}{more}")
+    return cells
+
+
+def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | None:
+    """Which recipe is better at equal bits, seed by seed; None where nothing is paired."""
+    tests = [t for t in metrics["paired"] if t["metric"] == metric]
+    if not tests:
+        return None
+    table = Table(title=f"Paired over seeds: {_TITLES[metric]}", title_justify="left")
+    table.add_column("bits", justify="right")
+    table.add_column("better")
+    table.add_column("than")
+    for name in ("difference", "95 % interval", "p (paired t)"):
+        table.add_column(name, justify="right")
+    for test in tests:
+        single = test["p_value"] is None
+        table.add_row(
+            str(test["bits"]),
+            test["better"],
+            test["than"],
+            f"{test['difference']:+.4f}",
+            "one seed" if single else f"{test['low']:+.4f} to {test['high']:+.4f}",
+            "one seed" if single else f"{test['p_value']:.2g}",
+        )
+    return table
+
+
+def warm_start_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What a warm start did to each layer."""
+    table = Table(title=f"Warm start of {name}: copied {_warm_start(rows)}", title_justify="left")
+    for column in ("layer", "shape", "status", "largest change by rounding", "saturated weights"):
+        table.add_column(column, justify="left" if column in ("layer", "status") else "right")
+    for row in rows:
+        table.add_row(
+            row["layer"],
+            " x ".join(map(str, row["shape"])),
+            row["status"],
+            f"{row['largest_change']:.4f}",
+            f"{100 * row['saturated_share']:.1f} %",
+        )
+    return table
+
+
+def scores_table(title: str, figures: Mapping[str, float], intervals: Mapping[str, Any]) -> Table:
+    """Figures of merit of one model with their bootstrap intervals."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure of merit")
+    for column in ("value", "68 % interval", "achieved signal efficiency"):
+        table.add_column(column, justify="right")
+    for name, text in _TITLES.items():
+        achieved = figures.get(name.replace("rejection", "efficiency")) if "rej" in name else None
+        interval = intervals[name]
+        table.add_row(
+            text,
+            f"{figures[name]:.4f}",
+            f"{interval['low']:.4f} to {interval['high']:.4f}",
+            "" if achieved is None else f"{achieved:.4f}",
+        )
+    return table
+
+
+def inspection_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """Splits and features of a data set."""
+    splits = Table(title=f"Splits, by {summary['split_by']}", title_justify="left")
+    splits.add_column("split")
+    for column in ("clusters", "signal", "BIB", "signal share", "particle groups"):
+        splits.add_column(column, justify="right")
+    for name, part in summary["splits"].items():
+        share = part["signal"] / part["clusters"]
+        counts = (part["clusters"], part["signal"], part["bib"])
+        splits.add_row(name, *map(str, counts), f"{share:.3f}", str(part["groups"]))
+    features = Table(title="Features of the train split, before scaling", title_justify="left")
+    for column in ("feature", "unit", "class"):
+        features.add_column(column)
+    for column in ("lowest", "5 %", "median", "95 %", "highest", "divided by", "saturated"):
+        features.add_column(column, justify="right")
+    for name, one in summary["features"].items():
+        saturated = f"{100 * one['saturated_share']:.2f} %"
+        for label, quantiles in (("signal", one["signal"]), ("BIB", one["bib"])):
+            head = (name, one["unit"]) if label == "signal" else ("", "")
+            tail = (f"{one['divisor']:g}", saturated) if label == "signal" else ("", "")
+            features.add_row(*head, label, *(f"{v:.4g}" for v in quantiles), *tail)
+    return [splits, features]

@@ -1,0 +1,202 @@
+"""The main job: a float network, recipes x bits x seeds on one data set, and which is better."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pixelsieve.config import to_plain
+from pixelsieve.errors import ConfigError
+from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut
+from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.files import replacing, write_json
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.model_file import load_model
+from pixelsieve.networks import NetworkSpec
+from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.precision import Precision
+from pixelsieve.runs import RunFolder
+from pixelsieve.studies.data import training_data
+from pixelsieve.studies.summary import Approach, summarize_comparison
+from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
+from pixelsieve.training.recipe import FLOAT, Recipe
+
+__all__ = ["CompareConfig", "compare", "jobs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareConfig:
+    """What to compare; together with the data files' hashes it identifies the run."""
+
+    spec: NetworkSpec
+    recipes: tuple[Recipe, ...]
+    bits: tuple[int, ...]
+    seeds: int
+    float_recipe: Recipe = FLOAT
+    mirror_x: bool = False
+    baselines: bool = True
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            msg = f"seeds is {self.seeds}; expected at least 1"
+            raise ConfigError(msg)
+        if len({r.name for r in self.recipes}) != len(self.recipes):
+            msg = "recipes: a name appears twice; every recipe needs a name of its own"
+            raise ConfigError(msg)
+
+    @property
+    def features(self) -> FeatureSet:
+        """The inputs of the network."""
+        return FeatureSet(self.spec.features, self.mirror_x)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What each worker holds. Training sees `data` alone, never `test`."""
+
+    folder: Path
+    data: TrainingData
+    test: FeatureTable
+
+
+def jobs_of(config: CompareConfig) -> list[Job]:
+    """All training jobs, those that others need first."""
+    seeds = range(config.seeds)
+    floats = [Job(config.spec, None, config.float_recipe, s) for s in seeds]
+    quantized = [
+        Job(
+            config.spec,
+            Precision(bits),
+            recipe,
+            seed,
+            floats[seed].name if recipe.needs_float else None,
+        )
+        for seed, bits, recipe in itertools.product(seeds, config.bits, config.recipes)
+    ]
+    return floats + quantized
+
+
+def compare(
+    config: CompareConfig,
+    dataset: Dataset,
+    out: Path,
+    *,
+    workers: int,
+    on_report: Callable[[str, Any], None] | None = None,
+    on_done: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Train, evaluate and compare; returns what it writes to `metrics.json`.
+
+    The run folder `out` gets manifest.json, metrics.json, history.parquet, predictions.parquet
+    and models/*.keras. Epochs and scales are chosen on the validation split; the test split is
+    read once, by the saved models. Run again with the same arguments to go on after an
+    interruption.
+    """
+    identity = {**to_plain(config), "data": dataset.files, "split_by": dataset.split_by}
+    features, splits = config.features, dataset.splits
+    data = training_data(dataset, features, [config.float_recipe, *config.recipes])
+    with RunFolder(out, identity) as run:
+        run.prepare()
+        shared = _Shared(out, data, features.table(splits.test))
+        jobs = jobs_of(config)
+        results = run_tasks(
+            _tasks(jobs, config.baselines),
+            shared,
+            workers=workers,
+            on_report=on_report,
+            on_done=on_done,
+        )
+        trained = {job.name: results[job.name] for job in jobs}
+        scores = {job.name: results[_predict_name(job.name)] for job in jobs}
+        _write_history(out / "history.parquet", trained)
+        _write_predictions(out / "predictions.parquet", scores, splits.test)
+        others: dict[str, BaselineScores] = {}
+        if config.baselines:
+            others["boosted trees, same inputs"] = results["baseline"]
+            cut = time_cut(splits.train, splits.test)
+            if cut:
+                others["cut on |t| (30 ps) alone"] = cut
+        approaches = _approaches(jobs, trained, scores)
+        metrics = {
+            "schema": 1,
+            "network": config.spec.name,
+            "n_parameters": config.spec.n_parameters,
+            "features": features.to_plain(),
+            "split_by": dataset.split_by,
+            **summarize_comparison(approaches, others, splits),
+        }
+        write_json(out / "metrics.json", metrics)
+        return metrics
+
+
+def _predict_name(job_name: str) -> str:
+    return f"predict {job_name}"
+
+
+def _tasks(jobs: Sequence[Job], baselines: bool) -> list[Task]:
+    tasks = [Task(j.name, _train, (j,), (j.source,) if j.source else ()) for j in jobs]
+    if baselines:
+        tasks.append(Task("baseline", _baseline, ()))
+    return tasks + [Task(_predict_name(j.name), _predict, (j.name,), (j.name,)) for j in jobs]
+
+
+def _train(shared: _Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
+    return run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
+
+
+def _predict(shared: _Shared, name: str, _report: Callable[[Any], None]) -> NDArray[np.float32]:
+    return load_model(shared.folder / "models" / f"{name}.keras").logits(shared.test)
+
+
+def _baseline(shared: _Shared, _report: Callable[[Any], None]) -> BaselineScores:
+    return boosted_trees(shared.data.training, shared.data.validation, shared.test, seed=0)
+
+
+def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
+    rows = [
+        {
+            "job": name,
+            "recipe": result["recipe"]["name"],
+            "bits": (result["precision"] or {}).get("weight_bits", 0),
+            "seed": result["seed"],
+            **record,
+        }
+        for name, result in trained.items()
+        for record in result["history"]
+    ]
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+
+
+def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Any) -> None:
+    columns: dict[str, Any] = {"group": test.groups(), "signal": test.signal}
+    if test.event_id is not None:
+        columns["event_id"] = test.event_id
+    with replacing(path) as temporary:
+        pq.write_table(pa.table({**columns, **scores}), temporary, compression="zstd")
+
+
+def _approaches(
+    jobs: Sequence[Job], trained: dict[str, JobResult], scores: dict[str, NDArray[np.float32]]
+) -> list[Approach]:
+    members: dict[tuple[Recipe, Precision | None], list[Job]] = {}
+    for job in jobs:
+        members.setdefault((job.recipe, job.precision), []).append(job)
+    return [
+        Approach(
+            recipe,
+            precision.weight_bits if precision else None,
+            [trained[j.name] for j in group],
+            [scores[j.name] for j in group],
+        )
+        for (recipe, precision), group in members.items()
+    ]

@@ -1,0 +1,114 @@
+"""From results and test scores to the numbers of a comparison."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.config import to_plain
+from pixelsieve.evaluation.baselines import BaselineScores
+from pixelsieve.evaluation.metrics import roc_curve
+from pixelsieve.evaluation.paired import paired_test
+from pixelsieve.evaluation.scores import bootstrap, score, summarize
+from pixelsieve.splits import Splits
+from pixelsieve.training.job import JobResult
+from pixelsieve.training.recipe import Recipe
+
+__all__ = ["PAIRED_METRICS", "Approach", "summarize_comparison"]
+
+PAIRED_METRICS = ("accuracy", "auc", "rejection_98")
+"""Metrics of which approaches at equal bits are compared pair by pair."""
+
+_ROC_EFFICIENCIES = np.linspace(0.5, 1.0, 201)
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """One recipe at one width: results and test logits (n,) by seed. `bits` None is float."""
+
+    recipe: Recipe
+    bits: int | None
+    results: list[JobResult]
+    logits: list[NDArray[np.float32]]
+
+
+def summarize_comparison(
+    approaches: Sequence[Approach], baselines: Mapping[str, BaselineScores], splits: Splits
+) -> dict[str, Any]:
+    """The keys `clusters`, `rows`, `baselines` and `paired` of `metrics.json`, plain data."""
+    labels, groups = splits.test.signal, splits.test.groups()
+    rows = [_row(a, labels, groups) for a in approaches]
+    return {
+        "clusters": {
+            name: {"signal": part.n_signal, "bib": len(part) - part.n_signal}
+            for name, part in splits.parts()
+        },
+        "rows": rows,
+        "baselines": [
+            {
+                "approach": name,
+                **_figures([one.scores], labels, groups, one.threshold),
+            }
+            for name, one in baselines.items()
+        ],
+        "paired": _paired(rows),
+    }
+
+
+def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict[str, Any]:
+    results = approach.results
+    best = [r["history"][r["best_epoch"]] for r in results]
+    return {
+        "approach": approach.recipe.name,
+        "bits": approach.bits,
+        "recipe": to_plain(approach.recipe),
+        "warm_start": [r["warm_start"] for r in results],
+        "scales": [(r["precision"] or {}).get("scales", []) for r in results],
+        "best_epochs": [r["best_epoch"] for r in results],
+        "validation_auc": [b["validation_auc"] for b in best],
+        "validation_loss": [b["validation_loss"] for b in best],
+        "seeds": [r["seed"] for r in results],
+        **_figures(approach.logits, labels, groups, 0.0),
+    }
+
+
+def _figures(
+    scores: Sequence[NDArray[Any]], labels: NDArray[Any], groups: NDArray[Any], threshold: float
+) -> dict[str, Any]:
+    by_seed = [score(s, labels, threshold) for s in scores]
+    curves = [roc_curve(s, labels) for s in scores]
+    kept = np.mean(
+        [c.bib_kept[np.searchsorted(c.signal_efficiency, _ROC_EFFICIENCIES)] for c in curves],
+        axis=0,
+    )
+    return {
+        "by_seed": by_seed,
+        "summary": summarize(by_seed),
+        "bootstrap_68": to_plain(bootstrap(scores, labels, groups, threshold=threshold)),
+        "roc": {"signal_efficiency": _ROC_EFFICIENCIES.tolist(), "bib_kept": kept.tolist()},
+    }
+
+
+def _paired(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    tests = []
+    for first, second in itertools.combinations([r for r in rows if r["bits"]], 2):
+        if first["bits"] != second["bits"]:
+            continue
+        for metric in PAIRED_METRICS:
+            better, worse = first, second
+            if worse["summary"][metric]["mean"] > better["summary"][metric]["mean"]:
+                better, worse = second, first
+            test = paired_test(
+                metric,
+                better["approach"],
+                worse["approach"],
+                [f[metric] for f in better["by_seed"]],
+                [f[metric] for f in worse["by_seed"]],
+            )
+            tests.append({"bits": first["bits"], **to_plain(test)})
+    return tests

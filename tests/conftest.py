@@ -1,0 +1,83 @@
+"""Shared material: small made-up clusters, and the real sample where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.formats import parquet
+
+MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real"))
+
+
+def make_clusters(n: int = 400, seed: int = 0, **columns: Any) -> Clusters:
+    """Clusters that a small network can learn: signal is as long in x as |z| says, BIB is not.
+
+    Cluster i is of particle group i // 2.
+    """
+    rng = np.random.default_rng(seed)
+    signal = rng.integers(0, 2, n).astype(np.int8)
+    signal[:2] = (0, 1)[:n]
+    z = rng.uniform(-60, 60, n).astype(np.float32)
+    expected = 1 + np.abs(z) / 12
+    width = np.where(signal == 1, expected, rng.uniform(1, 9, n)).round().astype(int)
+    height = np.where(signal == 1, 1, rng.integers(1, 5, n))
+    x, y = np.arange(21), np.arange(13)
+    in_x = np.abs(x[None, :] - 10) <= (width / 2)[:, None]
+    in_y = np.abs(y[None, :] - 6) <= (height / 2)[:, None]
+    charge = rng.gamma(5, 300, (n, 13, 21)).round()
+    pixels = np.where(in_y[:, :, None] & in_x[:, None, :], charge, 0).astype(np.float32)
+    time = np.where(signal == 1, 0.0, rng.exponential(1.0, n)) + rng.normal(0, 0.03, n)
+    table: dict[str, Any] = {
+        "pixels_e": pixels,
+        "signal": signal,
+        "z_global_mm": z,
+        "y_local_mm": rng.uniform(-4, 8, n).astype(np.float32),
+        "hit_time_30ps_ns": time.astype(np.float32),
+        "group_id": np.arange(n, dtype=np.int64) // 2,
+        "event_id": np.arange(n, dtype=np.int64),
+        "truth": {"hit_time_ns": time.astype(np.float32)},
+        **columns,
+    }
+    return Clusters(**table)
+
+
+@pytest.fixture
+def clusters() -> Clusters:
+    return make_clusters()
+
+
+@pytest.fixture
+def table(clusters: Clusters) -> FeatureTable:
+    return FeatureSet(("x_profile", "z_global", "y_profile", "y_local")).table(clusters)
+
+
+@pytest.fixture(scope="session")
+def dataset_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 1600 clusters that is split by the hash of group_id."""
+    path = tmp_path_factory.mktemp("data") / "clusters.parquet"
+    parquet.write(make_clusters(1600), path, row_group=500)
+    return path
+
+
+@pytest.fixture(scope="session")
+def muc_real() -> Path:
+    """The folder of the real sample."""
+    if not (MUC_REAL / "simA_train.parquet").exists():
+        pytest.skip(f"the muc-real sample is not at {MUC_REAL} (set PIXELSIEVE_MUC_REAL)")
+    return MUC_REAL
+
+
+def random_logits(n: int, seed: int = 0, steps: int = 50) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Scores with many ties, and labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    labels[:2] = (0, 1)
+    return np.round((rng.normal(size=n) + labels) * steps) / steps, labels

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from pixelsieve.errors import DataError
+from pixelsieve.evaluation.baselines import boosted_trees, time_cut
+from pixelsieve.evaluation.metrics import accuracy, rejection_at, roc_auc, roc_curve
+from pixelsieve.evaluation.paired import paired_test
+from pixelsieve.evaluation.scores import METRICS, bootstrap, score, summarize
+from pixelsieve.features import FeatureSet
+from tests.conftest import make_clusters, random_logits
+
+SCORED = st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=2, max_size=60).filter(
+    lambda rows: len({s for _, s in rows}) == 2
+)
+
+
+@given(SCORED)
+def test_auc_equals_counting_pairs(rows: list[tuple[int, bool]]) -> None:
+    signal = [x for x, s in rows if s]
+    bib = [x for x, s in rows if not s]
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in signal for b in bib]
+    scores, labels = np.array([x for x, _ in rows]), np.array([s for _, s in rows])
+    assert roc_auc(scores, labels) == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
+
+
+@given(SCORED, st.sampled_from([0.5, 0.9, 0.95, 0.98, 0.99, 1.0]))
+def test_rejection_equals_trying_every_threshold(
+    rows: list[tuple[int, bool]], efficiency: float
+) -> None:
+    signal = np.array([x for x, s in rows if s])
+    bib = np.array([x for x, s in rows if not s])
+    enough = [t for t in range(-5, 6) if np.mean(signal >= t) >= efficiency - 1e-12]
+    best = max(enough)
+    scores, labels = np.array([x for x, _ in rows]), np.array([s for _, s in rows])
+    rejection, achieved, threshold = rejection_at(scores, labels, efficiency)
+    assert rejection == pytest.approx(np.mean(bib < best))
+    assert achieved == pytest.approx(np.mean(signal >= best))
+    assert np.mean(signal >= threshold) == pytest.approx(achieved)
+    assert achieved >= efficiency - 1e-12
+
+
+def test_ties_count_against_us() -> None:
+    scores, labels = np.zeros(10), np.arange(10) % 2
+    assert rejection_at(scores, labels, 0.9) == (0.0, 1.0, 0.0)
+    assert roc_auc(scores, labels) == 0.5
+    assert accuracy(scores, labels) == 0.5  # a logit of 0 is no signal
+
+
+@given(st.integers(0, 1000))
+def test_row_order_changes_nothing(seed: int) -> None:
+    scores, labels = random_logits(80, seed)
+    order = np.random.default_rng(seed).permutation(80)
+    assert score(scores, labels) == score(scores[order], labels[order])
+
+
+def test_auc_agrees_with_scikit_learn() -> None:
+    scores, labels = random_logits(5000)
+    assert roc_auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+
+
+def test_the_roc_curve_ends_at_one_and_never_falls() -> None:
+    curve = roc_curve(*random_logits(300))
+    assert (curve.signal_efficiency[-1], curve.bib_kept[-1]) == (1, 1)
+    assert (np.diff(curve.signal_efficiency) >= 0).all()
+    assert (np.diff(curve.bib_kept) >= 0).all()
+
+
+def test_bad_scores_are_refused() -> None:
+    scores, labels = random_logits(20)
+    scores[3] = np.nan
+    with pytest.raises(DataError, match="diverged"):
+        roc_auc(scores, labels)
+    with pytest.raises(DataError, match="only one class"):
+        roc_auc(np.ones(3), np.ones(3))
+
+
+def test_spread_over_seeds() -> None:
+    figures = [score(*random_logits(200, seed)) for seed in range(4)]
+    summary = summarize(figures)
+    assert set(summary) == set(METRICS)
+    values = [f["auc"] for f in figures]
+    assert summary["auc"]["mean"] == pytest.approx(np.mean(values))
+    assert summary["auc"]["spread"] == pytest.approx(np.std(values, ddof=1))
+    assert summarize(figures[:1])["auc"]["spread"] == 0
+
+
+def test_bootstrap_matches_the_known_error_of_a_share() -> None:
+    scores, labels = random_logits(4000)
+    interval = bootstrap([scores], labels, np.arange(4000))["accuracy"]
+    p = accuracy(scores, labels)
+    half = (interval.high - interval.low) / 2
+    assert half == pytest.approx(np.sqrt(p * (1 - p) / 4000), rel=0.2)
+    assert interval.low < p < interval.high
+
+
+def test_bootstrap_draws_whole_groups() -> None:
+    scores, labels = random_logits(500)
+    doubled = bootstrap([np.tile(scores, 4)], np.tile(labels, 4), np.tile(np.arange(500), 4))
+    single = bootstrap([scores], labels, np.arange(500))
+    assert doubled == single  # copies within a group bring no information
+
+
+def test_bootstrap_agrees_with_resampling_by_hand() -> None:
+    scores, labels = random_logits(300)
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(300, np.full(300, 1 / 300), size=200)
+    values = []
+    for counts in draws:
+        rows = np.repeat(np.arange(300), counts)
+        values.append(rejection_at(scores[rows], labels[rows], 0.95)[0])
+    interval = bootstrap([scores], labels, np.arange(300))["rejection_95"]
+    np.testing.assert_allclose((interval.low, interval.high), np.quantile(values, (0.16, 0.84)))
+
+
+def test_paired_test_agrees_with_scipy() -> None:
+    first, second = [0.91, 0.93, 0.92, 0.95], [0.90, 0.91, 0.92, 0.92]
+    got = paired_test("auc", "a", "b", first, second)
+    expected = stats.ttest_rel(first, second)
+    assert got.p_value == pytest.approx(expected.pvalue)
+    low, high = expected.confidence_interval(0.95)
+    assert (got.low, got.high) == (pytest.approx(low), pytest.approx(high))
+    assert got.difference == pytest.approx(np.mean(first) - np.mean(second))
+
+
+def test_paired_test_without_spread_or_seeds() -> None:
+    assert paired_test("auc", "a", "b", [0.9], [0.8]).p_value is None
+    assert paired_test("auc", "a", "b", [0.9, 0.8], [0.9, 0.8]).p_value == 1
+    assert paired_test("auc", "a", "b", [0.5, 0.5], [0.25, 0.25]).p_value == 0
+
+
+def test_time_cut_separates_late_background() -> None:
+    training, test = make_clusters(3000), make_clusters(2000, seed=1)
+    cut = time_cut(training, test)
+    assert cut is not None
+    figures = score(cut.scores, test.signal, cut.threshold)
+    assert test.hit_time_30ps_ns is not None
+    best = max(
+        np.mean((np.abs(test.hit_time_30ps_ns) < t) == (test.signal > 0))
+        for t in np.linspace(0, 0.5, 200)
+    )
+    assert best - 0.01 < figures["accuracy"] <= best + 0.001
+    assert time_cut(make_clusters(10, hit_time_30ps_ns=None), test) is None
+
+
+def test_boosted_trees_learn_the_task() -> None:
+    features = FeatureSet(("x_size", "y_size", "z_global"), mirror_x=True)
+    tables = [features.table(make_clusters(1500, seed=s)) for s in range(3)]
+    one, same = (boosted_trees(*tables, seed=0) for _ in range(2))
+    assert roc_auc(one.scores, tables[2].labels) > 0.9
+    np.testing.assert_array_equal(one.scores, same.scores)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.errors import DataError, RunError
+from pixelsieve.formats import dataset, parquet
+from tests.conftest import make_clusters
+
+
+@pytest.fixture
+def path(tmp_path: Path, clusters: Clusters) -> Path:
+    path = tmp_path / "c.parquet"
+    parquet.write(clusters, path, row_group=90)
+    return path
+
+
+def test_round_trip(path: Path, clusters: Clusters) -> None:
+    again = parquet.read(path)
+    assert again.columns().keys() == clusters.columns().keys()
+    for name, values in clusters.columns().items():
+        np.testing.assert_array_equal(again.columns()[name], values)
+        assert again.columns()[name].dtype == values.dtype
+    assert set(again.truth) == {"hit_time_ns"}
+
+
+def test_row_groups_come_one_at_a_time(path: Path) -> None:
+    parts = list(parquet.iterate(path))
+    assert [len(p) for p in parts] == [90, 90, 90, 90, 40]
+    assert [p.first_row for p in parts] == [0, 90, 180, 270, 360]
+
+
+def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(path)), path, row_group_size=90)
+
+
+def set_column(name: str, values: pa.Array) -> Callable[[pa.Table], pa.Table]:
+    return lambda t: t.set_column(t.schema.get_field_index(name), name, values)
+
+
+def pixels_with(row: int, pixel: int, value: float) -> pa.Array:
+    pixels = make_clusters().pixels_e.reshape(400, 273).copy()
+    pixels[row, pixel] = value
+    return pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), 273)
+
+
+BAD = {
+    "missing column": (lambda t: t.drop_columns(["z_global_mm"]), "'z_global_mm' is missing"),
+    "misspelt column": (
+        lambda t: t.rename_columns([n.replace("pixels_e", "pixel_e") for n in t.column_names]),
+        r"'pixels_e' is missing \(did you mean 'pixel_e'\?\)",
+    ),
+    "NaN": (set_column("pixels_e", pixels_with(100, 3, np.nan)), r"row 100, pixel \(0, 3\): nan"),
+    "charge below -1 e": (set_column("pixels_e", pixels_with(399, 22, -2)), "row 399, .* below -1"),
+    "wrong shape": (
+        set_column("pixels_e", pa.array([[1.0] * 273] * 200 + [[1.0] * 256] * 200)),
+        "row 200: 256 pixels; expected 273",
+    ),
+    "no list": (set_column("pixels_e", pa.array(np.zeros(400))), "holds double; expected a list"),
+    "text": (set_column("y_local_mm", pa.array(["a"] * 400)), "'y_local_mm' holds string"),
+    "fractional label": (set_column("signal", pa.array([0.5] * 400)), "expected whole numbers"),
+    "no value": (
+        set_column("z_global_mm", pa.array([1.0] * 95 + [None] + [1.0] * 304)),
+        "'z_global_mm', row 95: no value",
+    ),
+    "empty file": (lambda t: t.slice(0, 0), "holds no clusters"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_are_refused_with_the_place(path: Path, case: str) -> None:
+    change, expected = BAD[case]
+    rewrite(path, change)
+    with pytest.raises(DataError, match=expected) as error:
+        parquet.read(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -5])
+def test_a_truncated_file_is_refused(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="not a whole Parquet file"):
+        parquet.read(path)
+
+
+def test_a_damaged_row_group_is_refused(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[200:3000] = b"\xff" * 2800
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not a whole Parquet file"):
+        parquet.read(path)
+
+
+def test_a_failed_write_leaves_the_old_file(
+    path: Path, clusters: Clusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(table: pa.Table, where: Path, **_: object) -> None:
+        where.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(parquet.pq, "write_table", fill_the_disk)
+    before = path.read_bytes()
+    with pytest.raises(RunError, match="cannot be written .No space left"):
+        parquet.write(clusters, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    with pytest.raises(RunError, match="cannot be written"):
+        parquet.write(clusters, path / "below" / "c.parquet")
+
+
+def write_named(folder: Path) -> None:
+    for i, name in enumerate(("s_train", "s_val", "s_test")):
+        part = make_clusters(60, seed=i, group_id=np.arange(60) + 1000 * i)
+        parquet.write(part, folder / f"{name}.parquet")
+
+
+def test_splits_by_file_name(tmp_path: Path) -> None:
+    write_named(tmp_path)
+    loaded = dataset.load([tmp_path])
+    assert loaded.split_by == "file name"
+    assert loaded.splits.validation.group_id is not None
+    assert loaded.splits.validation.group_id[0] == 1000
+    assert set(loaded.files) == {"s_train.parquet", "s_val.parquet", "s_test.parquet"}
+    (tmp_path / "s_val.parquet").unlink()
+    with pytest.raises(DataError, match="no file for the validation split"):
+        dataset.load([str(tmp_path / "s_*.parquet")])
+
+
+def test_mixed_naming_is_refused(tmp_path: Path, clusters: Clusters) -> None:
+    write_named(tmp_path)
+    parquet.write(clusters, tmp_path / "more.parquet")
+    with pytest.raises(DataError, match=r"more.parquet: names no split"):
+        dataset.load([tmp_path])
+
+
+def test_splits_by_column(path: Path) -> None:
+    labels = np.where(np.arange(400) < 300, "train", np.where(np.arange(400) < 350, "val", "test"))
+    rewrite(path, lambda t: t.append_column("split", pa.array(labels)))
+    loaded = dataset.load([path])
+    assert loaded.split_by == "column 'split'"
+    assert [len(p) for _, p in loaded.splits.parts()] == [300, 50, 50]
+    labels[5] = "tset"
+    rewrite(path, set_column("split", pa.array(labels)))
+    with pytest.raises(DataError, match="'split', row 5: 'tset'; expected train"):
+        dataset.load([path])
+
+
+def test_splits_by_hash_keep_groups_together(path: Path) -> None:
+    loaded = dataset.load([path])
+    assert loaded.split_by == "hash of group_id"
+    assert sum(len(p) for _, p in loaded.splits.parts()) == 400
+    rewrite(path, lambda t: t.drop_columns(["group_id"]))
+    assert dataset.load([path]).split_by == "hash of the pixel charges"
+
+
+def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such Parquet file"):
+        dataset.load([tmp_path / "nothing_*.parquet"])
+    with pytest.raises(DataError, match="no such file"):
+        parquet.read(tmp_path / "x.parquet")
+
+
+def test_the_real_sample(muc_real: Path) -> None:
+    loaded = dataset.load([str(muc_real / "simA_*.parquet")])
+    counts = {n: (p.n_signal, len(p) - p.n_signal) for n, p in loaded.splits.parts()}
+    assert counts == {"train": (24914, 22681), "validation": (3909, 3362), "test": (3847, 3294)}
+    assert "hit_time_ns" in loaded.splits.train.truth

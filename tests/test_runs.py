@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+import json
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelsieve.build import build
+from pixelsieve.clusters import Clusters
+from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.files import read_json, replacing, write_json
+from pixelsieve.model_file import Model, load_model, save_model
+from pixelsieve.networks import network
+from pixelsieve.precision import LayerScale, Precision
+from pixelsieve.runs import RunFolder
+from pixelsieve.weights import initial_weights
+
+CONFIG = {"bits": (2, 4), "seeds": 3}
+
+
+def test_the_manifest_tells_how_the_run_was_made(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "a" / "b", CONFIG) as run:
+        run.prepare()
+    manifest = read_json(tmp_path / "a" / "b" / "manifest.json")
+    assert manifest["config"] == {"bits": [2, 4], "seeds": 3}
+    assert manifest["versions"]["keras"].startswith("3.")
+    assert {"config_hash", "command", "started", "git", "python"} <= manifest.keys()
+
+
+def test_the_same_run_goes_on_and_another_is_refused(tmp_path: Path) -> None:
+    for _ in range(2):
+        with RunFolder(tmp_path, CONFIG):
+            pass
+    with pytest.raises(RunError, match=r"other settings \(seeds\); choose another --out"):
+        RunFolder(tmp_path, {**CONFIG, "seeds": 4}).__enter__()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match=r"holds other files \(thesis.tex"):
+        RunFolder(tmp_path, CONFIG).__enter__()
+    assert {p.name for p in tmp_path.iterdir()} <= {"thesis.tex", ".lock"}
+
+
+def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path, CONFIG),
+        pytest.raises(RunError, match="another process works in this folder"),
+    ):
+        RunFolder(tmp_path, CONFIG).__enter__()
+    with RunFolder(tmp_path, CONFIG):
+        pass
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written .*; choose another --out"):
+        RunFolder(tmp_path / "file" / "run", CONFIG).__enter__()
+
+
+def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": np.float32(1.5), "b": (1, 2)})
+    assert read_json(path) == {"a": 1.5, "b": [1, 2]}
+    assert stat.S_IMODE(path.stat().st_mode) & 0o444
+    with pytest.raises(RuntimeError, match="half"), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("half")
+    assert read_json(path)["a"] == 1.5
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+    path.write_text("{")
+    with pytest.raises(RunError, match="not valid JSON"):
+        read_json(path)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+
+
+SPEC = network("model2")
+
+
+def made(features: FeatureSet, precision: Precision | None = None) -> Model:
+    return Model(SPEC, precision, initial_weights(SPEC, 1), features, {"seed": 1})
+
+
+@pytest.mark.parametrize(
+    "precision", [None, Precision(4).with_scales((LayerScale("output", 1, -1),))]
+)
+def test_models_come_back_with_the_same_answers_and_their_card(
+    tmp_path: Path, precision: Precision | None, table: FeatureTable
+) -> None:
+    model = made(table.features, precision)
+    path = tmp_path / "m.keras"
+    save_model(path, model)
+    loaded = load_model(path)
+    assert loaded.card == {"seed": 1}
+    assert (loaded.features, loaded.spec) == (table.features, SPEC)
+    assert loaded.precision == precision
+    np.testing.assert_array_equal(loaded.logits(table), model.logits(table))
+
+
+def test_plain_keras_reads_the_same_model(tmp_path: Path, table: FeatureTable) -> None:
+    import keras
+
+    path = tmp_path / "m.keras"
+    model = made(table.features, Precision(3))
+    save_model(path, model)
+    plain = keras.saving.load_model(path, compile=False)
+    inputs = {n: table.inputs[n] for n in SPEC.features}
+    np.testing.assert_array_equal(np.asarray(plain(inputs))[:, 0], model.logits(table))
+
+
+def test_models_refuse_data_scaled_another_way(tmp_path: Path, clusters: Clusters) -> None:
+    path = tmp_path / "m.keras"
+    save_model(path, made(FeatureSet(SPEC.features)))
+    mirrored = FeatureSet(SPEC.features, mirror_x=True).table(clusters)
+    with pytest.raises(ConfigError, match=r"m.keras: the data were scaled differently: mirror_x"):
+        load_model(path).logits(mirrored)
+
+
+def test_damaged_and_foreign_model_files(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    with pytest.raises(RunError, match="no such model file"):
+        load_model(path)
+    build(SPEC).save(path)
+    with pytest.raises(RunError, match=r"holds no pixelsieve.json"):
+        load_model(path)
+    model = made(FeatureSet(SPEC.features))
+    save_model(path, model)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(RunError, match="whole model file"):
+        load_model(path)
+    path.write_bytes(b"PK")
+    with pytest.raises(RunError, match="not a whole model file"):
+        load_model(path)
+    model.weights["output"]["bias"] = np.zeros(2, np.float32)
+    with pytest.raises(ValueError, match="shape"):
+        save_model(path, model)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("pixelsieve.json", json.dumps({"schema": 99}))
+        archive.writestr("pixelsieve_weights.npz", npz({}))
+    with pytest.raises(RunError, match="another version"):
+        load_model(path)
+
+
+def test_weights_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    save_model(path, made(FeatureSet(SPEC.features)))
+    with zipfile.ZipFile(path) as archive:
+        card = archive.read("pixelsieve.json")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("pixelsieve.json", card)
+        archive.writestr("pixelsieve_weights.npz", npz({"xz_dense1/kernel": np.zeros((3, 3))}))
+    with pytest.raises(RunError, match=r"layer 'xz_dense1' has no kernel of shape \(22, 32\)"):
+        load_model(path)
+
+
+def npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()

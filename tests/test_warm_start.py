@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixelsieve.build import build
+from pixelsieve.errors import ConfigError, GuaranteeError
+from pixelsieve.networks import network
+from pixelsieve.precision import Precision
+from pixelsieve.training.scales import fit_scales
+from pixelsieve.training.warm_start import warm_start
+from pixelsieve.weights import Weights, initial_weights, read_weights
+
+NAMES = ("first", "second", "third", "output")
+
+
+def weights_of(names: tuple[str, ...], seed: int) -> Weights:
+    rng = np.random.default_rng(seed)
+    return {
+        n: {
+            "kernel": rng.normal(0, 0.5, (3, 2)).astype(np.float32),
+            "bias": np.zeros(2, np.float32),
+        }
+        for n in names
+    }
+
+
+@pytest.mark.parametrize("bits", [2, 4, 16])
+def test_every_layer_is_copied_between_float_and_quantized(bits: int) -> None:
+    source = initial_weights(network("model2"), 1)
+    target = read_weights(build(network("model2"), Precision(bits)))
+    got, report = warm_start(source, target, Precision(bits))
+    assert report.summary == "copied 6 of 6"
+    for layer, variables in source.items():
+        for name, values in variables.items():
+            np.testing.assert_array_equal(got[layer][name], values)
+            assert got[layer][name] is not values
+
+
+@given(
+    st.sets(st.sampled_from(NAMES), min_size=1),
+    st.sets(st.sampled_from(NAMES), min_size=1),
+    st.sets(st.sampled_from(NAMES)),
+)
+def test_total_or_an_error(source: set[str], target: set[str], skip: set[str]) -> None:
+    ours, theirs = weights_of(tuple(sorted(source)), 0), weights_of(tuple(sorted(target)), 1)
+    if skip - target:
+        with pytest.raises(ConfigError, match="skip_layers: no layer"):
+            warm_start(ours, theirs, skip_layers=tuple(skip))
+    elif (source | skip) != (target | skip) or (source - skip) != (target - skip):
+        with pytest.raises(GuaranteeError, match="not total"):
+            warm_start(ours, theirs, skip_layers=tuple(skip))
+    else:
+        got, report = warm_start(ours, theirs, skip_layers=tuple(skip))
+        assert {r.layer for r in report.rows if r.status == "copied"} == target - skip
+        for name in target:
+            expected = theirs[name] if name in skip else ours[name]
+            np.testing.assert_array_equal(got[name]["kernel"], expected["kernel"])
+
+
+def test_the_bug_this_project_grew_from_is_an_error() -> None:
+    source = weights_of(("hidden", "output"), 0)
+    target = weights_of(("hidden", "output_dense"), 1)
+    with pytest.raises(GuaranteeError, match=r"\['output_dense'\]; left over .* \['output'\]"):
+        warm_start(source, target)
+
+
+def test_shapes_must_agree() -> None:
+    source = weights_of(("output",), 0)
+    source["output"]["kernel"] = np.zeros((4, 2), np.float32)
+    with pytest.raises(GuaranteeError, match="layer 'output' has shapes"):
+        warm_start(source, weights_of(("output",), 1))
+
+
+def test_rounding_and_saturation_are_reported() -> None:
+    source = weights_of(("output",), 0)
+    source["output"]["kernel"][:] = [[0.25, -0.5], [1.5, 0.3], [0.0, -2.0]]
+    _, report = warm_start(source, source, Precision(4))
+    row = report.rows[0]
+    assert row.largest_change == pytest.approx(1.0)  # -2 becomes -1
+    assert row.saturated_share == pytest.approx(2 / 8)
+    assert row.shape == (3, 2)
+
+
+def test_scales_per_layer_remove_the_saturation() -> None:
+    source = weights_of(("first", "output"), 0)
+    source["first"]["kernel"] *= 4
+    source["output"]["kernel"] /= 16
+    fixed = warm_start(source, source, Precision(4))[1]
+    fitted = fit_scales(source, Precision(4))
+    scaled = warm_start(source, source, fitted)[1]
+    assert fitted.kernel("first").integer_bits > 0 > fitted.kernel("output").integer_bits
+    assert scaled.rows[0].saturated_share < fixed.rows[0].saturated_share
+    assert scaled.rows[1].largest_change < fixed.rows[1].largest_change
