@@ -127,7 +127,7 @@ def test_soft_labels_replace_the_labels() -> None:
     assert flipped.history[-1]["validation_auc"] < 0.3
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -138,10 +138,10 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
 ) -> None:
     def stop(record: dict[str, float]) -> None:
         if record["epoch"] == stop_after + 1:
-            raise Stopped
+            raise StoppedError
 
     path = tmp_path / "job.npz"
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(precision, checkpoint=Checkpoint(path, "mark", every_s=0), report=stop)
     seen: list[float] = []
     resumed = run(

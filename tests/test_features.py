@@ -87,7 +87,7 @@ def test_a_saved_set_is_refused_when_the_scaling_changed() -> None:
     saved = json.loads(json.dumps(features.to_plain()))
     assert FeatureSet.from_plain(saved, "model") == features
     saved["divisors"][0] = 16
-    with pytest.raises(ConfigError, match="'x_profile' was divided by 16 when .* now .* by 32"):
+    with pytest.raises(ConfigError, match=r"'x_profile' was divided by 16 when .* now .* by 32"):
         FeatureSet.from_plain(saved, "model")
 
 

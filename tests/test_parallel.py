@@ -60,7 +60,7 @@ def test_workers_have_one_thread_and_the_parents_environment_stays() -> None:
 
 
 def test_an_error_ends_the_run_as_it_is() -> None:
-    with pytest.raises(DataError, match="^one line$"):
+    with pytest.raises(DataError, match=r"^one line$"):
         run_tasks([Task("t", fail, ("user",))], 0, workers=1)
     with pytest.raises(RunError, match="ZeroDivisionError: bug"):
         run_tasks([Task("t", fail, ("bug",))], 0, workers=1)

@@ -107,7 +107,7 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr(parquet.pq, "write_table", fill_the_disk)
     before = path.read_bytes()
-    with pytest.raises(RunError, match="cannot be written .No space left"):
+    with pytest.raises(RunError, match=r"cannot be written .No space left"):
         parquet.write(clusters, path)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]

@@ -59,7 +59,7 @@ def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot be written .*; choose another --out"):
+    with pytest.raises(RunError, match=r"cannot be written .*; choose another --out"):
         RunFolder(tmp_path / "file" / "run", CONFIG).__enter__()
 
 
