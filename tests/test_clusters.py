@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from pixelsieve.errors import DataError
 from tests.conftest import make_clusters
 
 
-def broken(column: str, row: int, value: float) -> dict[str, np.ndarray]:
+def broken(column: str, row: int, value: float) -> dict[str, Any]:
     values = np.array(make_clusters(20).columns()[column], dtype=np.float32)
     values.reshape(20, -1)[row, 0] = value
     return {column: values}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pixelsieve.features import REGISTRY, FeatureSet
 from tests.conftest import make_clusters
 
 
-def one_cluster(**columns: object) -> Clusters:
+def one_cluster(**columns: Any) -> Clusters:
     pixels = np.zeros((1, 13, 21), np.float32)
     pixels[0, 6, 10:12] = (1023, 255)
     pixels[0, 7, 10] = 1

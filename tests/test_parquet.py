@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_the_old_file(
         where.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parquet.pq, "write_table", fill_the_disk)
+    monkeypatch.setattr(pq, "write_table", fill_the_disk)
     before = path.read_bytes()
     with pytest.raises(RunError, match=r"cannot be written .No space left"):
         parquet.write(clusters, path)

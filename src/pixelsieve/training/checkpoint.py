@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,11 +53,14 @@ class Checkpoint:
         return Saved(arrays, head["history"])
 
     def save_when_due(
-        self, arrays: dict[str, list[np.ndarray]], history: list[dict[str, Any]]
+        self,
+        make_arrays: Callable[[], dict[str, list[np.ndarray]]],
+        history: list[dict[str, float]],
     ) -> None:
-        """Save, unless the last save was less than `every_s` seconds ago."""
+        """Save what `make_arrays()` gives, unless the last save was under `every_s` seconds ago."""
         if time.monotonic() - self._last < self.every_s:
             return
+        arrays = make_arrays()
         counts = {name: len(values) for name, values in arrays.items()}
         head = json.dumps({"job": self.job, "counts": counts, "history": history})
         flat: dict[str, Any] = {

@@ -13,7 +13,7 @@ from pixelsieve.build import build
 from pixelsieve.features import FeatureTable
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
-from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.training.checkpoint import Checkpoint, Saved
 from pixelsieve.training.program import StepLimits, program
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.schedule import learning_rates
@@ -62,7 +62,6 @@ def train(
     and picked up again, with the same numbers as without the interruption (same machine, one
     thread). Computes in float32. The set must hold at least one batch.
     """
-    import jax
     import jax.numpy as jnp
 
     model = build(spec, precision, start)
@@ -76,57 +75,87 @@ def train(
     labels = jnp.asarray(training.labels if soft_labels is None else soft_labels)
     validation_inputs = {n: jnp.asarray(validation.inputs[n]) for n in spec.features}
 
-    weights: list[Any] = [jnp.array(start[layer][name]) for layer, name in keys]
-    state = compiled.start(weights)
-    best: list[Any] = [np.array(w) for w in weights]
-    history: list[EpochRecord] = []
+    weights: Any = [jnp.array(start[layer][name]) for layer, name in keys]
+    state = _State(weights, compiled.start(weights), [np.array(w) for w in weights], [])
     if checkpoint and (saved := checkpoint.load()):
-        weights = [jnp.array(a) for a in saved.arrays["weights"]]
-        best = list(saved.arrays["best"])
-        leaves = [jnp.array(a) for a in saved.arrays["state"]]
-        state = jax.tree.unflatten(jax.tree.structure(state), leaves)
-        history = saved.history
-    codes = _codes(keys, weights, precision)
+        state = _restored(saved, state)
+    codes = _codes(keys, state.weights, precision)
 
-    for epoch in range(len(history), recipe.epochs):
-        if _out_of_patience(history, recipe.patience):
+    for epoch in range(len(state.history), recipe.epochs):
+        if _out_of_patience(state.history, recipe.patience):
             break
         order = np.random.default_rng((seed, epoch)).permutation(len(training))
         order = order[: batches * recipe.batch_size].reshape(batches, recipe.batch_size)
-        weights, state, (loss, norm, norm_largest) = compiled.epoch(
-            weights, state, grids, inputs, labels, order.astype(np.int32), rates[epoch], limits
+        state.weights, state.optimizer, (loss, norm, norm_largest) = compiled.epoch(
+            state.weights,
+            state.optimizer,
+            grids,
+            inputs,
+            labels,
+            order.astype(np.int32),
+            rates[epoch],
+            limits,
         )
-        logits = np.asarray(compiled.logits(weights, grids, validation_inputs))
-        previous, codes = codes, _codes(keys, weights, precision)
+        logits = np.asarray(compiled.logits(state.weights, grids, validation_inputs))
+        previous, codes = codes, _codes(keys, state.weights, precision)
+        losses = [r["validation_loss"] for r in state.history]
+        validation_loss = _cross_entropy(logits, validation.labels)
         record: EpochRecord = {
             "epoch": epoch,
             "train_loss": float(loss),
-            "validation_loss": _cross_entropy(logits, validation.labels),
+            "validation_loss": validation_loss,
             "learning_rate": float(rates[epoch, -1]),
             "gradient_norm": float(norm),
             "gradient_norm_largest": float(norm_largest),
             "flip_share": float(np.mean(codes != previous)) if precision else 0.0,
+            "roughness": roughness([*losses, validation_loss]),
         }
         for name, monitor in (monitors or {}).items():
             record[f"validation_{name}"] = monitor(logits, validation.labels)
-        losses = [r["validation_loss"] for r in history]
-        record["roughness"] = roughness([*losses, record["validation_loss"]])
-        if record["validation_loss"] < min(losses, default=np.inf):
-            best = [np.array(w) for w in weights]
-        history.append(record)
+        if validation_loss < min(losses, default=np.inf):
+            state.best = [np.array(w) for w in state.weights]
+        state.history.append(record)
         if report:
             report(record)
         if checkpoint:
-            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
-            arrays: dict[str, Any] = {
-                "weights": [np.asarray(w) for w in weights],
-                "best": best,
-                "state": leaves,
-            }
-            checkpoint.save_when_due(arrays, history)
+            checkpoint.save_when_due(state.arrays, state.history)
 
-    best_epoch = int(np.argmin([r["validation_loss"] for r in history]))
-    return Trained(_by_layer(keys, best), best_epoch, history)
+    best_epoch = int(np.argmin([r["validation_loss"] for r in state.history]))
+    return Trained(_by_layer(keys, state.best), best_epoch, state.history)
+
+
+@dataclass(slots=True)
+class _State:
+    """All that an epoch changes: weights, the optimizer's state, the best weights so far."""
+
+    weights: Any
+    optimizer: Any
+    best: list[NDArray[Any]]
+    history: list[EpochRecord]
+
+    def arrays(self) -> dict[str, list[NDArray[Any]]]:
+        """Everything but the history, as lists of NumPy arrays."""
+        import jax
+
+        return {
+            "weights": [np.asarray(w) for w in self.weights],
+            "optimizer": [np.asarray(leaf) for leaf in jax.tree.leaves(self.optimizer)],
+            "best": self.best,
+        }
+
+
+def _restored(saved: Saved, fresh: _State) -> _State:
+    import jax
+    import jax.numpy as jnp
+
+    arrays = saved.arrays
+    structure = jax.tree.structure(fresh.optimizer)
+    return _State(
+        [jnp.array(a) for a in arrays["weights"]],
+        jax.tree.unflatten(structure, [jnp.array(a) for a in arrays["optimizer"]]),
+        list(arrays["best"]),
+        saved.history,
+    )
 
 
 def roughness(losses: list[float]) -> float:
