@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut
-from pixelsieve.evaluation.metrics import roc_auc
-from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.features import FeatureSet
 from pixelsieve.files import replacing, write_json
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import load_model
@@ -25,9 +24,9 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task, run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
-from pixelsieve.studies.data import training_data
 from pixelsieve.studies.summary import Approach, summarize_comparison
-from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
+from pixelsieve.studies.tasks import Shared, training_data, training_tasks
+from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 
 __all__ = ["CompareConfig", "compare", "jobs_of"]
@@ -57,15 +56,6 @@ class CompareConfig:
     def features(self) -> FeatureSet:
         """The inputs of the network."""
         return FeatureSet(self.spec.features, self.mirror_x)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What each worker holds. Training sees `data` alone, never `test`."""
-
-    folder: Path
-    data: TrainingData
-    test: FeatureTable
 
 
 def jobs_of(config: CompareConfig) -> list[Job]:
@@ -106,7 +96,7 @@ def compare(
     data = training_data(dataset, features, [config.float_recipe, *config.recipes])
     with RunFolder(out, identity) as run:
         run.prepare()
-        shared = _Shared(out, data, features.table(splits.test))
+        shared = Shared(out, data, features.table(splits.test))
         jobs = jobs_of(config)
         results = run_tasks(
             _tasks(jobs, config.baselines),
@@ -143,21 +133,19 @@ def _predict_name(job_name: str) -> str:
 
 
 def _tasks(jobs: Sequence[Job], baselines: bool) -> list[Task]:
-    tasks = [Task(j.name, _train, (j,), (j.source,) if j.source else ()) for j in jobs]
+    tasks = training_tasks(jobs)
     if baselines:
         tasks.append(Task("baseline", _baseline, ()))
     return tasks + [Task(_predict_name(j.name), _predict, (j.name,), (j.name,)) for j in jobs]
 
 
-def _train(shared: _Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
-    return run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
-
-
-def _predict(shared: _Shared, name: str, _report: Callable[[Any], None]) -> NDArray[np.float32]:
+def _predict(shared: Shared, name: str, _report: Callable[[Any], None]) -> NDArray[np.float32]:
+    assert shared.test is not None
     return load_model(shared.folder / "models" / f"{name}.keras").logits(shared.test)
 
 
-def _baseline(shared: _Shared, _report: Callable[[Any], None]) -> BaselineScores:
+def _baseline(shared: Shared, _report: Callable[[Any], None]) -> BaselineScores:
+    assert shared.test is not None
     return boosted_trees(shared.data.training, shared.data.validation, shared.test, seed=0)
 
 

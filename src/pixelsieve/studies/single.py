@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.config import to_plain
-from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.parallel import run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
-from pixelsieve.studies.data import training_data
-from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
+from pixelsieve.studies.tasks import Shared, training_data, training_tasks
+from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 
 __all__ = ["TrainConfig", "train_one"]
@@ -60,10 +59,6 @@ def train_one(
     data = training_data(dataset, features, [j.recipe for j in jobs])
     with RunFolder(out, identity) as run:
         run.prepare()
-        tasks = [Task(j.name, _train, (j, out), (j.source,) if j.source else ()) for j in jobs]
-        results = run_tasks(tasks, data, workers=1, on_report=on_report)
+        shared = Shared(out, data)
+        results = run_tasks(training_tasks(jobs), shared, workers=1, on_report=on_report)
         return [results[j.name] for j in jobs]
-
-
-def _train(data: TrainingData, job: Job, out: Path, report: Callable[[Any], None]) -> JobResult:
-    return run_job(job, out, data, {"auc": roc_auc}, report)

@@ -1,17 +1,22 @@
-"""Features of the splits that training may see, checked against the recipes."""
+"""Training jobs as tasks for the workers, and the data they share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pixelsieve.config import fingerprint
 from pixelsieve.errors import DataError
-from pixelsieve.features import FeatureSet
+from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.formats.dataset import Dataset
-from pixelsieve.training.job import TrainingData
+from pixelsieve.parallel import Task
+from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["training_data"]
+__all__ = ["Shared", "training_data", "training_tasks"]
 
 
 def training_data(
@@ -36,3 +41,21 @@ def training_data(
         features.table(dataset.splits.validation),
         fingerprint([dataset.files, dataset.split_by, features.fingerprint]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What each worker holds. Training sees `data` alone, never `test`."""
+
+    folder: Path
+    data: TrainingData
+    test: FeatureTable | None = None
+
+
+def training_tasks(jobs: Sequence[Job]) -> list[Task]:
+    """One task a job, after the job it starts from; the result is a `JobResult`."""
+    return [Task(j.name, _train, (j,), (j.source,) if j.source else ()) for j in jobs]
+
+
+def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
+    return run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
