@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixelsieve.errors import DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.networks import Dense, NetworkSpec
@@ -125,6 +126,12 @@ def test_soft_labels_replace_the_labels() -> None:
     assert same(run(soft_labels=training.labels).weights, run().weights)
     flipped = run(soft_labels=1 - training.labels, recipe=replace(RECIPE, epochs=20))
     assert flipped.history[-1]["validation_auc"] < 0.3
+
+
+def test_divergence_is_named() -> None:
+    recipe = replace(RECIPE, epochs=5, initial_rate=1e30, end_rate=1e30, decay="constant")
+    with pytest.raises(DataError, match=r"recipe 'test', seed 5: training diverged in epoch \d"):
+        run(None, recipe)
 
 
 class StoppedError(Exception):

@@ -70,6 +70,7 @@ def test_toml_recipes_start_from_a_base(tmp_path: Path) -> None:
         ('[recipes.a]\nbase = "conservativ"\n', r"unknown recipe 'conservativ' \(did you mean"),
         ("[recipes.a]\nend_rate = 1.0\n", "end_rate is 1.0; expected from 0 to initial_rate"),
         ("[recipes.a]\nwarm_start = false\nskip_layers = ['x']\n", "skip_layers is"),
+        ('[recipes."a/b"]\nepochs = 1\n', "name is 'a/b'; expected letters, digits"),
         ("[recipe.a]\nepochs = 1\n", "expected nothing but tables"),
         ("recipes = 3\n", "expected nothing but tables"),
         ("[recipes\n", "not valid TOML"),

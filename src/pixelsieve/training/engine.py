@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.build import build
+from pixelsieve.errors import DataError
 from pixelsieve.features import FeatureTable
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
@@ -60,7 +61,8 @@ def train(
     `seed` decides the order of the rows. `soft_labels` (n,), where given, replace the labels of
     the training set (distillation). With a `checkpoint` the state is saved as training goes on
     and picked up again, with the same numbers as without the interruption (same machine, one
-    thread). Computes in float32. The set must hold at least one batch.
+    thread). Computes in float32. The set must hold at least one batch. Raises `DataError` where the
+    loss stops being a number.
     """
     import jax.numpy as jnp
 
@@ -100,6 +102,12 @@ def train(
         previous, codes = codes, _codes(keys, state.weights, precision)
         losses = [r["validation_loss"] for r in state.history]
         validation_loss = _cross_entropy(logits, validation.labels)
+        if not np.isfinite([float(loss), validation_loss]).all():
+            msg = (
+                f"recipe '{recipe.name}', seed {seed}: training diverged in epoch {epoch} (the "
+                "loss is no number); lower initial_rate or set clip_norm"
+            )
+            raise DataError(msg)
         record: EpochRecord = {
             "epoch": epoch,
             "train_loss": float(loss),
@@ -166,7 +174,8 @@ def roughness(losses: list[float]) -> float:
 
 def _cross_entropy(logits: NDArray[Any], labels: NDArray[Any]) -> float:
     x = logits.astype(np.float64)
-    return float(np.mean(np.logaddexp(0.0, x) - labels * x))
+    with np.errstate(invalid="ignore"):  # a diverged network is reported by its loss
+        return float(np.mean(np.logaddexp(0.0, x) - labels * x))
 
 
 def _out_of_patience(history: list[EpochRecord], patience: int | None) -> bool:

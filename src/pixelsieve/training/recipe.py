@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,9 @@ from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError, nearest
 
 __all__ = ["FLOAT", "FLOAT_ORIGINAL", "RECIPES", "Recipe", "override", "read_recipes", "recipe"]
+
+
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         rules = (
+            ("name", bool(_NAME.fullmatch(self.name)), "letters, digits, '_', '-' and '.'"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("initial_rate", self.initial_rate > 0, "above 0"),
