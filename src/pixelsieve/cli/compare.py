@@ -47,7 +47,7 @@ def compare(
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.formats.dataset import load
     from pixelsieve.parallel import default_workers
-    from pixelsieve.report.tables import comparison_table, paired_table, warm_start_table
+    from pixelsieve.report.tables import comparison_tables, paired_table, warm_start_table
     from pixelsieve.studies.compare import CompareConfig, jobs_of
     from pixelsieve.studies.compare import compare as run_comparison
     from pixelsieve.training.recipe import RECIPES, read_recipes
@@ -89,10 +89,11 @@ def compare(
         if row["warm_start"][0]:
             name = f"{row['approach']}, {row['bits']} bits, seed 0"
             console.print(warm_start_table(name, row["warm_start"][0]))
-    console.print(comparison_table(metrics))
+    for table in comparison_tables(metrics, console.width):
+        console.print(table)
     for metric in ("accuracy", "auc"):
-        if (table := paired_table(metrics, metric)) is not None:
-            console.print(table)
+        if (paired := paired_table(metrics, metric)) is not None:
+            console.print(paired)
     console.print(f"{out}: manifest, metrics.json, history.parquet, models and figures")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 __all__ = [
-    "comparison_table",
+    "comparison_tables",
     "inspection_tables",
     "paired_table",
     "scores_table",
@@ -16,6 +16,8 @@ __all__ = [
 ]
 
 _SHOWN = ("accuracy", "auc", "rejection_95", "rejection_98", "rejection_99")
+_RECIPE_COLUMNS = ("first rate", "last rate", "decay", "warm start")
+_WIDE = 150
 _TITLES = {
     "accuracy": "accuracy",
     "auc": "AUC",
@@ -26,31 +28,62 @@ _TITLES = {
 }
 
 
-def comparison_table(metrics: Mapping[str, Any]) -> Table:
-    """Approaches by rows, figures of merit by columns: mean and spread over seeds."""
+def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
+    """Approaches by rows: how each was trained, and its figures of merit over seeds.
+
+    One table where `width` characters hold it, else two.
+    """
     seeds = len(metrics["rows"][0]["seeds"])
     counted = f"{seeds} seeds, mean ± spread over seeds" if seeds > 1 else "one seed: no spread"
-    table = Table(title=f"{metrics['network']}, test split, {counted}", title_justify="left")
-    for name in ("approach", "bits", "rate: start", "end", "decay", "warm start"):
-        table.add_column(name, justify="left" if name == "approach" else "right", no_wrap=True)
-    for name in _SHOWN:
-        table.add_column(_TITLES[name], justify="right")
-    for row in metrics["rows"]:
-        recipe = row["recipe"]
-        table.add_row(
-            row["approach"],
-            str(row["bits"] or "float"),
-            f"{recipe['initial_rate']:g}",
-            f"{recipe['end_rate']:g}",
-            _decay(recipe),
-            _warm_start(row["warm_start"][0]),
-            *_cells(row["summary"], seeds > 1),
-        )
+    title = f"{metrics['network']}, test split, {counted}"
+    if width >= _WIDE:
+        table = _approaches(title)
+        _add_recipe_columns(table)
+        _add_figure_columns(table)
+        for row in metrics["rows"]:
+            table.add_row(*_head(row), *_recipe_cells(row), *_cells(row["summary"], seeds > 1))
+        tables, fillers = [table], [""] * len(_RECIPE_COLUMNS)
+    else:
+        recipes, table = _approaches(f"{metrics['network']}, recipes"), _approaches(title)
+        _add_recipe_columns(recipes)
+        _add_figure_columns(table)
+        for row in metrics["rows"]:
+            recipes.add_row(*_head(row), *_recipe_cells(row))
+            table.add_row(*_head(row), *_cells(row["summary"], seeds > 1))
+        tables, fillers = [recipes, table], []
     if metrics["baselines"]:
         table.add_section()
     for row in metrics["baselines"]:
-        table.add_row(row["approach"], "", "", "", "", "", *_cells(row["summary"], spread=False))
+        cells = _cells(row["summary"], spread=False)
+        table.add_row(row["approach"], "", *fillers, *cells)
+    return tables
+
+
+def _approaches(title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("approach")
+    table.add_column("bits", justify="right", no_wrap=True)
     return table
+
+
+def _add_recipe_columns(table: Table) -> None:
+    for name in _RECIPE_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def _add_figure_columns(table: Table) -> None:
+    for name in _SHOWN:
+        table.add_column(_TITLES[name], justify="right")
+
+
+def _head(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["approach"], str(row["bits"] or "float")
+
+
+def _recipe_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    recipe = row["recipe"]
+    rates = (f"{recipe['initial_rate']:g}", f"{recipe['end_rate']:g}")
+    return (*rates, _decay(recipe), _warm_start(row["warm_start"][0]))
 
 
 def _decay(recipe: Mapping[str, Any]) -> str:
@@ -67,7 +100,7 @@ def _cells(summary: Mapping[str, Any], spread: bool) -> list[str]:
     cells = []
     for name in _SHOWN:
         value = summary[name]
-        more = f" ± {value['spread']:.4f}" if spread else ""
+        more = f" ±{value['spread']:.4f}".replace("±0.", "±.") if spread else ""
         cells.append(f"{value['mean']:.4f}{more}")
     return cells
 

@@ -10,7 +10,13 @@ from pixelsieve.report.figures.canvas import canvas, colour_of
 
 __all__ = ["metric_against_bits"]
 
-_PANELS = (("accuracy", "accuracy"), ("auc", "AUC"), ("rejection_98", "rejection at 98 %"))
+# Metric, label, and how far below the best the axis reaches; what lies lower is drawn as a
+# triangle on the edge.
+_PANELS = (
+    ("accuracy", "accuracy", 0.04),
+    ("auc", "AUC", 0.03),
+    ("rejection_98", "rejection at 98 %", 0.15),
+)
 
 
 def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
@@ -18,7 +24,9 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
     rows = metrics["rows"]
     approaches = list(dict.fromkeys(r["approach"] for r in rows))
     with canvas(path, (12.0, 4.2), 1, len(_PANELS)) as figure:
-        for axes, (metric, label) in zip(figure.axes, _PANELS, strict=True):
+        for axes, (metric, label, reach) in zip(figure.axes, _PANELS, strict=True):
+            best = max(r["summary"][metric]["mean"] for r in rows)
+            bottom = best - reach
             for approach in approaches:
                 points = [r for r in rows if r["approach"] == approach]
                 values = [r["summary"][metric] for r in points]
@@ -32,6 +40,10 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
                 else:
                     bits = [r["bits"] for r in points]
                     axes.errorbar(bits, means, spreads, fmt="o-", color=colour, label=approach)
+                    off = [b for b, m in zip(bits, means, strict=True) if m < bottom]
+                    edge = [bottom + 0.02 * reach] * len(off)
+                    axes.plot(off, edge, "v", ms=10, color=colour)
+            axes.set_ylim(bottom, best + reach / 5)
             axes.set_xscale("log", base=2)
             widths = sorted({r["bits"] for r in rows if r["bits"]})
             axes.set_xticks(widths, [str(w) for w in widths], minor=False)

@@ -12,13 +12,19 @@ from pixelsieve.report.figures.canvas import canvas, colour_of
 
 __all__ = ["roc"]
 
+_COLUMNS = 3
+
 
 def roc(metrics: Mapping[str, Any], path: Path) -> None:
     """One panel a width; curves are means over seeds at equal signal efficiency."""
     rows = metrics["rows"]
     widths = sorted({r["bits"] for r in rows if r["bits"]}) or [None]
     approaches = [r["approach"] for r in rows]
-    with canvas(path, (5.0 * len(widths), 4.6), 1, len(widths)) as figure:
+    columns = min(len(widths), _COLUMNS)
+    lines = -(-len(widths) // columns)
+    with canvas(path, (5.0 * columns, 4.4 * lines), lines, columns) as figure:
+        for unused in figure.axes[len(widths) :]:
+            unused.remove()
         for axes, bits in zip(figure.axes, widths, strict=True):
             for row in rows:
                 if row["bits"] in (bits, None):
