@@ -125,7 +125,7 @@ def main() -> None:
     peak = matrix_peak()
     print(f"{cores} cores; large float32 matrix product: {peak:.0f} GFLOP/s")
     results: dict[str, dict[str, list[float]]] = {}
-    for bits, batch in ((0, 16384), (0, 1024), (4, 16384), (4, 1024)):
+    for bits, batch in ((4, 1024), (4, 16384), (0, 1024), (0, 16384)):
         key = f"{f'{bits} bits' if bits else 'float'}, batch {batch}"
         rows = results.setdefault(key, {c.name: [] for c in cases})
         for _ in range(options.rounds):

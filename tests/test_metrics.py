@@ -99,6 +99,14 @@ def test_bootstrap_matches_the_known_error_of_a_share() -> None:
     assert interval.low < p < interval.high
 
 
+def test_bootstrap_of_a_handful_has_no_number_that_is_none() -> None:
+    scores = np.arange(12.0)
+    labels = np.r_[np.zeros(11), 1]
+    intervals = bootstrap([scores], labels, np.arange(12))
+    assert all(np.isfinite([i.low, i.high]).all() for i in intervals.values())
+    assert intervals["rejection_95"].high == 1
+
+
 def test_bootstrap_draws_whole_groups() -> None:
     scores, labels = random_logits(500)
     doubled = bootstrap([np.tile(scores, 4)], np.tile(labels, 4), np.tile(np.arange(500), 4))

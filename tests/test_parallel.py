@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pixelsieve.errors import DataError, RunError
+from pixelsieve.errors import DataError, RunError, WorkerError
 from pixelsieve.parallel import Task, run_tasks
 
 Report = Callable[[Any], None]
@@ -62,8 +62,13 @@ def test_workers_have_one_thread_and_the_parents_environment_stays() -> None:
 def test_an_error_ends_the_run_as_it_is() -> None:
     with pytest.raises(DataError, match=r"^one line$"):
         run_tasks([Task("t", fail, ("user",))], 0, workers=1)
-    with pytest.raises(RunError, match="ZeroDivisionError: bug"):
+    with pytest.raises(WorkerError, match="ZeroDivisionError: bug"):
         run_tasks([Task("t", fail, ("bug",))], 0, workers=1)
+
+
+def test_a_task_that_waits_for_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="which nobody runs"):
+        run_tasks([Task("t", add, (1,), ("nothing",))], 0, workers=1)
 
 
 def test_a_killed_worker_is_named() -> None:

@@ -65,6 +65,11 @@ BAD = {
     "no list": (set_column("pixels_e", pa.array(np.zeros(400))), "holds double; expected a list"),
     "text": (set_column("y_local_mm", pa.array(["a"] * 400)), "'y_local_mm' holds string"),
     "fractional label": (set_column("signal", pa.array([0.5] * 400)), "expected whole numbers"),
+    "label that would wrap": (set_column("signal", pa.array([256] * 400)), "256 is out of range"),
+    "column twice": (
+        lambda t: t.append_column("signal", t.column("signal")),
+        "'signal' is there twice",
+    ),
     "no value": (
         set_column("z_global_mm", pa.array([1.0] * 95 + [None] + [1.0] * 304)),
         "'z_global_mm', row 95: no value",
@@ -158,6 +163,30 @@ def test_splits_by_hash_keep_groups_together(path: Path) -> None:
     assert sum(len(p) for _, p in loaded.splits.parts()) == 400
     rewrite(path, lambda t: t.drop_columns(["group_id"]))
     assert dataset.load([path]).split_by == "hash of the pixel charges"
+
+
+def test_what_some_files_have_and_others_lack(tmp_path: Path) -> None:
+    parquet.write(make_clusters(60), tmp_path / "a.parquet")
+    parquet.write(make_clusters(60, seed=1, group_id=None), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b.parquet: column 'group_id' is missing"):
+        dataset.load([tmp_path])
+    parquet.write(make_clusters(60, seed=1), tmp_path / "b.parquet")
+    labels = pa.array(["train"] * 60)
+    rewrite(tmp_path / "a.parquet", lambda t: t.append_column("split", labels))
+    with pytest.raises(DataError, match=r"b.parquet: column 'split' is missing"):
+        dataset.load([tmp_path])
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for i, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        parquet.write(
+            make_clusters(200, seed=i, group_id=np.arange(200) + 1000 * i),
+            tmp_path / folder / "c.parquet",
+        )
+    loaded = dataset.load([tmp_path / "one", tmp_path / "two"])
+    assert set(loaded.files) == {"c.parquet", "c.parquet#2"}
+    assert len(set(loaded.files.values())) == 2
 
 
 def test_paths_that_lead_nowhere(tmp_path: Path) -> None:

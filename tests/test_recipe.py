@@ -47,6 +47,7 @@ def test_toml_recipes_start_from_a_base(tmp_path: Path) -> None:
     path.write_text(
         '[recipes.mine]\nbase = "conservative"\ninitial_rate = 3e-4\nepochs = 80\n'
         '[recipes.more]\nbase = "mine"\nskip_layers = ["output"]\nclip_norm = 2\n'
+        '[recipes.free]\nbase = "conservative"\nclip_norm = "none"\n'
     )
     found = read_recipes(path)
     assert found["mine"] == override(
@@ -54,6 +55,7 @@ def test_toml_recipes_start_from_a_base(tmp_path: Path) -> None:
     )
     assert found["more"].skip_layers == ("output",)
     assert found["more"].clip_norm == 2.0
+    assert found["free"].clip_norm is None
     assert recipe("more", found) is found["more"]
     assert fingerprint(found["mine"]) != fingerprint(found["more"])
 
@@ -71,6 +73,10 @@ def test_toml_recipes_start_from_a_base(tmp_path: Path) -> None:
         ("[recipes.a]\nend_rate = 1.0\n", "end_rate is 1.0; expected from 0 to initial_rate"),
         ("[recipes.a]\nwarm_start = false\nskip_layers = ['x']\n", "skip_layers is"),
         ('[recipes."a/b"]\nepochs = 1\n', "name is 'a/b'; expected letters, digits"),
+        ("[recipes.a]\nclip_norm = inf\n", "clip_norm is inf; expected above 0"),
+        ("[recipes.a]\ninitial_rate = inf\n", "initial_rate is inf; expected a finite"),
+        ("[recipes.a]\ndecay = 'constant'\n", "end_rate is 0.0001; expected initial_rate"),
+        ("[recipes.float]\nepochs = 3\n", "a name that is not taken"),
         ("[recipe.a]\nepochs = 1\n", "expected nothing but tables"),
         ("recipes = 3\n", "expected nothing but tables"),
         ("[recipes\n", "not valid TOML"),

@@ -9,6 +9,8 @@ from pixelsieve.build import build
 from pixelsieve.errors import ConfigError, GuaranteeError
 from pixelsieve.networks import network
 from pixelsieve.precision import Precision
+from pixelsieve.training.job import Job
+from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.scales import fit_scales
 from pixelsieve.training.warm_start import warm_start
 from pixelsieve.weights import Weights, initial_weights, read_weights
@@ -65,6 +67,12 @@ def test_the_bug_this_project_grew_from_is_an_error() -> None:
     target = weights_of(("hidden", "output_dense"), 1)
     with pytest.raises(GuaranteeError, match=r"\['output_dense'\]; left over .* \['output'\]"):
         warm_start(source, target)
+
+
+def test_a_layer_to_skip_that_does_not_exist_is_refused_before_training() -> None:
+    recipe = Recipe("r", skip_layers=("ouput",))
+    with pytest.raises(ConfigError, match=r"no layer 'ouput' \(did you mean 'output'"):
+        Job(network("model2"), Precision(4), recipe, 0, "float_seed0")
 
 
 def test_shapes_must_agree() -> None:

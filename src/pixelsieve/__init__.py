@@ -8,4 +8,4 @@ __all__ = ["__version__"]
 __version__ = "0.1.0"
 
 # Keras reads its backend once, at its first import; everything here is written for JAX.
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["KERAS_BACKEND"] = "jax"

@@ -135,7 +135,15 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:
-    """Join tables; optional and truth columns are kept where every part has them."""
+    """Join tables; optional and truth columns are kept where every part has them.
+
+    Raises `DataError` where some parts have `group_id` and others do not.
+    """
+    with_ids = [p for p in parts if p.group_id is not None]
+    if with_ids and len(with_ids) < len(parts):
+        without = next(p for p in parts if p.group_id is None)
+        msg = f"{without.origin}: column 'group_id' is missing, but {with_ids[0].origin} has it"
+        raise DataError(msg)
     names = set.intersection(*(set(p.columns()) for p in parts))
     truth_names = set.intersection(*(set(p.truth) for p in parts)) & names
     joined: dict[str, Any] = {

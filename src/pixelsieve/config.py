@@ -32,12 +32,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(msg) from error
 
 
-def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
+def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
     """Build the dataclass `cls` from plain data.
 
     Unknown keys, missing keys and values of the wrong type raise `ConfigError`, which names
     `where`, the key, what was expected and the nearest known key.
     """
+    if not isinstance(mapping, Mapping):
+        msg = f"{where}: expected a table of {cls.__name__}"
+        raise ConfigError(msg)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
     for key in mapping:
@@ -68,7 +71,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
         msg = f"{where} is {value!r}{nearest(str(value), map(str, args))}; expected one of {known}"
         raise ConfigError(msg)
     if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in args:
+        if type(None) in args and (value is None or value == "none"):  # TOML has no null
             return None
         inner = [a for a in args if a is not type(None)]
         return _convert(value, inner[0], where)

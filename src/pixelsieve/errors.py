@@ -11,6 +11,7 @@ __all__ = [
     "GuaranteeError",
     "PixelsieveError",
     "RunError",
+    "WorkerError",
     "nearest",
 ]
 
@@ -35,6 +36,12 @@ class RunError(PixelsieveError):
 
 class GuaranteeError(PixelsieveError):
     """Something the tool was asked to guarantee does not hold."""
+
+    exit_code = 1
+
+
+class WorkerError(PixelsieveError):
+    """A defect of pixelsieve itself, met in a worker process; carries its traceback."""
 
     exit_code = 1
 

@@ -200,6 +200,9 @@ class FeatureSet:
                 msg = f"unknown feature '{name}'{nearest(name, REGISTRY)}; known: {known}"
                 raise ConfigError(msg)
         today = tuple(float(REGISTRY[n].divisor) for n in self.names)
+        if len(self.divisors) not in (0, len(today)):
+            msg = f"features: {len(self.divisors)} divisors for {len(today)} names"
+            raise ConfigError(msg)
         object.__setattr__(self, "divisors", self.divisors or today)
 
     @property

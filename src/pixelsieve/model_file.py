@@ -127,6 +127,10 @@ def load_model(path: Path) -> Model:
     if not isinstance(head, dict) or head.get("schema") != _SCHEMA:
         msg = f"{path}: written by another version of pixelsieve; expected schema {_SCHEMA}"
         raise RunError(msg)
+    missing = [k for k in ("network", "precision", "features", "card") if k not in head]
+    if missing or not isinstance(head["card"], dict):
+        msg = f"{path}: {_CARD} has no {(missing or ['card'])[0]}; the file is damaged"
+        raise RunError(msg)
     spec = from_mapping(NetworkSpec, head["network"], f"{path}: network")
     weights: Weights = {}
     for layer in spec.layers:
@@ -138,11 +142,15 @@ def load_model(path: Path) -> Model:
                 raise RunError(msg)
             weights.setdefault(layer.name, {})[name] = array.astype(np.float32)
     precision = head["precision"]
+    features = FeatureSet.from_plain(head["features"], str(path))
+    if set(features.names) != set(spec.features):
+        msg = f"{path}: its features are not those of its network; the file is damaged"
+        raise RunError(msg)
     return Model(
         spec,
         None if precision is None else from_mapping(Precision, precision, f"{path}: precision"),
         weights,
-        FeatureSet.from_plain(head["features"], str(path)),
+        features,
         head["card"],
         str(path),
     )

@@ -32,6 +32,9 @@ class NetworkSpec:
     layers: tuple[Dense, ...]
 
     def __post_init__(self) -> None:
+        if not self.layers:
+            msg = f"network '{self.name}': no layers; expected at least the output"
+            raise ConfigError(msg)
         known: set[str] = set()
         for layer in self.layers:
             if layer.name in known or layer.name in REGISTRY:

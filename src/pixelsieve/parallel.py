@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from pixelsieve.errors import PixelsieveError, RunError
+from pixelsieve.errors import PixelsieveError, RunError, WorkerError
 
 __all__ = ["Task", "default_workers", "run_tasks"]
 
@@ -60,9 +60,10 @@ def run_tasks(
     """Run all tasks and return their results by name.
 
     `shared` is sent once to each worker and becomes the first argument of every call. An error in
-    a task ends the whole run: `PixelsieveError` as it was, anything else and the death of a
-    worker as `RunError`. Workers end when this process does.
+    a task ends the whole run: `PixelsieveError` as it was, the death of a worker as
+    `RunError`, anything else as `WorkerError`. Workers end when this process does.
     """
+    _check_names(tasks)
     waiting = list(tasks)
     results: dict[str, Any] = {}
     pool = _Pool(shared, workers)
@@ -86,6 +87,14 @@ def run_tasks(
     return results
 
 
+def _check_names(tasks: Sequence[Task]) -> None:
+    names = {task.name for task in tasks}
+    for task in tasks:
+        if unknown := set(task.after) - names:
+            msg = f"task '{task.name}' waits for {sorted(unknown)}, which nobody runs"
+            raise ValueError(msg)
+
+
 class _Pool:
     """Worker processes, started as they are needed, each at the end of a pipe."""
 
@@ -105,7 +114,10 @@ class _Pool:
             self._idle.append(self._start())
         connection = self._idle.pop()
         self.busy[connection] = task.name
-        connection.send((task.function, task.arguments))
+        try:
+            connection.send((task.function, task.arguments))
+        except ConnectionError as error:
+            raise _death(task.name, self._processes[connection]) from error
         return True
 
     def answers(self) -> Iterator[tuple[str, str, Any]]:
@@ -156,13 +168,16 @@ def _receive(connection: Connection, name: str, process: BaseProcess) -> tuple[s
     try:
         kind, value = connection.recv()
     except (EOFError, ConnectionError) as error:
-        process.join(timeout=5)
-        msg = (
-            f"{name}: its worker process died (exit code {process.exitcode}; a negative one is a "
-            "signal, -9 often lack of memory); run the same command again to go on"
-        )
-        raise RunError(msg) from error
+        raise _death(name, process) from error
     return kind, value
+
+
+def _death(name: str, process: BaseProcess) -> RunError:
+    process.join(timeout=5)
+    return RunError(
+        f"{name}: its worker process died (exit code {process.exitcode}; a negative one is a "
+        "signal, -9 often lack of memory); run the same command again to go on"
+    )
 
 
 def _work(connection: Connection, shared: Any) -> None:
@@ -182,7 +197,7 @@ def _work(connection: Connection, shared: Any) -> None:
             return
         except Exception as error:  # noqa: BLE001 (a worker hands every failure to the caller)
             where = traceback.format_exc()
-            answer = ("error", RunError(f"{type(error).__name__}: {error}\n{where}"))
+            answer = ("error", WorkerError(f"{type(error).__name__}: {error}\n{where}"))
         try:
             connection.send(answer)
         except (BrokenPipeError, ConnectionError):

@@ -78,8 +78,17 @@ class RunFolder:
         manifest_path = self.path / "manifest.json"
         if manifest_path.exists():
             saved = read_json(manifest_path)
+            if not isinstance(saved, dict) or not isinstance(saved.get("config"), dict):
+                msg = f"{manifest_path}: no manifest of a run; choose another --out"
+                raise RunError(msg)
+            if saved.get("pixelsieve") != __version__:
+                msg = (
+                    f"{self.path}: made by pixelsieve {saved.get('pixelsieve')}, this is "
+                    f"{__version__}; choose another --out"
+                )
+                raise RunError(msg)
             if saved.get("config_hash") != fingerprint(self._config):
-                theirs = saved.get("config", {})
+                theirs = saved["config"]
                 keys = sorted(
                     k
                     for k in theirs.keys() | self._config.keys()
@@ -91,7 +100,7 @@ class RunFolder:
                 )
                 raise RunError(msg)
             return
-        others = [p.name for p in self.path.iterdir() if p.name != ".lock"]
+        others = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
         if others:
             msg = f"{self.path}: holds other files ({others[0]}, ...); choose another --out"
             raise RunError(msg)
@@ -100,7 +109,11 @@ class RunFolder:
     def folder(self, name: str) -> Path:
         """The subfolder `name`, made where it is not there."""
         path = self.path / name
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir(exist_ok=True)
+        except OSError as error:
+            msg = f"{path}: cannot be made ({error.strerror or error}); choose another --out"
+            raise RunError(msg) from error
         return path
 
     def prepare(self) -> None:

@@ -45,16 +45,25 @@ class Splits:
         for part in self.parts():
             part[1].require_both_classes()
         seen: list[tuple[str, Clusters, NDArray[np.uint64]]] = []
-        with_ids = all(c.group_id is not None for _, c in self.parts())
+        have = {name: c.group_id is not None for name, c in self.parts()}
+        with_ids = all(have.values())
+        if any(have.values()) and not with_ids:
+            lacking = next(name for name, has in have.items() if not has)
+            msg = (
+                f"{getattr(self, lacking).origin}: column 'group_id' is missing in the {lacking} "
+                "split, but others have it; give it everywhere or nowhere"
+            )
+            raise DataError(msg)
         for name, clusters in self.parts():
             keys = clusters.groups() if with_ids else _large_cluster_hashes(clusters)
             for other, other_clusters, other_keys in seen:
                 shared = np.intersect1d(keys, other_keys)
                 if len(shared):
                     what = "group_id" if with_ids else "identical clusters, pixel hash"
+                    first = shared.astype(np.int64)[0] if with_ids else shared[0]
                     msg = (
                         f"{other_clusters.origin} and {clusters.origin}: {len(shared)} particle "
-                        f"group(s) are in both {other} and {name}, first: {what} {shared[0]}; "
+                        f"group(s) are in both {other} and {name}, first: {what} {first}; "
                         "splits must share no group"
                     )
                     raise DataError(msg)

@@ -60,7 +60,8 @@ def compare(
         "power": power,
         "batch_size": batch_size,
     }
-    chosen = [options.chosen_recipe(n, more, **given) for n in recipe or [*RECIPES, *more]]
+    names = list(dict.fromkeys(recipe or [*RECIPES, *more]))
+    chosen = options.chosen_recipes(names, more, **given)
     config = CompareConfig(
         spec=options.chosen_network(network, time),
         recipes=tuple(chosen),

@@ -32,7 +32,7 @@ __all__ = [
     "Workers",
     "chosen_float_recipe",
     "chosen_network",
-    "chosen_recipe",
+    "chosen_recipes",
     "print_json",
     "shows_errors",
 ]
@@ -94,8 +94,8 @@ def chosen_network(name: str, time: str | None) -> NetworkSpec:
     return network(name, f"hit_time_{time}" if time else None)
 
 
-def chosen_recipe(
-    name: str,
+def chosen_recipes(
+    names: list[str],
     more: dict[str, Recipe],
     *,
     epochs: int | None = None,
@@ -103,22 +103,33 @@ def chosen_recipe(
     end_rate: float | None = None,
     power: float | None = None,
     batch_size: int | None = None,
-) -> Recipe:
-    """The recipe of that name with the values given on the command line."""
+) -> list[Recipe]:
+    """The recipes of those names with the values given on the command line.
+
+    `power` goes to polynomial decays and `end_rate` to those that are not constant; where no
+    recipe can take them, `ConfigError`.
+    """
     from pixelsieve.training.recipe import override, recipe
 
-    base = recipe(name, more)
-    if power is not None and base.decay != "polynomial":
-        msg = f"--power: recipe '{name}' decays by '{base.decay}'; only a polynomial has a power"
-        raise ConfigError(msg)
-    return override(
-        base,
-        epochs=epochs,
-        initial_rate=initial_rate,
-        end_rate=end_rate,
-        power=power,
-        batch_size=batch_size,
-    )
+    bases = [recipe(name, more) for name in names]
+    for option, value, decays in (
+        ("--power", power, ("polynomial",)),
+        ("--end-rate", end_rate, ("polynomial", "cosine")),
+    ):
+        if value is not None and not any(base.decay in decays for base in bases):
+            msg = f"{option}: no recipe of {', '.join(names)} decays by {' or '.join(decays)}"
+            raise ConfigError(msg)
+    return [
+        override(
+            base,
+            epochs=epochs,
+            initial_rate=initial_rate,
+            end_rate=end_rate if base.decay != "constant" else None,
+            power=power if base.decay == "polynomial" else None,
+            batch_size=batch_size,
+        )
+        for base in bases
+    ]
 
 
 def chosen_float_recipe(
@@ -127,7 +138,7 @@ def chosen_float_recipe(
     """The recipe of `--float-recipe`; one that itself needs a float network is refused."""
     from dataclasses import replace
 
-    chosen = chosen_recipe(name, more, epochs=epochs, batch_size=batch_size)
+    (chosen,) = chosen_recipes([name], more, epochs=epochs, batch_size=batch_size)
     if chosen.needs_float:
         msg = f"--float-recipe: '{name}' starts from a float network; it cannot make one"
         raise ConfigError(msg)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixelsieve.cli import options
+from pixelsieve.errors import ConfigError
 
 __all__ = ["train"]
 
@@ -22,7 +23,7 @@ def train(
     ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe of quantized training.")] = "sieve",
     recipes_file: options.RecipesFile = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights and row order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights and row order.", min=0)] = 0,
     time: options.Time = None,
     mirror_x: options.MirrorX = False,
     epochs: options.Epochs = None,
@@ -44,25 +45,29 @@ def train(
     from pixelsieve.training.recipe import read_recipes
 
     more = read_recipes(recipes_file) if recipes_file else {}
+    quantized_only = (epochs, initial_rate, end_rate, power)
+    if bits is None and any(value is not None for value in quantized_only):
+        msg = "--epochs, --initial-rate, --end-rate, --power: for quantized training; give --bits"
+        raise ConfigError(msg)
     config = TrainConfig(
         spec=options.chosen_network(network, time),
         bits=bits,
-        recipe=options.chosen_recipe(
-            recipe,
+        recipe=options.chosen_recipes(
+            [recipe],
             more,
             epochs=epochs,
             initial_rate=initial_rate,
             end_rate=end_rate,
             power=power,
             batch_size=batch_size,
-        ),
+        )[0],
         seed=seed,
         float_recipe=options.chosen_float_recipe(float_recipe, more, float_epochs, batch_size),
         mirror_x=mirror_x,
     )
     dataset = load(data)
     with TrainingProgress({j.name: j.recipe.epochs for j in config.jobs()}) as progress:
-        results = train_one(config, dataset, out, progress.on_report)
+        results = train_one(config, dataset, out, progress.on_report, progress.on_done)
     if json:
         options.print_json(results)
         return

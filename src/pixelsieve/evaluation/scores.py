@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.errors import DataError
 from pixelsieve.evaluation.metrics import (
     EFFICIENCIES,
     accuracy,
@@ -20,6 +21,8 @@ from pixelsieve.evaluation.metrics import (
 )
 
 __all__ = ["METRICS", "Interval", "bootstrap", "score", "summarize"]
+
+_CHUNK = 25
 
 METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES))
 """Names of the figures of merit: `accuracy`, `auc`, `rejection_90`, ... `rejection_99`."""
@@ -72,24 +75,38 @@ def bootstrap(
     """Central 68 % intervals of the mean over classifiers, from resampling the test clusters.
 
     Whole particle groups (`groups`, (n,)) are drawn with replacement, since clusters of one
-    particle are not independent. All classifiers see the same draws.
+    particle are not independent. All classifiers see the same draws; draws that lack a class are
+    left out. Raises `DataError` where none is left.
     """
     rng = np.random.default_rng(seed)
     _, members = np.unique(groups, return_inverse=True)
     n_groups = int(members.max()) + 1
-    draws = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=resamples)
-    weights = draws[:, members].astype(np.float64)
-    totals = {name: np.zeros(resamples) for name in METRICS}
-    for one in scores:
-        kept_signal, kept_bib = rank(one, labels).kept(weights)
-        right = (one > threshold) == (labels > 0)
-        totals["accuracy"] += weights @ right / weights.sum(axis=1)
-        totals["auc"] += auc_of(kept_signal, kept_bib)
-        for efficiency in EFFICIENCIES:
-            name = f"rejection_{100 * efficiency:.0f}"
-            totals[name] += rejection_of(kept_signal, kept_bib, efficiency)[0]
+    shares = np.full(n_groups, 1 / n_groups)
+    ranked = [rank(one, labels) for one in scores]
+    right = [(one > threshold) == (labels > 0) for one in scores]
+    values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    for first in range(0, resamples, _CHUNK):
+        draws = rng.multinomial(n_groups, shares, size=min(_CHUNK, resamples - first))
+        weights = draws[:, members].astype(np.float64)
+        signal = weights[:, labels > 0].sum(axis=1)
+        # Small sets have draws without one of the classes; they have no rejection.
+        weights = weights[(signal > 0) & (signal < weights.sum(axis=1))]
+        totals = {name: np.zeros(len(weights)) for name in METRICS}
+        for one, its_right in zip(ranked, right, strict=True):
+            kept_signal, kept_bib = one.kept(weights)
+            totals["accuracy"] += weights @ its_right / weights.sum(axis=1)
+            totals["auc"] += auc_of(kept_signal, kept_bib)
+            for efficiency in EFFICIENCIES:
+                name = f"rejection_{100 * efficiency:.0f}"
+                totals[name] += rejection_of(kept_signal, kept_bib, efficiency)[0]
+        for name, total in totals.items():
+            values[name].append(total / len(scores))
     intervals = {}
-    for name, total in totals.items():
-        low, high = np.quantile(total / len(scores), (0.16, 0.84))
+    for name, parts in values.items():
+        every = np.concatenate(parts)
+        if not len(every):
+            msg = "bootstrap: too few clusters; no resample holds both classes"
+            raise DataError(msg)
+        low, high = np.quantile(every, (0.16, 0.84))
         intervals[name] = Interval(float(low), float(high))
     return intervals

@@ -17,6 +17,7 @@ from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
 __all__ = ["Dataset", "find_files", "load"]
 
+_SHORT = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
@@ -35,7 +36,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            matches = sorted(path.glob("*.parquet"))
+            matches = sorted(p for p in path.glob("*.parquet") if p.is_file())
         elif path.is_file():
             matches = [path]
         else:
@@ -56,7 +57,7 @@ def load(patterns: Sequence[str | Path]) -> Dataset:
     Raises `DataError` where a split is empty, lacks a class, or shares a group with another.
     """
     files = find_files(patterns)
-    hashes = {p.name: file_hash(p) for p in files}
+    hashes = _hashes(files)
     by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
     if all(by_name):
         parts = [
@@ -65,7 +66,7 @@ def load(patterns: Sequence[str | Path]) -> Dataset:
         ]
         for paths, name in parts:
             if not paths:
-                msg = f"{files[0].parent}: no file for the {name} split (*_{name[:5]}.parquet)"
+                msg = f"{files[0].parent}: no file for the {name} split (*_{_SHORT[name]}.parquet)"
                 raise DataError(msg)
         tables = [concatenate([parquet.read(p) for p in paths]) for paths, _ in parts]
         return Dataset(Splits(*tables), "file name", hashes)
@@ -76,11 +77,27 @@ def load(patterns: Sequence[str | Path]) -> Dataset:
     tables_and_labels = [(parquet.read(p), parquet.read_split_column(p)) for p in files]
     clusters = concatenate([t for t, _ in tables_and_labels])
     labels = [s for _, s in tables_and_labels if s is not None]
-    if len(labels) == len(files):
+    if labels and len(labels) < len(files):
+        lacking = next(p for p, (_, s) in zip(files, tables_and_labels, strict=True) if s is None)
+        msg = f"{lacking}: column 'split' is missing, while other files have it; use one way"
+        raise DataError(msg)
+    if labels:
         return Dataset(_by_column(clusters, np.concatenate(labels)), "column 'split'", hashes)
     numbers = assign_by_hash(clusters.groups())
     how = "hash of group_id" if clusters.group_id is not None else "hash of the pixel charges"
     return Dataset(_take(clusters, numbers), how, hashes)
+
+
+def _hashes(files: Sequence[Path]) -> dict[str, str]:
+    hashes: dict[str, str] = {}
+    for path in files:
+        same = sum(key.split("#")[0] == path.name for key in hashes)
+        try:
+            hashes[f"{path.name}#{same + 1}" if same else path.name] = file_hash(path)
+        except OSError as error:
+            msg = f"{path}: cannot be read ({error.strerror or error})"
+            raise DataError(msg) from error
+    return hashes
 
 
 def _by_column(clusters: Clusters, labels: np.ndarray) -> Splits:

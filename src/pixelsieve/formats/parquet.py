@@ -42,8 +42,8 @@ def iterate(path: Path) -> Iterator[Clusters]:
     -1 e, an empty or a damaged file.
     """
     file = _open(path)
-    names = [n for n in file.schema_arrow.names if _is_known(n)]
     _require_columns(path, file.schema_arrow.names)
+    names = [f.name for f in file.schema_arrow if _is_known(f)]
     if file.metadata.num_rows == 0:
         msg = f"{path}: holds no clusters; expected at least one"
         raise DataError(msg)
@@ -63,8 +63,15 @@ def read_split_column(path: Path) -> NDArray[np.str_] | None:
     file = _open(path)
     if SPLIT_COLUMN not in file.schema_arrow.names:
         return None
-    column = file.read(columns=[SPLIT_COLUMN]).column(SPLIT_COLUMN)
-    return np.asarray(column.cast(pa.string()).to_pylist(), dtype=np.str_)
+    try:
+        column = file.read(columns=[SPLIT_COLUMN]).column(SPLIT_COLUMN)
+        return np.asarray(column.cast(pa.string()).to_pylist(), dtype=np.str_)
+    except pa.ArrowNotImplementedError as error:
+        kind = file.schema_arrow.field(SPLIT_COLUMN).type
+        msg = f"{path}: column 'split' holds {kind}; expected train, val or test"
+        raise DataError(msg) from error
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
 
 
 def write(clusters: Clusters, path: Path, row_group: int = 20_000) -> None:
@@ -101,11 +108,18 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
 
 
-def _is_known(name: str) -> bool:
-    return name in _REQUIRED + _OPTIONAL + _TRUTH or name.startswith(_TRUTH_PREFIX)
+def _is_known(field: pa.Field) -> bool:
+    if field.name in _REQUIRED + _OPTIONAL:
+        return True
+    is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    return is_number and (field.name in _TRUTH or field.name.startswith(_TRUTH_PREFIX))
 
 
 def _require_columns(path: Path, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"{path}: column '{name}' is there twice; expected it once"
+            raise DataError(msg)
     for name in _REQUIRED:
         if name not in names:
             others = [n for n in names if n not in _REQUIRED]
@@ -124,12 +138,12 @@ def _clusters(table: pa.Table, origin: str, first_row: int) -> Clusters:
         if name == "pixels_e":
             columns[name] = _pixels(column, origin, first_row)
         else:
-            columns[name] = _numbers(column, name, origin)
+            columns[name] = _numbers(column, name, origin, first_row)
     truth = {k: columns.pop(k) for k in list(columns) if k not in _REQUIRED + _OPTIONAL}
     return Clusters(**columns, truth=truth, origin=origin, first_row=first_row)
 
 
-def _numbers(column: pa.Array, name: str, origin: str) -> NDArray[Any]:
+def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArray[Any]:
     values = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iuf":
         msg = f"{origin}: column '{name}' holds {column.type}; expected numbers"
@@ -137,12 +151,23 @@ def _numbers(column: pa.Array, name: str, origin: str) -> NDArray[Any]:
     if name in _WHOLE and values.dtype.kind == "f":
         msg = f"{origin}: column '{name}' holds {column.type}; expected whole numbers"
         raise DataError(msg)
-    return np.asarray(values, dtype=_WHOLE.get(name, np.float32))
+    if name not in _WHOLE:
+        # Truth is carried along as it is; what networks may see is float32.
+        return values if name not in _OPTIONAL + _REQUIRED else np.asarray(values, np.float32)
+    narrow = np.asarray(values, dtype=_WHOLE[name])
+    wrong = narrow != values
+    if wrong.any():
+        row = first_row + int(wrong.argmax())
+        msg = f"{origin}: column '{name}', row {row}: {values[wrong][0]} is out of range"
+        raise DataError(msg)
+    return narrow
 
 
 def _pixels(column: pa.Array, origin: str, first_row: int) -> NDArray[np.float32]:
     kind = column.type
-    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind)
+    is_list = (
+        pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    )
     if not is_list or not (
         pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
     ):
@@ -157,5 +182,6 @@ def _pixels(column: pa.Array, origin: str, first_row: int) -> NDArray[np.float32
             f"expected {_SENSOR.n_pixels} (13 rows x 21 columns)"
         )
         raise DataError(msg)
-    flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused by row
+        flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
     return flat.reshape(-1, _SENSOR.rows, _SENSOR.columns)

@@ -15,9 +15,9 @@ __all__ = [
     "warm_start_table",
 ]
 
-_SHOWN = ("accuracy", "auc", "rejection_95", "rejection_98", "rejection_99")
+_SHOWN = ("accuracy", "auc", "rejection_90", "rejection_95", "rejection_98", "rejection_99")
 _RECIPE_COLUMNS = ("first rate", "last rate", "decay", "warm start")
-_WIDE = 150
+_WIDE = 165
 _TITLES = {
     "accuracy": "accuracy",
     "auc": "AUC",

@@ -48,9 +48,11 @@ class CompareConfig:
         if self.seeds < 1:
             msg = f"seeds is {self.seeds}; expected at least 1"
             raise ConfigError(msg)
-        if len({r.name for r in self.recipes}) != len(self.recipes):
-            msg = "recipes: a name appears twice; every recipe needs a name of its own"
-            raise ConfigError(msg)
+        names = [r.name for r in self.recipes]
+        for name in names:
+            if names.count(name) > 1 or name == self.float_recipe.name:
+                msg = f"recipes: '{name}' appears twice; every recipe needs a name of its own"
+                raise ConfigError(msg)
 
     @property
     def features(self) -> FeatureSet:

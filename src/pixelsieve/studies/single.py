@@ -48,6 +48,7 @@ def train_one(
     dataset: Dataset,
     out: Path,
     on_report: Callable[[str, Any], None] | None = None,
+    on_done: Callable[[str], None] | None = None,
 ) -> list[JobResult]:
     """Train into the run folder `out` (models/*.keras, jobs/*.json); results in order of training.
 
@@ -60,5 +61,7 @@ def train_one(
     with RunFolder(out, identity) as run:
         run.prepare()
         shared = Shared(out, data)
-        results = run_tasks(training_tasks(jobs), shared, workers=1, on_report=on_report)
+        results = run_tasks(
+            training_tasks(jobs), shared, workers=1, on_report=on_report, on_done=on_done
+        )
         return [results[j.name] for j in jobs]

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pixelsieve import __version__
 from pixelsieve.config import fingerprint, to_plain
+from pixelsieve.errors import ConfigError, nearest
 from pixelsieve.features import FeatureTable
 from pixelsieve.files import read_json, write_json
 from pixelsieve.model_file import Model, load_model, save_model
@@ -34,6 +36,16 @@ class Job:
     recipe: Recipe
     seed: int
     source: str | None = None
+
+    def __post_init__(self) -> None:
+        layers = [layer.name for layer in self.spec.layers]
+        for name in self.recipe.skip_layers:
+            if name not in layers:
+                msg = (
+                    f"recipe '{self.recipe.name}': skip_layers: network '{self.spec.name}' has no "
+                    f"layer '{name}'{nearest(name, layers)}"
+                )
+                raise ConfigError(msg)
 
     @property
     def name(self) -> str:
@@ -67,7 +79,7 @@ def run_job(
     Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
     job go on. The float model of `job.source` must be there. Deterministic for a given machine.
     """
-    mark = fingerprint({"job": to_plain(job), "data": data.fingerprint})
+    mark = fingerprint({"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__})
     result_path = folder / "jobs" / f"{job.name}.json"
     model_path = folder / "models" / f"{job.name}.keras"
     if result_path.exists() and model_path.exists():
@@ -120,8 +132,10 @@ def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, A
         precision = fit_scales(floats, precision)
     soft_labels = None
     if job.recipe.distillation:
+        from scipy.special import expit
+
         share = np.float32(job.recipe.distillation)
-        probabilities = 1 / (1 + np.exp(-teacher.logits(data.training)))
+        probabilities = expit(teacher.logits(data.training))
         soft_labels = (1 - share) * data.training.labels + share * probabilities
     if not job.recipe.warm_start:
         return precision, fresh, soft_labels, None

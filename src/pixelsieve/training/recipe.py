@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from pixelsieve.errors import ConfigError, nearest
 __all__ = ["FLOAT", "FLOAT_ORIGINAL", "RECIPES", "Recipe", "override", "read_recipes", "recipe"]
 
 
+_NUMBERS = ("initial_rate", "end_rate", "power", "warm_up", "distillation")
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
@@ -63,9 +65,19 @@ class Recipe:
             ("end_rate", 0 <= self.end_rate <= self.initial_rate, "from 0 to initial_rate"),
             ("power", self.power > 0, "above 0"),
             ("warm_up", 0 <= self.warm_up < 1, "from 0, below 1"),
-            ("clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0"),
+            (
+                "clip_norm",
+                self.clip_norm is None or 0 < self.clip_norm < inf,
+                "above 0 (or 'none')",
+            ),
             ("distillation", 0 <= self.distillation <= 1, "from 0 to 1"),
             ("patience", self.patience is None or self.patience >= 1, "at least 1"),
+            *((f, isfinite(getattr(self, f)), "a finite number") for f in _NUMBERS),
+            (
+                "end_rate",
+                self.decay != "constant" or self.end_rate == self.initial_rate,
+                "initial_rate, since the decay is constant",
+            ),
             (
                 "scales",
                 self.scales == "fixed" or self.warm_start,
@@ -135,13 +147,17 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     for name, table in tables.items():
         where = f"{path} [recipes.{name}]"
-        if not isinstance(table, dict):
-            msg = f"{where}: expected a table"
+        if not isinstance(table, dict) or name in (FLOAT.name, FLOAT_ORIGINAL.name):
+            msg = f"{where}: expected a table under a name that is not taken"
             raise ConfigError(msg)
         values = dict(table)
         start: dict[str, Any] = {}
         if "base" in values:
-            base = recipe(str(values.pop("base")), found)
+            try:
+                base = recipe(str(values.pop("base")), found)
+            except ConfigError as error:
+                msg = f"{where}: base: {error}"
+                raise ConfigError(msg) from error
             start = {f: getattr(base, f) for f in Recipe.__dataclass_fields__}
         found[name] = from_mapping(Recipe, {**start, **values, "name": name}, where)
     return found

@@ -19,7 +19,7 @@ def learning_rates(recipe: Recipe, batches: int) -> NDArray[np.float32]:
 
     steps = recipe.epochs * batches
     warm_up = round(recipe.warm_up * steps)
-    rest = steps - warm_up
+    rest = max(1, steps - warm_up)
     if recipe.decay == "constant":
         decay = optax.constant_schedule(recipe.initial_rate)
     elif recipe.decay == "polynomial":
