@@ -35,7 +35,7 @@ def train(
     batch_size: options.BatchSize = None,
     json: options.Json = False,
 ) -> None:
-    """Train one network, with the float network it starts from. The test split is not read."""
+    """Train one network, with the float network it starts from; the test split is not scored."""
     from rich.console import Console
 
     from pixelsieve.cli.progress import TrainingProgress

@@ -89,8 +89,8 @@ def compare(
     """Train, evaluate and compare; returns what it writes to `metrics.json`.
 
     The run folder `out` gets manifest.json, metrics.json, history.parquet, predictions.parquet
-    and models/*.keras. Epochs and scales are chosen on the validation split; the test split is
-    read once, by the saved models. Run again with the same arguments to go on after an
+    and models/*.keras. Epochs and scales are chosen on the validation split; the test split
+    is only scored, by the saved models. Run again with the same arguments to go on after an
     interruption.
     """
     identity = {**to_plain(config), "data": dataset.files, "split_by": dataset.split_by}

@@ -1,4 +1,4 @@
-"""Train one network; the test split is not touched."""
+"""Train one network; nothing is chosen or scored on the test split."""
 
 from __future__ import annotations
 
