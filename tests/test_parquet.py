@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.clusters import Clusters
+from pixelsieve.clusters import Clusters, concatenate
+from pixelsieve.detector import Barrel, Detector, Sensor
 from pixelsieve.errors import DataError, RunError
 from pixelsieve.formats import dataset, parquet
 from tests.conftest import make_clusters
@@ -106,11 +107,10 @@ def test_a_damaged_row_group_is_refused(path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(
     path: Path, clusters: Clusters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill_the_disk(table: pa.Table, where: Path, **_: object) -> None:
-        where.write_bytes(b"half")
+    def fill_the_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", fill_the_disk)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", fill_the_disk)
     before = path.read_bytes()
     with pytest.raises(RunError, match=r"cannot be written .No space left"):
         parquet.write(clusters, path)
@@ -201,3 +201,31 @@ def test_the_real_sample(muc_real: Path) -> None:
     counts = {n: (p.n_signal, len(p) - p.n_signal) for n, p in loaded.splits.parts()}
     assert counts == {"train": (24914, 22681), "validation": (3909, 3362), "test": (3847, 3294)}
     assert "hit_time_ns" in loaded.splits.train.truth
+
+
+def test_detector_provenance_and_slices_come_back(tmp_path: Path) -> None:
+    n, sensor = 7, Sensor(rows=16, columns=16, pitch_x_um=50, pitch_y_um=12.5)
+    detector = Detector("mine", sensor, Barrel(field_T=3.8))
+    slices = np.random.default_rng(0).normal(0, 100, (n, 20, 16, 16)).astype(np.float32)
+    table = Clusters(
+        pixels_e=np.abs(slices[:, -1]),
+        slices_e=slices,
+        signal=np.ones(n, np.int8),
+        z_global_mm=np.zeros(n, np.float32),
+        y_local_mm=np.zeros(n, np.float32),
+        detector=detector,
+    )
+    path = tmp_path / "c.parquet"
+    parquet.write(table, path, row_group=3, provenance={"seed": 4})
+    back = parquet.read(path, slices=True)
+    assert back.slices_e is not None
+    np.testing.assert_array_equal(back.slices_e, slices)
+    assert back.detector == detector
+    assert parquet.read(path).slices_e is None
+    assert parquet.read_provenance(path) == {"seed": 4}
+
+
+def test_clusters_of_two_detectors_are_not_mixed(clusters: Clusters) -> None:
+    other = clusters.replace(detector=Detector("other", Sensor(thickness_um=100), Barrel()))
+    with pytest.raises(DataError, match="clusters of detector 'other'"):
+        concatenate([clusters, other])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.detector import MUON_COLLIDER_VXD
+from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.errors import DataError
 
 __all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate"]
@@ -17,19 +17,18 @@ __all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate"]
 LOWEST_CHARGE_E = -1.0
 """Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
 
-_ROWS = MUON_COLLIDER_VXD.sensor.rows
-_COLUMNS = MUON_COLLIDER_VXD.sensor.columns
-
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
     """Clusters of charge with what the readout knows of them.
 
-    Shapes: `pixels_e` (n, 13, 21), everything else (n,). Units are in the names. `signal` is 1
-    for muons and 0 for beam-induced background. `truth` holds columns that no network may see
-    (`hit_time_ns`, `total_charge_e`, `truth_*`). `origin` and `first_row` name the source in
-    error messages. Raises `DataError` (column, row, what was expected) on NaN, charge below
-    -1 e, wrong shapes, labels other than 0 and 1, and empty tables.
+    Shapes: `pixels_e` (n, rows, columns) of the detector's window, `slices_e` (n, slices, rows,
+    columns), everything else (n,). `pixels_e` is the charge at the end of collection, `slices_e`
+    the charge seen by the end of each time slice of `detector.sensor.slice_ps`. Units are in the
+    names. `signal` is 1 for muons and 0 for beam-induced background. `truth` holds columns that
+    no network may see (`hit_time_ns`, `total_charge_e`, `truth_*`). `origin` and `first_row` name
+    the source in error messages. Raises `DataError` (column, row, what was expected) on NaN, a
+    collected charge below -1 e, wrong shapes, labels other than 0 and 1, and empty tables.
     """
 
     pixels_e: NDArray[np.float32]
@@ -40,7 +39,9 @@ class Clusters:
     hit_time_60ps_ns: NDArray[np.float32] | None = None
     group_id: NDArray[np.int64] | None = None
     event_id: NDArray[np.int64] | None = None
+    slices_e: NDArray[np.float32] | None = None
     truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    detector: Detector = MUON_COLLIDER_VXD
     origin: str = "clusters"
     first_row: int = 0
 
@@ -49,12 +50,17 @@ class Clusters:
         if n == 0:
             msg = f"{self.origin}: holds no clusters; expected at least one"
             raise DataError(msg)
-        if self.pixels_e.shape != (n, _ROWS, _COLUMNS):
-            msg = (
-                f"{self.origin}: column 'pixels_e' has shape {self.pixels_e.shape[1:]} a cluster; "
-                f"expected ({_ROWS}, {_COLUMNS})"
-            )
-            raise DataError(msg)
+        window = (self.detector.sensor.rows, self.detector.sensor.columns)
+        for name, shape in (
+            ("pixels_e", self.pixels_e.shape[1:]),
+            ("slices_e", window if self.slices_e is None else self.slices_e.shape[2:]),
+        ):
+            if shape != window:
+                msg = (
+                    f"{self.origin}: column '{name}' has shape {shape} a cluster; expected "
+                    f"{window} ({self.detector.name})"
+                )
+                raise DataError(msg)
         for name, column in self.columns().items():
             if len(column) != n:
                 msg = f"{self.origin}: column '{name}' has {len(column)} rows; expected {n}"
@@ -98,8 +104,8 @@ class Clusters:
                 msg = f"{self.origin}: column 'signal': no {name} clusters; both classes are needed"
                 raise DataError(msg)
 
-    def select(self, rows: NDArray[Any], origin: str | None = None) -> Clusters:
-        """The clusters at `rows` (a mask or indices)."""
+    def select(self, rows: NDArray[Any] | slice, origin: str | None = None) -> Clusters:
+        """The clusters at `rows` (a mask, indices or a slice)."""
         return self._map(lambda column: column[rows], origin or self.origin)
 
     def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]], origin: str) -> Clusters:
@@ -107,7 +113,11 @@ class Clusters:
             k: function(v) for k, v in self.columns().items() if k not in self.truth
         }
         truth = {k: function(v) for k, v in self.truth.items()}
-        return Clusters(**main, truth=truth, origin=origin)
+        return Clusters(**main, truth=truth, detector=self.detector, origin=origin)
+
+    def replace(self, **changes: Any) -> Clusters:
+        """The same clusters with other columns, checked again."""
+        return replace(self, **changes)
 
     def groups(self) -> NDArray[np.uint64]:
         """The particle group of each cluster: `group_id`, or a hash of its pixels without one."""
@@ -137,8 +147,16 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:
     """Join tables; optional and truth columns are kept where every part has them.
 
-    Raises `DataError` where some parts have `group_id` and others do not.
+    Raises `DataError` where some parts have `group_id` and others do not, and where they come
+    from different detectors.
     """
+    for part in parts:
+        if part.detector != parts[0].detector:
+            msg = (
+                f"{part.origin}: clusters of detector '{part.detector.name}', but "
+                f"{parts[0].origin} is of '{parts[0].detector.name}' (or its constants differ)"
+            )
+            raise DataError(msg)
     with_ids = [p for p in parts if p.group_id is not None]
     if with_ids and len(with_ids) < len(parts):
         without = next(p for p in parts if p.group_id is None)
@@ -150,4 +168,6 @@ def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Cluster
         n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)
     }
     truth = {n: joined.pop(n) for n in sorted(truth_names)}
-    return Clusters(**joined, truth=truth, origin=origin or parts[0].origin)
+    return Clusters(
+        **joined, truth=truth, detector=parts[0].detector, origin=origin or parts[0].origin
+    )

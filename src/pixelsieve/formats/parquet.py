@@ -1,10 +1,16 @@
-"""Parquet files in the schema of the muc-real sample: one row a cluster, 273 pixels in a list."""
+"""Parquet files in the schema of the muc-real sample: one row a cluster, its pixels in a list.
+
+What the columns cannot say (the detector, how the clusters were made) is JSON under the schema's
+metadata key `pixelsieve`; a file without it is taken as muc-real.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,38 +18,53 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import MUON_COLLIDER_VXD
-from pixelsieve.errors import DataError, RunError, nearest
+from pixelsieve.config import from_mapping, to_plain
+from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
+from pixelsieve.errors import ConfigError, DataError, RunError, nearest
 from pixelsieve.files import replacing
 
-__all__ = ["SPLIT_COLUMN", "iterate", "read", "read_split_column", "write"]
+__all__ = [
+    "SPLIT_COLUMN",
+    "Writer",
+    "iterate",
+    "read",
+    "read_provenance",
+    "read_split_column",
+    "write",
+]
 
 SPLIT_COLUMN = "split"
 _REQUIRED = ("pixels_e", "signal", "z_global_mm", "y_local_mm")
 _OPTIONAL = ("hit_time_30ps_ns", "hit_time_60ps_ns", "group_id", "event_id")
+_IMAGES = ("pixels_e", "slices_e")
 _TRUTH = ("hit_time_ns", "total_charge_e")
 _TRUTH_PREFIX = "truth_"
 _WHOLE = {"signal": np.int8, "group_id": np.int64, "event_id": np.int64}
-_SENSOR = MUON_COLLIDER_VXD.sensor
+_KEY = b"pixelsieve"
+_SCHEMA = 1
 
 
-def read(path: Path) -> Clusters:
+def read(path: Path, *, slices: bool = False) -> Clusters:
     """Read a whole file. Raises `DataError` with file, column and row (see `iterate`)."""
-    return concatenate(list(iterate(path)))
+    return concatenate(list(iterate(path, slices=slices)))
 
 
-def iterate(path: Path) -> Iterator[Clusters]:
+def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
     """Read a file one row group at a time, in bounded memory.
 
-    Needs `pixels_e` (list of 273 charges in electrons, 13 rows (y) x 21 columns (x), row-major),
-    `signal`, `z_global_mm`, `y_local_mm`; takes `group_id`, `event_id` and the smeared times
-    where present; `hit_time_ns`, `total_charge_e` and `truth_*` go to `Clusters.truth`.
+    Needs `pixels_e` (list of rows x columns charges in electrons, row-major, rows along y; 13 x 21
+    unless the file names another detector), `signal`, `z_global_mm`, `y_local_mm`; takes
+    `group_id`, `event_id` and the smeared times where present, `slices_e` where asked for;
+    `hit_time_ns`, `total_charge_e` and `truth_*` go to `Clusters.truth`.
     Raises `DataError` for a missing column, a wrong shape, a missing value, NaN, a charge below
     -1 e, an empty or a damaged file.
     """
     file = _open(path)
+    detector = _detector(path, file)
     _require_columns(path, file.schema_arrow.names)
     names = [f.name for f in file.schema_arrow if _is_known(f)]
+    if slices and "slices_e" in file.schema_arrow.names:
+        names.append("slices_e")
     if file.metadata.num_rows == 0:
         msg = f"{path}: holds no clusters; expected at least one"
         raise DataError(msg)
@@ -54,7 +75,7 @@ def iterate(path: Path) -> Iterator[Clusters]:
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
         if table.num_rows:
-            yield _clusters(table, str(path), first_row)
+            yield _clusters(table, detector, str(path), first_row)
         first_row += table.num_rows
 
 
@@ -74,23 +95,77 @@ def read_split_column(path: Path) -> NDArray[np.str_] | None:
         raise _damaged(path, error) from error
 
 
-def write(clusters: Clusters, path: Path, row_group: int = 20_000) -> None:
+def read_provenance(path: Path) -> dict[str, Any]:
+    """How the clusters were made, as the file's writer said; empty where it said nothing."""
+    return dict(_metadata(path, _open(path)).get("provenance", {}))
+
+
+def write(
+    clusters: Clusters,
+    path: Path,
+    row_group: int = 20_000,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
     """Write a file that `read` gives back unchanged; it appears whole or not at all."""
-    columns: dict[str, pa.Array] = {}
-    for name, values in clusters.columns().items():
-        if name == "pixels_e":
-            flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, _SENSOR.n_pixels)
-        else:
-            columns[name] = pa.array(values)
     try:
-        with replacing(path) as temporary:
-            pq.write_table(
-                pa.table(columns), temporary, compression="zstd", row_group_size=row_group
-            )
+        with replacing(path) as temporary, Writer(temporary, provenance) as writer:
+            for start in range(0, len(clusters), row_group):
+                writer.write(clusters.select(slice(start, start + row_group)))
     except OSError as error:
         msg = f"{path}: cannot be written ({error.strerror or error})"
         raise RunError(msg) from error
+
+
+class Writer:
+    """Writes clusters part by part, a row group each, into a path or an open file.
+
+    All parts must have the columns and the detector of the first. A context manager; it writes
+    in place, so wrap a path in `files.replacing`.
+    """
+
+    def __init__(self, where: Path | IO[bytes], provenance: Mapping[str, Any] | None = None):
+        self._where = where
+        self._provenance = to_plain(provenance or {})
+        self._file: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file:
+            self._file.close()
+
+    def write(self, clusters: Clusters) -> None:
+        """Append a row group."""
+        table = self._table(clusters)
+        if self._file is None:
+            # Charges repeat too little for a dictionary; without one they are written faster.
+            scalars = [n for n in table.column_names if n not in _IMAGES]
+            self._file = pq.ParquetWriter(
+                self._where, table.schema, compression="zstd", use_dictionary=scalars
+            )
+        self._file.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def _table(self, clusters: Clusters) -> pa.Table:
+        columns: dict[str, pa.Array] = {}
+        for name, values in clusters.columns().items():
+            if name in _IMAGES:
+                flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+                size = int(np.prod(values.shape[1:]))
+                columns[name] = pa.FixedSizeListArray.from_arrays(flat, size)
+            else:
+                columns[name] = pa.array(values)
+        said = {
+            "schema": _SCHEMA,
+            "detector": to_plain(clusters.detector),
+            "provenance": self._provenance,
+        }
+        return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(said)})
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -106,6 +181,31 @@ def _open(path: Path) -> pq.ParquetFile:
 def _damaged(path: Path, error: Exception) -> DataError:
     reason = str(error).splitlines()[0].rstrip(".")
     return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
+
+
+def _metadata(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
+    text = (file.schema_arrow.metadata or {}).get(_KEY)
+    if text is None:
+        return {}
+    try:
+        said = json.loads(text)
+    except ValueError as error:
+        msg = f"{path}: the schema's metadata 'pixelsieve' is not valid JSON; write the file again"
+        raise DataError(msg) from error
+    if not isinstance(said, dict) or said.get("schema") != _SCHEMA:
+        msg = f"{path}: written with another schema; expected {_SCHEMA}"
+        raise DataError(msg)
+    return said
+
+
+def _detector(path: Path, file: pq.ParquetFile) -> Detector:
+    said = _metadata(path, file)
+    if "detector" not in said:
+        return MUON_COLLIDER_VXD
+    try:
+        return from_mapping(Detector, said["detector"], f"{path}: detector")
+    except ConfigError as error:
+        raise DataError(str(error)) from error
 
 
 def _is_known(field: pa.Field) -> bool:
@@ -127,20 +227,22 @@ def _require_columns(path: Path, names: list[str]) -> None:
             raise DataError(msg)
 
 
-def _clusters(table: pa.Table, origin: str, first_row: int) -> Clusters:
-    columns: dict[str, NDArray[Any]] = {}
+def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) -> Clusters:
+    columns: dict[str, Any] = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()
         if column.null_count:
             row = first_row + column.is_null().to_numpy(zero_copy_only=False).argmax()
             msg = f"{origin}: column '{name}', row {row}: no value; expected one in every row"
             raise DataError(msg)
-        if name == "pixels_e":
-            columns[name] = _pixels(column, origin, first_row)
+        if name in _IMAGES:
+            columns[name] = _images(column, name, detector, origin, first_row)
         else:
             columns[name] = _numbers(column, name, origin, first_row)
-    truth = {k: columns.pop(k) for k in list(columns) if k not in _REQUIRED + _OPTIONAL}
-    return Clusters(**columns, truth=truth, origin=origin, first_row=first_row)
+    known = _REQUIRED + _OPTIONAL + _IMAGES
+    truth = {k: columns.pop(k) for k in list(columns) if k not in known}
+    where: dict[str, Any] = {"detector": detector, "origin": origin, "first_row": first_row}
+    return Clusters(**columns, truth=truth, **where)
 
 
 def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArray[Any]:
@@ -163,7 +265,11 @@ def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArra
     return narrow
 
 
-def _pixels(column: pa.Array, origin: str, first_row: int) -> NDArray[np.float32]:
+def _images(
+    column: pa.Array, name: str, detector: Detector, origin: str, first_row: int
+) -> NDArray[np.float32]:
+    rows, columns = detector.sensor.rows, detector.sensor.columns
+    pixels = rows * columns
     kind = column.type
     is_list = (
         pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
@@ -171,17 +277,19 @@ def _pixels(column: pa.Array, origin: str, first_row: int) -> NDArray[np.float32
     if not is_list or not (
         pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
     ):
-        msg = f"{origin}: column 'pixels_e' holds {kind}; expected a list of 273 charges"
+        msg = f"{origin}: column '{name}' holds {kind}; expected a list of {pixels} charges"
         raise DataError(msg)
     lengths = column.value_lengths().to_numpy(zero_copy_only=False)
-    wrong = lengths != _SENSOR.n_pixels
+    expected = pixels if name == "pixels_e" else max(pixels, lengths[0] // pixels * pixels)
+    wrong = lengths != expected
     if wrong.any():
         row = int(wrong.argmax())
         msg = (
-            f"{origin}: column 'pixels_e', row {first_row + row}: {lengths[row]} pixels; "
-            f"expected {_SENSOR.n_pixels} (13 rows x 21 columns)"
+            f"{origin}: column '{name}', row {first_row + row}: {lengths[row]} pixels; "
+            f"expected {expected} ({rows} rows x {columns} columns)"
         )
         raise DataError(msg)
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused by row
         flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-    return flat.reshape(-1, _SENSOR.rows, _SENSOR.columns)
+    shape = (rows, columns) if name == "pixels_e" else (expected // pixels, rows, columns)
+    return flat.reshape(-1, *shape)
