@@ -25,9 +25,10 @@ class Clusters:
     Shapes: `pixels_e` (n, rows, columns) of the detector's window, `slices_e` (n, slices, rows,
     columns), everything else (n,). `pixels_e` is the charge at the end of collection, `slices_e`
     the charge seen by the end of each time slice of `detector.sensor.slice_ps`. Units are in the
-    names. `signal` is 1 for muons and 0 for beam-induced background. `truth` holds columns that
-    no network may see (`hit_time_ns`, `total_charge_e`, `truth_*`). `origin` and `first_row` name
-    the source in error messages. Raises `DataError` (column, row, what was expected) on NaN, a
+    names. `hit_time_measured_ns` is the time as a front end measured it. `signal` is 1 for muons
+    and 0 for beam-induced background. `truth` holds columns that no network may see
+    (`hit_time_ns`, `total_charge_e`, `truth_*`). `origin` and `first_row` name the source in error
+    messages. Raises `DataError` (column, row, what was expected) on NaN, a
     collected charge below -1 e, wrong shapes, labels other than 0 and 1, and empty tables.
     """
 
@@ -37,6 +38,7 @@ class Clusters:
     y_local_mm: NDArray[np.float32]
     hit_time_30ps_ns: NDArray[np.float32] | None = None
     hit_time_60ps_ns: NDArray[np.float32] | None = None
+    hit_time_measured_ns: NDArray[np.float32] | None = None
     group_id: NDArray[np.int64] | None = None
     event_id: NDArray[np.int64] | None = None
     slices_e: NDArray[np.float32] | None = None

@@ -171,6 +171,16 @@ _FEATURES = (
         "wiring: time-to-digital converter",
         _time("hit_time_60ps_ns"),
     ),
+    Feature(
+        "hit_time_measured",
+        1,
+        "ns",
+        (-0.5, 20),
+        0.25,
+        "arrival time less straight flight at c, as the front end measured it",
+        "wiring: time-to-digital converter",
+        _time("hit_time_measured_ns"),
+    ),
 )
 
 REGISTRY = MappingProxyType({f.name: f for f in _FEATURES})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +34,22 @@ def assign_by_hash(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
 class Splits:
     """The three parts of a data set; building one checks that they share no group.
 
-    Raises `DataError` naming a shared group, or the part in which a class is missing.
+    `disjoint` skips that check, for parts whose clusters were changed one by one since. Raises
+    `DataError` naming a shared group, or the part in which a class is missing.
     """
 
     train: Clusters
     validation: Clusters
     test: Clusters
+    disjoint: InitVar[bool] = field(default=False, kw_only=True)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, disjoint: bool) -> None:
         for part in self.parts():
             part[1].require_both_classes()
+        if not disjoint:
+            self._check_groups()
+
+    def _check_groups(self) -> None:
         seen: list[tuple[str, Clusters, NDArray[np.uint64]]] = []
         have = {name: c.group_id is not None for name, c in self.parts()}
         with_ids = all(have.values())

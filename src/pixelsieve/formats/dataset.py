@@ -1,11 +1,12 @@
-"""From the paths a user gives to three disjoint splits."""
+"""From the paths a user gives to clusters by split, and to three disjoint splits."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,19 +16,62 @@ from pixelsieve.files import file_hash
 from pixelsieve.formats import parquet
 from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
-__all__ = ["Dataset", "find_files", "load"]
+__all__ = ["BY_NAME", "Dataset", "Parts", "find_files", "load", "read_parts"]
+
+BY_NAME = "file name"
+"""How `Parts` were split where the names of the files said so."""
 
 _SHORT = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
-    """Three splits, how they were made, and the SHA-256 of each file they came from."""
+class Parts:
+    """Clusters as files hold them, before anything is asked of the splits.
 
-    splits: Splits
+    `parts` by name of the split, those that are there, in the order train, validation, test.
+    `files` are the SHA-256 of each file by name. `front_end` are the settings and counts of the
+    front end that the clusters went through, None for collected charge.
+    """
+
+    parts: dict[str, Clusters]
     split_by: str
     files: dict[str, str]
+    front_end: Mapping[str, Any] | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clusters from others, as plain data."""
+        same = {"data": self.files, "split_by": self.split_by}
+        return same if self.front_end is None else {**same, "front_end": self.front_end["settings"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Three splits that share no particle group, and the `Parts` that they are made of."""
+
+    splits: Splits
+    source: Parts
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file by name."""
+        return self.source.files
+
+    @property
+    def split_by(self) -> str:
+        """How the splits were made."""
+        return self.source.split_by
+
+    @property
+    def front_end(self) -> Mapping[str, Any] | None:
+        """Settings and counts of the front end, None for collected charge."""
+        return self.source.front_end
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clusters from others, as plain data."""
+        return self.source.identity
 
 
 def find_files(patterns: Sequence[str | Path]) -> list[Path]:
@@ -50,42 +94,61 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 def load(patterns: Sequence[str | Path]) -> Dataset:
-    """Read files into train, validation and test.
+    """Read files into train, validation and test (see `read_parts`).
+
+    Raises `DataError` where a split is empty, lacks a class, or shares a group with another.
+    """
+    found = read_parts(patterns)
+    for name in SPLIT_NAMES:
+        if name not in found.parts:
+            first = next(iter(found.parts.values())).origin
+            if found.split_by == BY_NAME:
+                folder, wanted = Path(first).parent, f"*_{_SHORT[name]}.parquet"
+                msg = f"{folder}: no file for the {name} split ({wanted})"
+            else:
+                first = first.removesuffix("]").rsplit(" [", 1)[0]
+                msg = f"{first}: the {name} split is empty; more clusters are needed"
+            raise DataError(msg)
+    return Dataset(Splits(*(found.parts[name] for name in SPLIT_NAMES)), found)
+
+
+def read_parts(patterns: Sequence[str | Path]) -> Parts:
+    """Read files into the splits that they tell of, which need be neither whole nor disjoint.
 
     Files named `*_train`, `*_val`, `*_test` keep that split; else a column `split` decides; else
     a hash of `group_id` (of the pixel charges without one), 70 : 15 : 15.
-    Raises `DataError` where a split is empty, lacks a class, or shares a group with another.
+    Raises `DataError` where only some files say their split, and for labels that name none.
     """
     files = find_files(patterns)
     hashes = _hashes(files)
     by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
     if all(by_name):
-        parts = [
-            ([p for p, s in zip(files, by_name, strict=True) if s == name], name)
-            for name in SPLIT_NAMES
-        ]
-        for paths, name in parts:
-            if not paths:
-                msg = f"{files[0].parent}: no file for the {name} split (*_{_SHORT[name]}.parquet)"
-                raise DataError(msg)
-        tables = [concatenate([parquet.read(p) for p in paths]) for paths, _ in parts]
-        return Dataset(Splits(*tables), "file name", hashes)
+        parts = {}
+        for name in SPLIT_NAMES:
+            tables = [parquet.read(p) for p, s in zip(files, by_name, strict=True) if s == name]
+            if tables:
+                parts[name] = concatenate(tables)
+        return Parts(parts, BY_NAME, hashes)
     if any(by_name):
         odd = files[by_name.index(None)]
         msg = f"{odd}: names no split, while other files do (*_train, *_val, *_test); use one way"
         raise DataError(msg)
-    tables_and_labels = [(parquet.read(p), parquet.read_split_column(p)) for p in files]
-    clusters = concatenate([t for t, _ in tables_and_labels])
-    labels = [s for _, s in tables_and_labels if s is not None]
-    if labels and len(labels) < len(files):
-        lacking = next(p for p, (_, s) in zip(files, tables_and_labels, strict=True) if s is None)
-        msg = f"{lacking}: column 'split' is missing, while other files have it; use one way"
-        raise DataError(msg)
-    if labels:
-        return Dataset(_by_column(clusters, np.concatenate(labels)), "column 'split'", hashes)
-    numbers = assign_by_hash(clusters.groups())
-    how = "hash of group_id" if clusters.group_id is not None else "hash of the pixel charges"
-    return Dataset(_take(clusters, numbers), how, hashes)
+    labels = [parquet.read_split_column(p) for p in files]
+    if any(one is not None for one in labels):
+        numbers = np.concatenate(
+            [_split_numbers(p, one) for p, one in zip(files, labels, strict=True)]
+        )
+        how = "column 'split'"
+    clusters = concatenate([parquet.read(p) for p in files])
+    if all(one is None for one in labels):
+        numbers = assign_by_hash(clusters.groups())
+        how = "hash of group_id" if clusters.group_id is not None else "hash of the pixel charges"
+    parts = {}
+    for number, name in enumerate(SPLIT_NAMES):
+        rows = np.flatnonzero(numbers == number)
+        if len(rows):
+            parts[name] = clusters.select(rows, f"{clusters.origin} [{name}]")
+    return Parts(parts, how, hashes)
 
 
 def _hashes(files: Sequence[Path]) -> dict[str, str]:
@@ -100,25 +163,15 @@ def _hashes(files: Sequence[Path]) -> dict[str, str]:
     return hashes
 
 
-def _by_column(clusters: Clusters, labels: np.ndarray) -> Splits:
+def _split_numbers(path: Path, labels: np.ndarray | None) -> np.ndarray:
+    if labels is None:
+        msg = f"{path}: column 'split' is missing, while other files have it; use one way"
+        raise DataError(msg)
     known = np.array([_SUFFIXES.get(str(v), "") for v in labels])
     if (known == "").any():
         row = int((known == "").argmax())
         msg = (
-            f"{clusters.origin}: column 'split', row {row}: {str(labels[row])!r}; "
-            "expected train, val or test"
+            f"{path}: column 'split', row {row}: {str(labels[row])!r}; expected train, val or test"
         )
         raise DataError(msg)
-    numbers = np.array([SPLIT_NAMES.index(str(v)) for v in known])
-    return _take(clusters, numbers)
-
-
-def _take(clusters: Clusters, numbers: np.ndarray) -> Splits:
-    parts = []
-    for number, name in enumerate(SPLIT_NAMES):
-        rows = np.flatnonzero(numbers == number)
-        if not len(rows):
-            msg = f"{clusters.origin}: the {name} split is empty; more clusters are needed"
-            raise DataError(msg)
-        parts.append(clusters.select(rows, f"{clusters.origin} [{name}]"))
-    return Splits(*parts)
+    return np.array([SPLIT_NAMES.index(str(v)) for v in known])

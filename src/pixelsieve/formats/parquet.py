@@ -35,7 +35,8 @@ __all__ = [
 
 SPLIT_COLUMN = "split"
 _REQUIRED = ("pixels_e", "signal", "z_global_mm", "y_local_mm")
-_OPTIONAL = ("hit_time_30ps_ns", "hit_time_60ps_ns", "group_id", "event_id")
+_TIMES = ("hit_time_30ps_ns", "hit_time_60ps_ns", "hit_time_measured_ns")
+_OPTIONAL = (*_TIMES, "group_id", "event_id")
 _IMAGES = ("pixels_e", "slices_e")
 _TRUTH = ("hit_time_ns", "total_charge_e")
 _TRUTH_PREFIX = "truth_"

@@ -93,7 +93,7 @@ def compare(
     is only scored, by the saved models. Run again with the same arguments to go on after an
     interruption.
     """
-    identity = {**to_plain(config), "data": dataset.files, "split_by": dataset.split_by}
+    identity = {**to_plain(config), **dataset.identity}
     features, splits = config.features, dataset.splits
     data = training_data(dataset, features, [config.float_recipe, *config.recipes])
     with RunFolder(out, identity) as run:
@@ -124,6 +124,7 @@ def compare(
             "n_parameters": config.spec.n_parameters,
             "features": features.to_plain(),
             "split_by": dataset.split_by,
+            "front_end": dataset.front_end,
             **summarize_comparison(approaches, others, splits),
         }
         write_json(out / "metrics.json", metrics)

@@ -54,7 +54,7 @@ def train_one(
 
     Runs again from where an interrupted call stopped.
     """
-    identity = {**to_plain(config), "data": dataset.files, "split_by": dataset.split_by}
+    identity = {**to_plain(config), **dataset.identity}
     features = FeatureSet(config.spec.features, config.mirror_x)
     jobs = config.jobs()
     data = training_data(dataset, features, [j.recipe for j in jobs])

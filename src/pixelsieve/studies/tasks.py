@@ -36,10 +36,12 @@ def training_data(
                 "batch_size or add clusters"
             )
             raise DataError(msg)
+    settings = dataset.front_end["settings"] if dataset.front_end else None
     return TrainingData(
         features.table(clusters),
         features.table(dataset.splits.validation),
-        fingerprint([dataset.files, dataset.split_by, features.fingerprint]),
+        fingerprint([*dataset.identity.values(), features.fingerprint]),
+        settings,
     )
 
 

@@ -56,11 +56,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What every job of a run shares. `fingerprint` stands for the data and their features."""
+    """What every job of a run shares.
+
+    `fingerprint` stands for the data and their features. `front_end` are the settings that the
+    clusters were read out with, for the model's card.
+    """
 
     training: FeatureTable
     validation: FeatureTable
     fingerprint: str
+    front_end: dict[str, Any] | None = None
 
 
 JobResult = dict[str, Any]
@@ -105,6 +110,7 @@ def run_job(
         "recipe": to_plain(job.recipe),
         "seed": job.seed,
         "best_epoch": trained.best_epoch,
+        "front_end": data.front_end,
     }
     model = Model(job.spec, precision, trained.weights, data.training.features, card)
     save_model(model_path, model)

@@ -1,0 +1,17 @@
+"""What the chip makes of collected charge: noise, gain, threshold, ADC, clock, window."""
+
+from __future__ import annotations
+
+from pixelsieve.front_end.parts import dataset_through_front_end, through_front_end
+from pixelsieve.front_end.readout import Readout, digitise, read_out
+from pixelsieve.front_end.settings import FrontEnd, read_front_end
+
+__all__ = [
+    "FrontEnd",
+    "Readout",
+    "dataset_through_front_end",
+    "digitise",
+    "read_front_end",
+    "read_out",
+    "through_front_end",
+]

@@ -1,0 +1,142 @@
+"""From collected charge to what is read out: noise, gain, saturation, threshold, ADC, window."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.errors import DataError
+from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
+from pixelsieve.front_end.settings import FrontEnd
+from pixelsieve.windows import recenter, shift_window
+
+__all__ = ["Readout", "digitise", "read_out"]
+
+_CHUNK = 1024
+_PS_PER_NS = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """The clusters with a pixel left, and how many of each class had none and are gone."""
+
+    clusters: Clusters
+    lost_signal: int
+    lost_bib: int
+
+
+def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
+    """Send clusters through the front end.
+
+    `pixels_e` becomes what the codes stand for, `hit_time_measured_ns` appears where the front
+    end has a clock, `group_id` becomes that of the clusters as they came. Each cluster's random
+    numbers follow from the seed, its own charges and its place alone. Raises `DataError` where
+    the truth column `hit_time_ns` is needed but missing, where no cluster is left, and for time
+    slices, which the front end does not model.
+    """
+    if clusters.slices_e is not None:
+        msg = (
+            f"{clusters.origin}: has time slices (slices_e), which a front end does not model; "
+            "read it without them"
+        )
+        raise DataError(msg)
+    keys = cluster_keys(clusters, front_end.seed)
+    changes: dict[str, Any] = {"group_id": clusters.groups().astype(np.int64)}
+    if front_end.time_resolution_ps is not None:
+        changes["hit_time_measured_ns"] = _measured_time(front_end, clusters, keys)
+    pixels = _digitised(front_end, clusters.pixels_e, keys)
+    fired = np.asarray(pixels.any(axis=(1, 2)))
+    signal = clusters.signal > 0
+    lost_signal, lost_bib = int(np.sum(~fired & signal)), int(np.sum(~fired & ~signal))
+    if not fired.any():
+        msg = (
+            f"{clusters.origin}: no cluster is left after the front end; lower 'threshold_e' "
+            f"({front_end.threshold_e:g})"
+        )
+        raise DataError(msg)
+    read = clusters.replace(pixels_e=pixels, **changes)
+    if not fired.all():
+        read, keys = read.select(fired), keys[fired]
+    if front_end.window == "keep":
+        return Readout(read, lost_signal, lost_bib)
+    moved = _moved(front_end, read, keys)
+    left = np.asarray(moved.pixels_e.any(axis=(1, 2)))
+    lost_signal += int(np.sum(~left & (moved.signal > 0)))
+    lost_bib += int(np.sum(~left & (moved.signal == 0)))
+    return Readout(moved if left.all() else moved.select(left), lost_signal, lost_bib)
+
+
+def _digitised(
+    front_end: FrontEnd, pixels_e: NDArray[np.float32], keys: NDArray[np.uint64]
+) -> NDArray[np.float32]:
+    result = np.empty(pixels_e.shape, np.float32)
+
+    def fill(start: int) -> None:
+        rows = slice(start, start + _CHUNK)
+        result[rows] = digitise(front_end, pixels_e[rows], keys[rows])
+
+    # NumPy lets other threads run, and what is drawn depends on no order.
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(fill, range(0, len(pixels_e), _CHUNK)))
+    return result
+
+
+def digitise(
+    front_end: FrontEnd, pixels_e: NDArray[np.float32], keys: NDArray[np.uint64]
+) -> NDArray[np.float32]:
+    """Charges (n, rows, columns) in electrons as they are read out, 0 where a pixel is silent."""
+    count = int(np.prod(pixels_e.shape[1:]))
+    charge = pixels_e.reshape(len(pixels_e), count).astype(np.float64)
+    if front_end.noise_e:
+        charge += front_end.noise_e * normals(keys, Stream.NOISE, count)
+    if front_end.gain_dispersion:
+        charge *= 1 + front_end.gain_dispersion * normals(keys, Stream.GAIN, count)
+    if front_end.saturation_e is not None:
+        charge = np.minimum(charge, front_end.saturation_e)
+    threshold: Any = front_end.threshold_e
+    if front_end.threshold_dispersion_e:
+        spread = front_end.threshold_dispersion_e * normals(keys, Stream.THRESHOLD, count)
+        threshold = front_end.threshold_e + spread
+    fires = (charge > 0) & (charge >= threshold)
+    if front_end.dead_pixel_share:
+        fires &= uniforms(keys, Stream.DEAD, count) >= front_end.dead_pixel_share
+    coded = charge if front_end.adc == "none" else _coded(front_end, charge)
+    return np.where(fires, coded, 0).astype(np.float32).reshape(pixels_e.shape)
+
+
+def _coded(front_end: FrontEnd, charge: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.array(front_end.code_values_e)
+    if front_end.adc == "linear":
+        assert front_end.adc_full_scale_e is not None
+        codes = np.floor(charge * (len(values) / front_end.adc_full_scale_e))
+    else:
+        codes = np.searchsorted(front_end.adc_codes_e, charge, side="right") - 1.0
+    return values[np.clip(codes, 0, len(values) - 1).astype(np.intp)]
+
+
+def _measured_time(
+    front_end: FrontEnd, clusters: Clusters, keys: NDArray[np.uint64]
+) -> NDArray[np.float32]:
+    if "hit_time_ns" not in clusters.truth:
+        msg = (
+            f"{clusters.origin}: column 'hit_time_ns' is missing; the front end's "
+            "'time_resolution_ps' smears it"
+        )
+        raise DataError(msg)
+    assert front_end.time_resolution_ps is not None
+    width_ns = front_end.time_resolution_ps / _PS_PER_NS
+    spread = width_ns * normals(keys, Stream.TIME, 1)[:, 0]
+    return np.asarray(clusters.truth["hit_time_ns"] + spread, dtype=np.float32)
+
+
+def _moved(front_end: FrontEnd, clusters: Clusters, keys: NDArray[np.uint64]) -> Clusters:
+    if front_end.window == "centroid":
+        return recenter(clusters)
+    reach = front_end.window_jitter_px
+    shifts = np.floor(uniforms(keys, Stream.WINDOW, 2) * (2 * reach + 1)).astype(int) - reach
+    return shift_window(clusters, shifts[:, 0], shifts[:, 1])
