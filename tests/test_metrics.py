@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from pixelsieve.errors import DataError
-from pixelsieve.evaluation.baselines import boosted_trees, time_cut
+from pixelsieve.evaluation.baselines import boosted_trees, time_cut, time_of
 from pixelsieve.evaluation.metrics import accuracy, rejection_at, roc_auc, roc_curve
 from pixelsieve.evaluation.paired import paired_test
 from pixelsieve.evaluation.scores import METRICS, bootstrap, score, summarize
@@ -145,8 +145,7 @@ def test_paired_test_without_spread_or_seeds() -> None:
 
 def test_time_cut_separates_late_background() -> None:
     training, test = make_clusters(3000), make_clusters(2000, seed=1)
-    cut = time_cut(training, test)
-    assert cut is not None
+    cut = time_cut(training, test, "hit_time_30ps")
     figures = score(cut.scores, test.signal, cut.threshold)
     assert test.hit_time_30ps_ns is not None
     best = max(
@@ -154,7 +153,28 @@ def test_time_cut_separates_late_background() -> None:
         for t in np.linspace(0, 0.5, 200)
     )
     assert best - 0.01 < figures["accuracy"] <= best + 0.001
-    assert time_cut(make_clusters(10, hit_time_30ps_ns=None), test) is None
+
+
+def test_the_time_that_a_cut_uses() -> None:
+    times = np.zeros(10, np.float32)
+    without = make_clusters(10, hit_time_30ps_ns=None)
+    assert time_of(without) is None
+    assert time_of(without.replace(hit_time_60ps_ns=times)) == "hit_time_60ps"
+    both = make_clusters(10, hit_time_60ps_ns=times)
+    assert time_of(both) == "hit_time_30ps"
+    assert time_of(both, ("x_size", "hit_time_60ps")) == "hit_time_60ps"
+    assert time_of(both.replace(hit_time_measured_ns=times)) == "hit_time_measured"
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
+def test_a_cut_on_coarse_times_is_the_best_there_is(rows: list[tuple[int, bool]]) -> None:
+    n = len(rows) + 2
+    times = np.array([0, 1, *(t for t, _ in rows)], np.float32)
+    labels = np.array([1, 0, *(s for _, s in rows)], np.int8)
+    clusters = make_clusters(n, hit_time_30ps_ns=times, signal=labels)
+    cut = time_cut(clusters, clusters, "hit_time_30ps")
+    tried = [np.mean((np.abs(times) < t) == (labels > 0)) for t in (0, 0.5, 1.5, 2.5, 9)]
+    assert accuracy(cut.scores, labels, cut.threshold) == max(tried)
 
 
 def test_boosted_trees_learn_the_task() -> None:

@@ -61,6 +61,8 @@ def _time(column: str) -> Callable[[Clusters], Array]:
                 f"{clusters.origin}: column '{column}' is missing; "
                 f"the feature '{column.removesuffix('_ns')}' needs it"
             )
+            if column == "hit_time_measured_ns":
+                msg += " (a front end with 'time_resolution_ps' measures it)"
             raise DataError(msg)
         return values
 

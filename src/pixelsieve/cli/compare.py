@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pixelsieve.cli import options
+from pixelsieve.cli.training_options import TrainingOptions, takes_training_options
 from pixelsieve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["compare"]
 
 
 @options.shows_errors
+@takes_training_options
 def compare(
-    data: options.Data,
-    out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/first.")],
-    network: options.Network = "model2",
+    training: TrainingOptions,
     bits: Annotated[str, typer.Option(help="Bits of a weight, e.g. 4 or 2,3,4.")] = "4",
     recipe: Annotated[
         list[str] | None, typer.Option(help="Recipe; may be repeated (default: all known).")
     ] = None,
-    recipes_file: options.RecipesFile = None,
     seeds: Annotated[int, typer.Option(help="Repetitions with other seeds.", min=1)] = 5,
-    time: options.Time = None,
-    mirror_x: options.MirrorX = False,
-    epochs: options.Epochs = None,
-    float_epochs: options.FloatEpochs = None,
-    float_recipe: options.FloatRecipe = "float",
-    initial_rate: options.InitialRate = None,
-    end_rate: options.EndRate = None,
-    power: options.Power = None,
-    batch_size: options.BatchSize = None,
     baselines: Annotated[bool, typer.Option(help="Also a time cut and boosted trees.")] = True,
     workers: options.Workers = None,
-    json: options.Json = False,
 ) -> None:
     """Train a float network and quantize it by several recipes; compare, with uncertainties.
 
@@ -43,35 +34,32 @@ def compare(
     goes on where an interrupted one stopped.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from pixelsieve.cli.progress import TrainingProgress
-    from pixelsieve.formats.dataset import load
     from pixelsieve.parallel import default_workers
-    from pixelsieve.report.tables import comparison_tables, paired_table, warm_start_table
+    from pixelsieve.report.tables import (
+        comparison_tables,
+        paired_table,
+        read_out_table,
+        warm_start_table,
+    )
     from pixelsieve.studies.compare import CompareConfig, jobs_of
     from pixelsieve.studies.compare import compare as run_comparison
-    from pixelsieve.training.recipe import RECIPES, read_recipes
+    from pixelsieve.training.recipe import RECIPES
 
-    more = read_recipes(recipes_file) if recipes_file else {}
-    given: dict[str, Any] = {
-        "epochs": epochs,
-        "initial_rate": initial_rate,
-        "end_rate": end_rate,
-        "power": power,
-        "batch_size": batch_size,
-    }
-    names = list(dict.fromkeys(recipe or [*RECIPES, *more]))
-    chosen = options.chosen_recipes(names, more, **given)
+    out = training.out
+    names = list(dict.fromkeys(recipe or [*RECIPES, *training.more_recipes()]))
     config = CompareConfig(
-        spec=options.chosen_network(network, time),
-        recipes=tuple(chosen),
+        spec=training.spec(),
+        recipes=training.recipes(names),
         bits=_bits(bits),
         seeds=seeds,
-        float_recipe=options.chosen_float_recipe(float_recipe, more, float_epochs, batch_size),
-        mirror_x=mirror_x,
+        float_recipe=training.chosen_float_recipe(),
+        mirror_x=training.mirror_x,
         baselines=baselines,
     )
-    dataset = load(data)
+    dataset = training.dataset()
     with TrainingProgress({j.name: j.recipe.epochs for j in jobs_of(config)}) as progress:
         metrics = run_comparison(
             config,
@@ -82,10 +70,12 @@ def compare(
             on_done=progress.on_done,
         )
     _draw(metrics, out)
-    if json:
+    if training.json:
         options.print_json(metrics)
         return
     console = Console()
+    if metrics["front_end"]:
+        console.print(read_out_table(metrics["front_end"]))
     for row in metrics["rows"]:
         if row["warm_start"][0]:
             name = f"{row['approach']}, {row['bits']} bits, seed 0"
@@ -95,7 +85,9 @@ def compare(
     for metric in ("accuracy", "auc"):
         if (paired := paired_table(metrics, metric)) is not None:
             console.print(paired)
-    console.print(f"{out}: manifest, metrics.json, history.parquet, models and figures")
+    console.print(
+        f"{escape(str(out))}: manifest, metrics.json, history.parquet, models and figures"
+    )
 
 
 def _bits(text: str) -> tuple[int, ...]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pixelsieve.cli import options
+
+if TYPE_CHECKING:
+    from pixelsieve.front_end import FrontEnd
+    from pixelsieve.model_file import Model
 
 __all__ = ["evaluate"]
 
@@ -17,34 +21,58 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A .keras file of a run.")],
     data: options.Data,
     split: Annotated[
-        Literal["train", "validation", "test"], typer.Option(help="Split to evaluate on.")
+        Literal["train", "validation", "test", "all"],
+        typer.Option(help="Split to evaluate on; 'all' takes every cluster."),
     ] = "test",
+    front_end: Annotated[
+        str | None,
+        typer.Option(
+            help="TOML file of another front end than the model's own, or 'none'.",
+            metavar="FILE",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Evaluate a saved model: accuracy, AUC, background rejection, with bootstrap intervals."""
-    from rich.console import Console
+    """Evaluate a saved model: accuracy, AUC, background rejection, with bootstrap intervals.
 
-    from pixelsieve.evaluation.scores import bootstrap, score
-    from pixelsieve.formats.dataset import load
+    The data need no other split than the one asked for. They go through the front end that the
+    model was trained with.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from pixelsieve.formats.dataset import read_parts
+    from pixelsieve.front_end import through_front_end
     from pixelsieve.model_file import load_model
-    from pixelsieve.report.tables import scores_table
+    from pixelsieve.report.tables import read_out_table, scores_table
+    from pixelsieve.studies.evaluate import evaluate_model, only
 
     loaded = load_model(model)
-    clusters = getattr(load(data).splits, split)
-    logits = loaded.logits(loaded.features.table(clusters))
-    figures = score(logits, clusters.signal)
-    intervals = bootstrap([logits], clusters.signal, clusters.groups())
-    from pixelsieve.config import to_plain
-
-    result = {
-        "model": str(model),
-        "split": split,
-        "clusters": {"signal": clusters.n_signal, "bib": len(clusters) - clusters.n_signal},
-        "figures": figures,
-        "bootstrap_68": to_plain(intervals),
-    }
+    chosen = _front_end(loaded, front_end)
+    part = through_front_end(chosen, only(read_parts(data), split))
+    result = evaluate_model(loaded, part)
+    if result["front_end_differs"]:
+        differing = "; ".join(result["front_end_differs"])
+        options.warn(f"{model}: trained with another front end than the data's: {differing}")
     if json:
         options.print_json(result)
         return
-    title = f"{model.name} on {len(clusters)} clusters ({split} split)"
-    Console().print(scores_table(title, figures, result["bootstrap_68"]))
+    console = Console()
+    if result["front_end"]:
+        console.print(read_out_table(result["front_end"]))
+    n = sum(result["clusters"].values())
+    how = "every cluster" if split == "all" else f"{split} split, by {part.split_by}"
+    title = escape(f"{model.name} on {n} clusters ({how})")
+    console.print(scores_table(title, result["figures"], result["bootstrap_68"]))
+
+
+def _front_end(model: Model, wanted: str | None) -> FrontEnd | None:
+    from pixelsieve.config import from_mapping
+    from pixelsieve.front_end import FrontEnd, read_front_end
+
+    if wanted == "none":
+        return None
+    if wanted is not None:
+        return read_front_end(Path(wanted))
+    trained = model.card.get("front_end")
+    return None if trained is None else from_mapping(FrontEnd, trained, f"{model.origin}: front")

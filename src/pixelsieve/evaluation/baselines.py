@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
+from pixelsieve.evaluation.metrics import rank
 from pixelsieve.features import FeatureTable
 
-__all__ = ["BaselineScores", "boosted_trees", "time_cut"]
+__all__ = ["TIMES", "BaselineScores", "boosted_trees", "time_cut", "time_of"]
+
+TIMES = ("hit_time_measured", "hit_time_30ps", "hit_time_60ps")
+"""Arrival times by name of the feature, the most realistic first."""
 
 _LARGEST_TREES = 800
 _LEARNING_RATE = 0.08
@@ -25,19 +30,35 @@ class BaselineScores:
     threshold: float
 
 
-def time_cut(training: Clusters, test: Clusters) -> BaselineScores | None:
-    """Keep clusters whose 30 ps time is near 0: the score is -|t| in ns.
+def time_of(clusters: Clusters, seen: Sequence[str] = ()) -> str | None:
+    """The arrival time that a cut may use: the one among the features `seen`, else the best there.
 
-    The threshold is the one with the best accuracy on the training clusters. None without times.
+    `hit_time_measured`, `hit_time_30ps` or `hit_time_60ps`; None where the clusters have none.
     """
-    if training.hit_time_30ps_ns is None or test.hit_time_30ps_ns is None:
-        return None
-    known = -np.abs(training.hit_time_30ps_ns.astype(np.float64))
-    order = np.argsort(-known)
-    right = np.cumsum(np.where(training.signal[order] > 0, 1, -1))
-    best = int(np.argmax(right))
-    after = known[order[min(best + 1, len(order) - 1)]]
-    return BaselineScores(-np.abs(test.hit_time_30ps_ns.astype(np.float64)), float(after))
+    for name in TIMES:
+        if name in seen:
+            return name
+    return next((n for n in TIMES if getattr(clusters, f"{n}_ns") is not None), None)
+
+
+def time_cut(training: Clusters, test: Clusters, time: str) -> BaselineScores:
+    """Keep clusters whose arrival time is near 0: the score is -|t| in ns.
+
+    `time` is one of `TIMES`. The threshold is the one with the best accuracy on the training
+    clusters; clusters of the same time are kept or dropped together.
+    """
+    known, scores = (-np.abs(_column(c, time).astype(np.float64)) for c in (training, test))
+    ranked = rank(known, training.signal)
+    kept_signal, kept_bib = ranked.kept()
+    best = int(np.argmax(kept_signal - kept_bib))
+    # What scores above the threshold is kept, so it is the next score below the kept ones.
+    below = np.append(ranked.distinct[1:], -np.inf)[best]
+    none_kept = kept_signal[best] <= kept_bib[best]
+    return BaselineScores(scores, float(ranked.distinct[0] if none_kept else below))
+
+
+def _column(clusters: Clusters, time: str) -> NDArray[np.float32]:
+    return np.asarray(getattr(clusters, f"{time}_ns"))
 
 
 def boosted_trees(

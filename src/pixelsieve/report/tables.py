@@ -11,6 +11,7 @@ __all__ = [
     "comparison_tables",
     "inspection_tables",
     "paired_table",
+    "read_out_table",
     "scores_table",
     "warm_start_table",
 ]
@@ -160,6 +161,21 @@ def scores_table(title: str, figures: Mapping[str, float], intervals: Mapping[st
             f"{interval['low']:.4f} to {interval['high']:.4f}",
             "" if achieved is None else f"{achieved:.4f}",
         )
+    return table
+
+
+def read_out_table(front_end: Mapping[str, Any]) -> Table:
+    """How many clusters have a pixel left after the front end; the others are not read out."""
+    table = Table(title="Clusters read out by the front end", title_justify="left")
+    table.add_column("split")
+    for column in ("signal", "share", "BIB", "share"):
+        table.add_column(column, justify="right")
+    for name, by_class in front_end["clusters"].items():
+        cells = [name]
+        for kind in ("signal", "bib"):
+            collected, seen = by_class[kind]["collected"], by_class[kind]["read_out"]
+            cells += [f"{seen} of {collected}", f"{seen / collected:.4f}" if collected else "-"]
+        table.add_row(*cells)
     return table
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut
+from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.files import replacing, write_json
 from pixelsieve.formats.dataset import Dataset
@@ -30,6 +30,12 @@ from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 
 __all__ = ["CompareConfig", "compare", "jobs_of"]
+
+_TIME_NAMES = {
+    "hit_time_measured": "measured",
+    "hit_time_30ps": "30 ps",
+    "hit_time_60ps": "60 ps",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +120,11 @@ def compare(
         others: dict[str, BaselineScores] = {}
         if config.baselines:
             others["boosted trees, same inputs"] = results["baseline"]
-            cut = time_cut(splits.train, splits.test)
-            if cut:
-                others["cut on |t| (30 ps) alone"] = cut
+            time = time_of(splits.train, config.spec.features)
+            if time:
+                others[f"cut on |t| ({_TIME_NAMES[time]}) alone"] = time_cut(
+                    splits.train, splits.test, time
+                )
         approaches = _approaches(jobs, trained, scores)
         metrics = {
             "schema": 1,

@@ -1,0 +1,154 @@
+"""What `compare` and `train` have in common: their options, and what follows from them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from pixelsieve.cli import options
+from pixelsieve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pixelsieve.formats.dataset import Dataset
+    from pixelsieve.networks import NetworkSpec
+    from pixelsieve.training.recipe import Recipe
+
+__all__ = ["TrainingOptions", "takes_training_options"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """Options of every verb that trains; each field is one."""
+
+    data: options.Data
+    out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/first.")]
+    network: Annotated[str, typer.Option(help="Network of the zoo.")] = "model2"
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Add an arrival time to the inputs: 30ps, 60ps or measured (by the front end).",
+            metavar="RESOLUTION",
+        ),
+    ] = None
+    mirror_x: Annotated[
+        bool, typer.Option("--mirror-x", help="Mirror x where z < 0, so that both ends look alike.")
+    ] = False
+    front_end: options.FrontEnd = None
+    recipes_file: Annotated[
+        Path | None, typer.Option(help="TOML file with tables [recipes.NAME].", dir_okay=False)
+    ] = None
+    epochs: Annotated[int | None, typer.Option(help="Epochs of quantized training.", min=1)] = None
+    float_epochs: Annotated[int | None, typer.Option(help="Epochs of float training.", min=1)] = (
+        None
+    )
+    float_recipe: Annotated[str, typer.Option(help="Recipe of the float network.")] = "float"
+    initial_rate: Annotated[
+        float | None, typer.Option(help="First learning rate of quantized training, e.g. 3e-4.")
+    ] = None
+    end_rate: Annotated[
+        float | None, typer.Option(help="Last learning rate of quantized training.")
+    ] = None
+    power: Annotated[
+        float | None, typer.Option(help="Power of the polynomial decay; 1 is linear.")
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option(help="Clusters a batch, float and quantized.")
+    ] = None
+    json: options.Json = False
+
+    def spec(self) -> NetworkSpec:
+        """The network, with the time of `--time` among its inputs."""
+        from pixelsieve.networks import network
+
+        return network(self.network, f"hit_time_{self.time}" if self.time else None)
+
+    def more_recipes(self) -> dict[str, Recipe]:
+        """The recipes of `--recipes-file` by name."""
+        from pixelsieve.training.recipe import read_recipes
+
+        return read_recipes(self.recipes_file) if self.recipes_file else {}
+
+    def recipes(self, names: list[str]) -> tuple[Recipe, ...]:
+        """The recipes of those names with the values given on the command line.
+
+        `power` goes to polynomial decays and `end_rate` to those that are not constant; where no
+        recipe can take them, `ConfigError`.
+        """
+        from pixelsieve.training.recipe import override, recipe
+
+        more = self.more_recipes()
+        bases = [recipe(name, more) for name in names]
+        for option, value, decays in (
+            ("--power", self.power, ("polynomial",)),
+            ("--end-rate", self.end_rate, ("polynomial", "cosine")),
+        ):
+            if value is not None and not any(base.decay in decays for base in bases):
+                msg = f"{option}: no recipe of {', '.join(names)} decays by {' or '.join(decays)}"
+                raise ConfigError(msg)
+        return tuple(
+            override(
+                base,
+                epochs=self.epochs,
+                initial_rate=self.initial_rate,
+                end_rate=self.end_rate if base.decay != "constant" else None,
+                power=self.power if base.decay == "polynomial" else None,
+                batch_size=self.batch_size,
+            )
+            for base in bases
+        )
+
+    def chosen_float_recipe(self) -> Recipe:
+        """The recipe of `--float-recipe`; one that itself needs a float network is refused."""
+        from dataclasses import replace
+
+        from pixelsieve.training.recipe import override, recipe
+
+        name = self.float_recipe
+        base = recipe(name, self.more_recipes())
+        chosen = override(base, epochs=self.float_epochs, batch_size=self.batch_size)
+        if chosen.needs_float:
+            msg = f"--float-recipe: '{name}' starts from a float network; it cannot make one"
+            raise ConfigError(msg)
+        return replace(chosen, name="float")
+
+    def dataset(self) -> Dataset:
+        """The data of `--data`, through the front end of `--front-end`."""
+        from pixelsieve.formats.dataset import load
+        from pixelsieve.front_end import dataset_through_front_end, read_front_end
+
+        front_end = read_front_end(self.front_end) if self.front_end else None
+        return dataset_through_front_end(front_end, load(self.data))
+
+
+def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:
+    """Let the command line give the fields of `TrainingOptions`, the verb's first argument."""
+
+    @functools.wraps(verb)
+    def wrapped(**values: Any) -> T:
+        shared = {f.name: values.pop(f.name) for f in fields(TrainingOptions)}
+        return verb(TrainingOptions(**shared), **values)
+
+    hints = typing.get_type_hints(TrainingOptions, include_extras=True)
+    own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+    parameters = [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if f.default is MISSING else f.default,
+            annotation=hints[f.name],
+        )
+        for f in fields(TrainingOptions)
+    ]
+    parameters += [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
