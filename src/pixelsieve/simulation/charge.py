@@ -1,0 +1,206 @@
+"""Compiled: from electron-hole pairs at a point to the charge in each pixel.
+
+Frame, in um: x along the beam (columns), y along azimuth (rows), s the depth from the face where
+the track enters. Electrons drift to s = thickness, holes to s = 0. `image` counts arrived
+electrons by time slice (planes of one buffer, larger than the window); `induced` holds what
+carriers still on their way induce.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.simulation.compilation import compiled, inlined
+from pixelsieve.simulation.streams import binomial
+
+__all__ = ["Geometry", "collect", "deposit"]
+
+_CDF_REACH, _CDF_STEPS = 4.8, 4096
+_NORMAL_CDF = np.array(
+    [
+        0.5 * math.erfc(-(i * 2 / _CDF_STEPS - 1) * _CDF_REACH / math.sqrt(2))
+        for i in range(_CDF_STEPS + 1)
+    ],
+    dtype=np.float32,
+)
+_SMALLEST_SHARE = 1e-6
+
+State = NDArray[np.uint64]
+Counts = NDArray[np.int32]
+Images = NDArray[np.float32]
+
+
+class Geometry(NamedTuple):
+    """The sensor as the compiled loops need it.
+
+    `tangent_*` are shifts along y for a unit of drift; `trapping_ns` 0 is none; `field_T` is
+    along x. `potential_step_um` is the grid of the weighting potential (0 without slices).
+    """
+
+    pitch_x_um: float
+    pitch_y_um: float
+    thickness_um: float
+    diffusion_um: float
+    tangent_electron: float
+    tangent_hole: float
+    velocity_electron_um_ns: float
+    velocity_hole_um_ns: float
+    trapping_ns: float
+    field_T: float
+    slice_ns: float
+    potential_step_um: float
+
+
+@inlined
+def _cdf(z: float) -> float:
+    # Callers stay inside the table: z is in [-4.8, 0.1].
+    position = max(0.0, (z + _CDF_REACH) * (_CDF_STEPS / (2 * _CDF_REACH)))
+    i = int(position)
+    low = _NORMAL_CDF[i]
+    return float(low + (_NORMAL_CDF[i + 1] - low) * (position - i))
+
+
+@inlined
+def _add(image: Counts, plane: int, row: int, column: int, count: int) -> None:
+    if 0 <= row < image.shape[1] and 0 <= column < image.shape[2]:
+        image[plane, row, column] += count
+
+
+@compiled
+def _along_y(
+    state: State,
+    image: Counts,
+    plane: int,
+    row: int,
+    column: int,
+    count: int,
+    low: float,
+    high: float,
+) -> None:
+    kept = count
+    if low > _SMALLEST_SHARE:
+        below = binomial(state, count, low)
+        if below:
+            _add(image, plane, row - 1, column, below)
+            kept -= below
+    if high > _SMALLEST_SHARE:
+        above = binomial(state, kept, high / (1.0 - low))
+        if above:
+            _add(image, plane, row + 1, column, above)
+            kept -= above
+    _add(image, plane, row, column, kept)
+
+
+@inlined
+def deposit(
+    state: State,
+    image: Counts,
+    plane: int,
+    count: int,
+    x: float,
+    y: float,
+    sigma: float,
+    geometry: Geometry,
+) -> None:
+    """Share `count` electrons, spread by `sigma` (um) about (x, y), among 3 x 3 pixels of a plane.
+
+    Whole electrons: what leaves the home pixel is multinomial, the rest stays; none is lost but
+    outside the buffer.
+    """
+    pitch_x, pitch_y = geometry.pitch_x_um, geometry.pitch_y_um
+    if x < 0.0 or y < 0.0:
+        return
+    column, row = int(x / pitch_x), int(y / pitch_y)
+    fx, fy = x - column * pitch_x, y - row * pitch_y
+    reach = _CDF_REACH * sigma
+    low_y = high_y = low_x = high_x = 0.0
+    if fy < reach:
+        low_y = _cdf(-fy / sigma)
+    if pitch_y - fy < reach:
+        high_y = _cdf((fy - pitch_y) / sigma)
+    if fx < reach:
+        low_x = _cdf(-fx / sigma)
+    if pitch_x - fx < reach:
+        high_x = _cdf((fx - pitch_x) / sigma)
+    kept = count
+    if low_x > _SMALLEST_SHARE:
+        left = binomial(state, count, low_x)
+        if left:
+            _along_y(state, image, plane, row, column - 1, left, low_y, high_y)
+            kept -= left
+    if high_x > _SMALLEST_SHARE:
+        right = binomial(state, kept, high_x / (1.0 - low_x))
+        if right:
+            _along_y(state, image, plane, row, column + 1, right, low_y, high_y)
+            kept -= right
+    _along_y(state, image, plane, row, column, kept, low_y, high_y)
+
+
+@compiled
+def _induce(
+    induced: Images,
+    potential: NDArray[np.float32],
+    count: float,
+    x: float,
+    y: float,
+    s: float,
+    geometry: Geometry,
+) -> None:
+    """Add `count` times the weighting potential at a point to the 3 x 3 pixels around it."""
+    step = geometry.potential_step_um
+    column = int(math.floor(x / geometry.pitch_x_um))
+    row = int(math.floor(y / geometry.pitch_y_um))
+    depth = s / step
+    below = min(int(depth), potential.shape[2] - 2)
+    part = depth - below
+    for r in range(max(0, row - 1), min(induced.shape[0], row + 2)):
+        iy = min(int(abs(y - (r + 0.5) * geometry.pitch_y_um) / step + 0.5), potential.shape[1] - 1)
+        for c in range(max(0, column - 1), min(induced.shape[1], column + 2)):
+            away = abs(x - (c + 0.5) * geometry.pitch_x_um) / step
+            ix = min(int(away + 0.5), potential.shape[0] - 1)
+            low, high = potential[ix, iy, below], potential[ix, iy, below + 1]
+            induced[r, c] += count * (low + (high - low) * part)
+
+
+@compiled
+def collect(
+    state: State,
+    image: Counts,
+    induced: Images,
+    potential: NDArray[np.float32],
+    count: int,
+    x: float,
+    y: float,
+    s: float,
+    geometry: Geometry,
+) -> None:
+    """Drift `count` pairs from (x, y, s): electrons to the pixels, both kinds inducing on the way.
+
+    `image` (slices + 1, rows, columns): the last plane takes what arrives after all slices.
+    """
+    length = geometry.thickness_um - s
+    n_slices = len(induced)
+    arrival_ns = length / geometry.velocity_electron_um_ns
+    arrived = min(n_slices, int(arrival_ns / geometry.slice_ns)) if n_slices else 0
+    kept = count
+    if geometry.trapping_ns > 0.0:
+        kept = binomial(state, count, math.exp(-arrival_ns / geometry.trapping_ns))
+    sigma = geometry.diffusion_um * math.sqrt(length / geometry.thickness_um)
+    y_end = y + geometry.tangent_electron * length
+    deposit(state, image, arrived, kept, x, y_end, max(sigma, 1e-3), geometry)
+    for i in range(n_slices):
+        time = (i + 1) * geometry.slice_ns
+        drifted = time * geometry.velocity_hole_um_ns
+        if i < arrived:
+            shift = time * geometry.velocity_electron_um_ns
+            y_electron = y + geometry.tangent_electron * shift
+            _induce(induced[i], potential, kept, x, y_electron, s + shift, geometry)
+        elif drifted >= s:
+            break
+        if drifted < s:
+            y_hole = y + geometry.tangent_hole * drifted
+            _induce(induced[i], potential, -float(kept), x, y_hole, s - drifted, geometry)
