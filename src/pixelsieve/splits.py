@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pixelsieve.clusters import Clusters, hash_pixels, splitmix64
 from pixelsieve.errors import DataError
 
-__all__ = ["SPLIT_NAMES", "Splits", "assign_by_hash"]
+__all__ = ["SPLIT_NAMES", "Splits", "assign_by_hash", "large_cluster_hashes", "large_clusters"]
 
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -61,7 +61,7 @@ class Splits:
             )
             raise DataError(msg)
         for name, clusters in self.parts():
-            keys = clusters.groups() if with_ids else _large_cluster_hashes(clusters)
+            keys = clusters.groups() if with_ids else large_cluster_hashes(clusters)
             for other, other_clusters, other_keys in seen:
                 shared = np.intersect1d(keys, other_keys)
                 if len(shared):
@@ -81,7 +81,14 @@ class Splits:
             yield name, getattr(self, name)
 
 
-def _large_cluster_hashes(clusters: Clusters) -> NDArray[np.uint64]:
-    # Clusters of one or two pixels coincide by chance (1528 in the real sample), larger do not.
-    large = (clusters.pixels_e > 0).sum(axis=(1, 2)) > _COINCIDENCE_PIXELS
-    return hash_pixels(clusters.pixels_e[large])
+def large_cluster_hashes(clusters: Clusters) -> NDArray[np.uint64]:
+    """Hashes of the pixel charges of the clusters of at least three pixels."""
+    return hash_pixels(clusters.pixels_e[large_clusters(clusters)])
+
+
+def large_clusters(clusters: Clusters) -> NDArray[np.bool_]:
+    """Which clusters (n,) have at least three pixels.
+
+    Those of one or two coincide by chance (1528 in the real sample), larger do not.
+    """
+    return np.asarray((clusters.pixels_e > 0).sum(axis=(1, 2)) > _COINCIDENCE_PIXELS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,33 +17,71 @@ def inspect(
     paths: Annotated[
         list[str], typer.Argument(help="Parquet files, folders or quoted patterns; or a model.")
     ],
+    front_end: options.FrontEnd = None,
+    events: Annotated[int, typer.Option(help="Clusters of each class to draw.", min=1, max=8)] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for inspection.json and the figures.", file_okay=False),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Show a data set (counts, splits, ranges, saturation of features) or a saved model."""
-    from rich.console import Console
+    """Show a data set (counts, splits, overlaps, features, clusters) or a saved model.
 
+    A lone file without splits or of one class will do. Splits, overlaps and counts are of the
+    collected charge, the rest of what the front end reads out.
+    """
     if len(paths) == 1 and Path(paths[0]).suffix == ".keras":
-        from pixelsieve.model_file import load_model
-
-        loaded = load_model(Path(paths[0]))
-        options.print_json(
-            {
-                "network": loaded.spec,
-                "parameters": loaded.spec.n_parameters,
-                "precision": loaded.precision,
-                "features": loaded.features,
-                **loaded.card,
-            }
-        )
+        _show_model(Path(paths[0]))
         return
-    from pixelsieve.formats.dataset import load
-    from pixelsieve.report.tables import inspection_tables
-    from pixelsieve.studies.inspect import inspect_dataset
+    from rich.console import Console
+    from rich.markup import escape
 
-    summary = inspect_dataset(load(paths))
+    from pixelsieve.formats.dataset import find_files, read_parts
+    from pixelsieve.formats.parquet import read_provenance
+    from pixelsieve.front_end import read_front_end
+    from pixelsieve.report.inspection import inspection_tables
+    from pixelsieve.studies.inspect import inspect_parts
+
+    chosen = read_front_end(front_end) if front_end else None
+    provenance = {p.name: said for p in find_files(paths) if (said := read_provenance(p))}
+    summary = inspect_parts(read_parts(paths), chosen, provenance, events)
+    if out:
+        _write(summary, out)
     if json:
         options.print_json(summary)
         return
     console = Console()
     for table in inspection_tables(summary):
         console.print(table)
+    if out:
+        console.print(f"{escape(str(out))}: inspection.json, distributions and event_display")
+
+
+def _show_model(path: Path) -> None:
+    from pixelsieve.model_file import load_model
+
+    loaded = load_model(path)
+    options.print_json(
+        {
+            "network": loaded.spec,
+            "parameters": loaded.spec.n_parameters,
+            "precision": loaded.precision,
+            "features": loaded.features,
+            **loaded.card,
+        }
+    )
+
+
+def _write(summary: dict[str, Any], out: Path) -> None:
+    from pixelsieve.errors import RunError
+    from pixelsieve.files import write_json
+    from pixelsieve.report import figures
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "inspection.json", summary)
+        figures.distributions(summary, out / "distributions")
+        figures.event_display(summary, out / "event_display")
+    except OSError as error:
+        msg = f"{out}: cannot be written ({error.strerror or error}); choose another --out"
+        raise RunError(msg) from error

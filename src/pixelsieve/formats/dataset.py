@@ -16,10 +16,13 @@ from pixelsieve.files import file_hash
 from pixelsieve.formats import parquet
 from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
-__all__ = ["BY_NAME", "Dataset", "Parts", "find_files", "load", "read_parts"]
+__all__ = ["BY_HASH", "BY_NAME", "Dataset", "Parts", "find_files", "load", "read_parts"]
 
 BY_NAME = "file name"
 """How `Parts` were split where the names of the files said so."""
+
+BY_HASH = "hash of"
+"""How `split_by` begins where nothing but a hash of each cluster's group decides."""
 
 _SHORT = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
@@ -142,7 +145,8 @@ def read_parts(patterns: Sequence[str | Path]) -> Parts:
     clusters = concatenate([parquet.read(p) for p in files])
     if all(one is None for one in labels):
         numbers = assign_by_hash(clusters.groups())
-        how = "hash of group_id" if clusters.group_id is not None else "hash of the pixel charges"
+        what = "group_id" if clusters.group_id is not None else "the pixel charges"
+        how = f"{BY_HASH} {what}"
     parts = {}
     for number, name in enumerate(SPLIT_NAMES):
         rows = np.flatnonzero(numbers == number)

@@ -9,7 +9,6 @@ from rich.table import Table
 
 __all__ = [
     "comparison_tables",
-    "inspection_tables",
     "paired_table",
     "read_out_table",
     "scores_table",
@@ -177,27 +176,3 @@ def read_out_table(front_end: Mapping[str, Any]) -> Table:
             cells += [f"{seen} of {collected}", f"{seen / collected:.4f}" if collected else "-"]
         table.add_row(*cells)
     return table
-
-
-def inspection_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """Splits and features of a data set."""
-    splits = Table(title=f"Splits, by {summary['split_by']}", title_justify="left")
-    splits.add_column("split")
-    for column in ("clusters", "signal", "BIB", "signal share", "particle groups"):
-        splits.add_column(column, justify="right")
-    for name, part in summary["splits"].items():
-        share = part["signal"] / part["clusters"]
-        counts = (part["clusters"], part["signal"], part["bib"])
-        splits.add_row(name, *map(str, counts), f"{share:.3f}", str(part["groups"]))
-    features = Table(title="Features of the train split, before scaling", title_justify="left")
-    for column in ("feature", "unit", "class"):
-        features.add_column(column)
-    for column in ("lowest", "5 %", "median", "95 %", "highest", "divided by", "saturated"):
-        features.add_column(column, justify="right")
-    for name, one in summary["features"].items():
-        saturated = f"{100 * one['saturated_share']:.2f} %"
-        for label, quantiles in (("signal", one["signal"]), ("BIB", one["bib"])):
-            head = (name, one["unit"]) if label == "signal" else ("", "")
-            tail = (f"{one['divisor']:g}", saturated) if label == "signal" else ("", "")
-            features.add_row(*head, label, *(f"{v:.4g}" for v in quantiles), *tail)
-    return [splits, features]

@@ -2,54 +2,148 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pixelsieve.clusters import Clusters, concatenate
+from pixelsieve.config import to_plain
 from pixelsieve.errors import DataError
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet
-from pixelsieve.formats.dataset import Dataset
+from pixelsieve.formats.dataset import BY_HASH, Parts
+from pixelsieve.front_end import FrontEnd, through_front_end
+from pixelsieve.splits import SPLIT_NAMES, large_cluster_hashes, large_clusters
+from pixelsieve.studies.distributions import displays, distributions
 
-__all__ = ["inspect_dataset"]
+__all__ = ["duplicates", "inspect_parts", "shared_groups"]
 
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+_CLASSES = ("signal", "bib")
 
 
-def inspect_dataset(dataset: Dataset) -> dict[str, Any]:
-    """Counts by split and class, and for each feature (train split) its quantiles and saturation.
+def inspect_parts(
+    found: Parts,
+    front_end: FrontEnd | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    events: int = 3,
+) -> dict[str, Any]:
+    """Describe clusters that need be neither split nor of both classes, as plain data.
 
-    Quantiles (0, 5, 50, 95, 100 %) are of the unscaled values in the feature's unit, by class;
-    `saturated_share` is the share of inputs at the ends of [-1, 1) after scaling. Features whose
-    column the data lack are left out.
+    - `splits`: counts by class and groups, of the collected charge; `notes` what a training lacks.
+    - `shared_groups`, `duplicates`: see the functions; of the collected charge as well.
+    - `described`: the part (train where there is one) that the rest is of, read out by the
+      front end where one is given: `features`, `distributions`, `displays` of `events` clusters
+      a class.
     """
-    splits = {
-        name: {
-            "clusters": len(part),
-            "signal": part.n_signal,
-            "bib": len(part) - part.n_signal,
-            "groups": len(np.unique(part.groups())),
-        }
-        for name, part in dataset.splits.parts()
+    parts, notes = _parts_to_show(found)
+    seen = through_front_end(front_end, parts)
+    described = "train" if "train" in seen.parts else next(iter(seen.parts))
+    clusters = seen.parts[described]
+    return {
+        "files": parts.files,
+        "split_by": parts.split_by,
+        "notes": notes,
+        "detector": to_plain(clusters.detector),
+        "provenance": to_plain(provenance or {}),
+        "front_end": to_plain(seen.front_end),
+        "splits": {
+            name: {
+                "clusters": len(part),
+                "signal": part.n_signal,
+                "bib": len(part) - part.n_signal,
+                "groups": len(np.unique(part.groups())),
+            }
+            for name, part in parts.parts.items()
+        },
+        "shared_groups": shared_groups(parts.parts),
+        "duplicates": duplicates(parts.parts),
+        "described": described,
+        "features": _features(clusters),
+        "distributions": distributions(clusters),
+        "displays": displays(clusters, events),
     }
-    train = dataset.splits.train
+
+
+def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
+    lacking = [f"no {name} split" for name in SPLIT_NAMES if name not in found.parts]
+    for name, part in found.parts.items():
+        for kind, count in (("signal", part.n_signal), ("BIB", len(part) - part.n_signal)):
+            if not count:
+                lacking.append(f"no {kind} clusters in {name}")
+    if not lacking or not found.split_by.startswith(BY_HASH):
+        return found, lacking
+    # Nobody asked for these splits: the file is shown whole.
+    joined = concatenate(list(found.parts.values()))
+    notes = ["no splits: too few clusters, or one class alone"]
+    return replace(found, parts={"all": joined}, split_by="nothing"), notes
+
+
+def shared_groups(parts: Mapping[str, Clusters]) -> dict[str, Any]:
+    """How many particle groups each pair of splits shares; training asks for none.
+
+    Told by `group_id` where every split has it, else by identical clusters of three or more pixels.
+    """
+    with_ids = all(part.group_id is not None for part in parts.values())
+    keys = {
+        name: np.unique(part.groups() if with_ids else large_cluster_hashes(part))
+        for name, part in parts.items()
+    }
+    return {
+        "by": "group_id" if with_ids else "identical clusters",
+        "pairs": {f"{a}, {b}": _common(keys[a], keys[b]) for a, b in combinations(keys, 2)},
+    }
+
+
+def duplicates(parts: Mapping[str, Clusters]) -> dict[str, Any]:
+    """Identical clusters among those of three or more pixels (`examined`).
+
+    `inside` counts by class the clusters that repeat an earlier one, `between_classes` and
+    `between_splits` the different images that are in both.
+    """
+    hashes = {name: large_cluster_hashes(part) for name, part in parts.items()}
+    everything = np.concatenate(list(hashes.values()))
+    labels = np.concatenate([part.signal[large_clusters(part)] for part in parts.values()])
+    by_class = {kind: everything[labels == 1 - i] for i, kind in enumerate(_CLASSES)}
+    return {
+        "examined": len(everything),
+        "inside": {kind: len(h) - len(np.unique(h)) for kind, h in by_class.items()},
+        "between_classes": _common(by_class["signal"], by_class["bib"]),
+        "between_splits": {
+            f"{a}, {b}": _common(hashes[a], hashes[b]) for a, b in combinations(hashes, 2)
+        },
+    }
+
+
+def _common(one: NDArray[Any], other: NDArray[Any]) -> int:
+    return len(np.intersect1d(one, other))
+
+
+def _features(clusters: Clusters) -> dict[str, Any]:
     features = {}
     for name, feature in REGISTRY.items():
         try:
-            table = FeatureSet((name,)).table(train)
-        except DataError:
+            table = FeatureSet((name,)).table(clusters)
+        except DataError:  # the clusters lack its column
             continue
-        values = np.asarray(feature.compute(train), dtype=np.float64).reshape(len(train), -1)
+        values = np.asarray(feature.compute(clusters), dtype=np.float64).reshape(len(clusters), -1)
         inputs = table.inputs[name]
         features[name] = {
+            "size": inputs.shape[1],
             "unit": feature.unit,
+            "usual_range": feature.usual_range,
             "divisor": feature.divisor,
-            "signal": np.quantile(values[train.signal > 0], _QUANTILES).tolist(),
-            "bib": np.quantile(values[train.signal == 0], _QUANTILES).tolist(),
+            "formula": feature.formula,
+            "hardware_cost": feature.hardware_cost,
+            "signal": _quantiles(values[clusters.signal > 0]),
+            "bib": _quantiles(values[clusters.signal == 0]),
             "saturated_share": float(np.mean((inputs <= -1) | (inputs >= LARGEST_INPUT))),
         }
-    return {
-        "files": dataset.files,
-        "split_by": dataset.split_by,
-        "splits": splits,
-        "features": features,
-    }
+    return features
+
+
+def _quantiles(values: NDArray[np.float64]) -> list[float] | None:
+    return np.quantile(values, _QUANTILES).tolist() if len(values) else None

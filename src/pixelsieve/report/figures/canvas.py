@@ -12,10 +12,13 @@ from pixelsieve.files import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["APPROACH_COLOURS", "canvas", "colour_of"]
+__all__ = ["APPROACH_COLOURS", "CLASS_COLOURS", "canvas", "colour_of"]
 
 APPROACH_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colours that can be told apart by everyone (Okabe and Ito 2008)."""
+
+CLASS_COLOURS = {"signal": ("signal", APPROACH_COLOURS[0]), "bib": ("BIB", APPROACH_COLOURS[1])}
+"""Name and colour of each class."""
 
 
 def colour_of(approach: str, approaches: list[str]) -> str:
