@@ -13,7 +13,7 @@ from pixelsieve.report.tables import read_out_table
 
 __all__ = ["inspection_tables"]
 
-_HUNDRED_E = 100.0
+_HUNDRED = 100.0
 _LONGEST_BARS = 20
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
 
@@ -101,7 +101,7 @@ def _values(summary: Mapping[str, Any]) -> Table:
     title = f"Features of {summary['described']}, before scaling"
     table = Table(title=title, title_justify="left")
     table.add_column("feature", no_wrap=True)
-    table.add_column("class")
+    table.add_column("class", no_wrap=True)
     table.add_column("0, 5, 50, 95, 100 % quantile", justify="right", no_wrap=True)
     table.add_column("saturated", justify="right", no_wrap=True)
     for name, one in summary["features"].items():
@@ -109,10 +109,14 @@ def _values(summary: Mapping[str, Any]) -> Table:
         for kind in ("signal", "bib"):
             quantiles: Sequence[float] | None = one[kind]
             if quantiles is not None:
-                values = " ".join(f"{v:.3g}".rjust(7) for v in quantiles)
+                values = " ".join(_short(v).rjust(6) for v in quantiles)
                 table.add_row(head, _class(kind), values, tail)
                 head = tail = ""
     return table
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= _HUNDRED else f"{value:.2g}"
 
 
 def _registry(summary: Mapping[str, Any]) -> Table:
@@ -150,7 +154,7 @@ def _drawn(pixels_e: Sequence[Sequence[float]]) -> str:
     columns = [j for j in range(len(pixels_e[0])) if any(line[j] > 0 for line in pixels_e)]
     cells = [
         [
-            f"{pixels_e[i][j] / _HUNDRED_E:.0f}" if pixels_e[i][j] > 0 else "."
+            f"{pixels_e[i][j] / _HUNDRED:.0f}" if pixels_e[i][j] > 0 else "."
             for j in range(columns[0], columns[-1] + 1)
         ]
         for i in range(rows[-1], rows[0] - 1, -1)
