@@ -1,0 +1,209 @@
+"""Beam-induced background: electrons and positrons of a few origins, each of closed-form laws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from pixelsieve.detector import Barrel
+from pixelsieve.errors import ConfigError
+from pixelsieve.simulation.burr import Burr, cut_burr_quantile
+from pixelsieve.simulation.tracks import (
+    ELECTRON_PDG,
+    LIGHT_MM_PER_NS,
+    Tracks,
+    straight_flight_ns,
+)
+
+__all__ = ["BIB_UNIFORMS", "BibModel", "Origin", "bib", "copula_factor"]
+
+BIB_UNIFORMS = 11
+"""Uniform numbers that one background particle takes."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One origin of background: when its particles come and how they cross the ladder.
+
+    With x = |z|/half length the share of the origin goes as exp of the polynomial `log_share` in
+    1, x, 2x^2-1. A particle comes at `drift` |z|/c + `BibModel.earliest_ns` + a delay, where the
+    delay follows the law `delay_ns`, its scale times exp(a (x-1/2) + b (2x-1)^2) with a, b =
+    `delay_trend`. `cot_theta` is the law of |pz/pT|, its scale times exp(`cot_theta_trend`
+    (x-1/2)), `tan_psi` that of |tan| of the crossing angle in the bending plane, `inverse_pt` that
+    of 1/pT in 1/GeV. `rank_correlations` are Spearman's, of a Gaussian copula, in the order
+    delay-cot theta, delay-psi, cot theta-psi, delay-pT, cot theta-pT, psi-pT. Raises `ConfigError`
+    where lengths are wrong or no such correlations exist.
+    """
+
+    name: str
+    log_share: tuple[float, ...]
+    drift: float
+    delay_ns: Burr
+    delay_trend: tuple[float, ...]
+    cot_theta: Burr
+    cot_theta_trend: float
+    tan_psi: Burr
+    inverse_pt: Burr
+    rank_correlations: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name, length in (("log_share", 3), ("delay_trend", 2), ("rank_correlations", 6)):
+            if len(getattr(self, name)) != length:
+                msg = f"origin '{self.name}': '{name}' has {len(getattr(self, name))} numbers; "
+                raise ConfigError(msg + f"expected {length}")
+        if not -1 <= self.drift <= 1:
+            msg = f"origin '{self.name}': 'drift' is {self.drift:g}; expected -1 to 1 (of c)"
+            raise ConfigError(msg)
+        try:
+            copula_factor(self.rank_correlations)
+        except np.linalg.LinAlgError as error:
+            msg = f"origin '{self.name}': 'rank_correlations' contradict each other"
+            raise ConfigError(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class BibModel:
+    """The whole background on a layer: its origins and what they share.
+
+    The density of x = |z|/half length is 1 + `z_rise` x^`z_power`, that of y linear, from
+    1 - `y_tilt` to 1 + `y_tilt`, both up to a factor; the sign of z is random. The track's angle in
+    the image's y is psi - `bend` arctan(y/d) exp(-(psi/`bend_width`)^2), psi of random sign. Slopes
+    end near `steepest_slope`, delays at `latest_ns`, pT begins at `softest_pt_gev`. Raises
+    `ConfigError` for values out of range.
+    """
+
+    origins: tuple[Origin, ...]
+    earliest_ns: float
+    latest_ns: float
+    z_rise: float
+    z_power: float
+    y_tilt: float
+    bend: float
+    bend_width: float
+    positron_share: float
+    same_sign_share: float
+    steepest_slope: float
+    softest_pt_gev: float
+
+    def __post_init__(self) -> None:
+        if not self.origins:
+            msg = "'origins' is empty; expected at least one origin of background"
+            raise ConfigError(msg)
+        for name in ("positron_share", "same_sign_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"'{name}' is {getattr(self, name):g}; expected 0 to 1"
+                raise ConfigError(msg)
+        for name in ("latest_ns", "z_power", "bend_width", "steepest_slope", "softest_pt_gev"):
+            if not 0 < getattr(self, name) < float("inf"):
+                msg = f"'{name}' is {getattr(self, name):g}; expected a number above 0"
+                raise ConfigError(msg)
+        if not (self.z_rise >= 0 and abs(self.y_tilt) <= 1):
+            msg = "'z_rise' must be 0 or more and 'y_tilt' within -1 to 1"
+            raise ConfigError(msg)
+
+
+def copula_factor(rank_correlations: tuple[float, ...]) -> Floats:
+    """Lower Cholesky factor (4, 4) of the Gaussian copula with these six rank correlations.
+
+    Pearson's correlation of the normals is 2 sin(pi rank/6) (Kruskal 1958). Raises `LinAlgError`
+    where no such copula exists.
+    """
+    matrix = np.eye(4)
+    matrix[np.tril_indices(4, -1)] = 2 * np.sin(np.pi / 6 * np.array(rank_correlations))
+    return np.asarray(np.linalg.cholesky(matrix))
+
+
+def bib(model: BibModel, barrel: Barrel, uniforms: Floats) -> Tracks:
+    """Background hits on the ladder, one per row of `uniforms` (n, `BIB_UNIFORMS`) in (0, 1).
+
+    Row i depends on row i alone. Delays are those of the barrel that the model was fitted on;
+    positions follow `barrel`.
+    """
+    columns = np.ascontiguousarray(uniforms.T)
+    u_z, u_power, u_y, u_origin, u_signs, u_same, u_pdg, *u_laws = columns
+    x = _rising(model, u_z, u_power)
+    y_mm = barrel.y_low_mm + (barrel.y_high_mm - barrel.y_low_mm) * _tilted(model.y_tilt, u_y)
+    origin = _choose_origin(model, x, u_origin)
+    u_delay, u_cot, u_psi, u_pt = _dependent(model, origin, u_laws)
+    trends, laws = _constants(model)
+    drift, delay_trend, delay_bow, cot_trend = trends[:, origin]
+    delay_law, cot_law, psi_law, inverse_pt_law = laws[:, :, origin]
+
+    z_mm = barrel.half_length_mm * x
+    delay_law[0] *= np.exp(delay_trend * (x - 0.5) + delay_bow * (2 * x - 1) ** 2)
+    time_ns = cut_burr_quantile(u_delay, model.latest_ns, *delay_law)
+    time_ns += model.earliest_ns + drift * z_mm / LIGHT_MM_PER_NS
+    time_ns -= straight_flight_ns(barrel.radius_mm, z_mm)
+
+    signs = (4 * u_signs).astype(np.int64)
+    psi = np.arctan(cut_burr_quantile(u_psi, model.steepest_slope, *psi_law))
+    psi *= 1 - 2 * (signs & 1)
+    foot = np.arctan(y_mm / barrel.ladder_distance_mm)
+    cot_beta = np.tan(psi - model.bend * foot * np.exp(-((psi / model.bend_width) ** 2)))
+    secant = np.hypot(1, cot_beta)
+    cot_law[0] *= np.exp(cot_trend * (x - 0.5))
+    cot_theta = cut_burr_quantile(u_cot, model.steepest_slope / secant, *cot_law)
+    cot_alpha = np.copysign(cot_theta * secant, cot_beta)
+    pt_gev = 1 / cut_burr_quantile(1 - u_pt, 1 / model.softest_pt_gev, *inverse_pt_law)
+    n = len(uniforms)
+    positron = u_pdg < model.positron_share
+    return Tracks(
+        signal=np.zeros(n, dtype=np.int8),
+        pdg=np.where(positron, -ELECTRON_PDG, ELECTRON_PDG).astype(np.int32),
+        p_gev=pt_gev * np.hypot(1, cot_theta),
+        pt_gev=pt_gev,
+        cot_alpha=np.where(u_same < model.same_sign_share, cot_alpha, -cot_alpha),
+        cot_beta=cot_beta,
+        z_global_mm=np.where(signs & 2, z_mm, -z_mm),
+        y_local_mm=y_mm,
+        hit_time_ns=time_ns,
+    )
+
+
+def _rising(model: BibModel, u: Floats, u_power: Floats) -> Floats:
+    """Quantile of the density 1 + z_rise x^z_power on 0..1: a mixture of two powers."""
+    excess = model.z_rise / (model.z_power + 1)
+    return np.where(u_power * (1 + excess) < 1, u, u ** (1 / (model.z_power + 1)))
+
+
+def _tilted(tilt: float, u: Floats) -> Floats:
+    """Quantile of the linear density 1 + tilt (2v - 1) on 0..1 (stable where tilt is 0)."""
+    result: Floats = 2 * u / (1 - tilt + np.sqrt((1 - tilt) ** 2 + 4 * tilt * u))
+    return result
+
+
+def _choose_origin(model: BibModel, x: Floats, u: Floats) -> NDArray[np.int64]:
+    """Index of the origin of each particle at x = |z|/half length."""
+    shares = np.array([origin.log_share for origin in model.origins])
+    basis = np.stack([np.ones_like(x), x, 2 * x * x - 1])
+    running = np.cumsum(np.exp(shares @ basis), axis=0)
+    return np.asarray(np.count_nonzero(running[:-1] <= u * running[-1], axis=0))
+
+
+def _dependent(model: BibModel, origin: NDArray[np.int64], uniforms: list[Floats]) -> list[Floats]:
+    """The four independent uniforms, made dependent by the copula of each particle's origin."""
+    factors = np.array([copula_factor(o.rank_correlations) for o in model.origins])
+    normals = [ndtri(u) for u in uniforms]
+    result = [uniforms[0]]
+    for row in range(1, 4):
+        mixed = sum(factors[origin, row, i] * normals[i] for i in range(row + 1))
+        result.append(ndtr(mixed))
+    return result
+
+
+def _constants(model: BibModel) -> tuple[Floats, Floats]:
+    """Drift and trends (4, origins), and the four laws' constants (4, 3, origins)."""
+    trends = [(o.drift, *o.delay_trend, o.cot_theta_trend) for o in model.origins]
+    laws = [
+        [
+            (law.scale, law.rise, law.tail)
+            for law in (o.delay_ns, o.cot_theta, o.tan_psi, o.inverse_pt)
+        ]
+        for o in model.origins
+    ]
+    return np.array(trends).T, np.moveaxis(np.array(laws), 0, -1)
