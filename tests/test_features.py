@@ -41,7 +41,7 @@ def test_inputs_lie_in_range_and_have_their_shape(name: str) -> None:
     clusters = make_clusters(300)
     clusters.pixels_e[0] = 1e9  # saturates instead of leaving the range
     inputs = FeatureSet((name,)).table(clusters).inputs[name]
-    assert inputs.shape == (300, REGISTRY[name].size)
+    assert inputs.shape == (300, REGISTRY[name].size())
     assert inputs.dtype == np.float32
     assert inputs.min() >= -1
     assert inputs.max() < 1

@@ -52,15 +52,14 @@ class Clusters:
         if n == 0:
             msg = f"{self.origin}: holds no clusters; expected at least one"
             raise DataError(msg)
-        window = (self.detector.sensor.rows, self.detector.sensor.columns)
         for name, shape in (
             ("pixels_e", self.pixels_e.shape[1:]),
-            ("slices_e", window if self.slices_e is None else self.slices_e.shape[2:]),
+            ("slices_e", self.window if self.slices_e is None else self.slices_e.shape[2:]),
         ):
-            if shape != window:
+            if shape != self.window:
                 msg = (
                     f"{self.origin}: column '{name}' has shape {shape} a cluster; expected "
-                    f"{window} ({self.detector.name})"
+                    f"{self.window} ({self.detector.name})"
                 )
                 raise DataError(msg)
         for name, column in self.columns().items():
@@ -90,6 +89,11 @@ class Clusters:
         return len(self.pixels_e)
 
     @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of the readout window."""
+        return self.detector.sensor.rows, self.detector.sensor.columns
+
+    @property
     def n_signal(self) -> int:
         """Number of signal clusters."""
         return int(np.count_nonzero(self.signal))
@@ -105,6 +109,15 @@ class Clusters:
             if count == 0:
                 msg = f"{self.origin}: column 'signal': no {name} clusters; both classes are needed"
                 raise DataError(msg)
+
+    def require_detector_of(self, other: Clusters) -> None:
+        """Raise `DataError` where `other` comes from another detector."""
+        if self.detector != other.detector:
+            msg = (
+                f"{self.origin}: clusters of detector '{self.detector.name}', but "
+                f"{other.origin} is of '{other.detector.name}' (or its constants differ)"
+            )
+            raise DataError(msg)
 
     def select(self, rows: NDArray[Any] | slice, origin: str | None = None) -> Clusters:
         """The clusters at `rows` (a mask, indices or a slice)."""
@@ -130,7 +143,8 @@ class Clusters:
 
 def hash_pixels(pixels_e: NDArray[np.float32]) -> NDArray[np.uint64]:
     """A 64-bit hash of the pixel charges of each cluster (equal charges, equal hash)."""
-    words = (pixels_e.reshape(len(pixels_e), -1) + np.float32(0)).view(np.uint32)
+    count = int(np.prod(pixels_e.shape[1:]))  # -1 does not work for no clusters
+    words = (pixels_e.reshape(len(pixels_e), count) + np.float32(0)).view(np.uint32)
     state = np.zeros(len(words), dtype=np.uint64)
     for column in range(words.shape[1]):
         state = splitmix64(state ^ words[:, column].astype(np.uint64))
@@ -153,12 +167,7 @@ def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Cluster
     from different detectors.
     """
     for part in parts:
-        if part.detector != parts[0].detector:
-            msg = (
-                f"{part.origin}: clusters of detector '{part.detector.name}', but "
-                f"{parts[0].origin} is of '{parts[0].detector.name}' (or its constants differ)"
-            )
-            raise DataError(msg)
+        part.require_detector_of(parts[0])
     with_ids = [p for p in parts if p.group_id is not None]
     if with_ids and len(with_ids) < len(parts):
         without = next(p for p in parts if p.group_id is None)

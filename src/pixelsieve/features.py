@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from pixelsieve.config import fingerprint, from_mapping, to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD
 from pixelsieve.errors import ConfigError, DataError, nearest
 
-__all__ = ["LARGEST_INPUT", "REGISTRY", "Feature", "FeatureSet", "FeatureTable"]
+__all__ = ["LARGEST_INPUT", "REGISTRY", "WINDOW", "Feature", "FeatureSet", "FeatureTable"]
 
 LARGEST_INPUT = float(np.nextafter(np.float32(1), np.float32(0)))
 """Largest float32 below 1: scaled features lie in [-1, 1)."""
 
-_SENSOR = MUON_COLLIDER_VXD.sensor
+WINDOW = (MUON_COLLIDER_VXD.sensor.rows, MUON_COLLIDER_VXD.sensor.columns)
+"""Rows and columns of the window where nothing else is said, 13 x 21."""
+
 _BARREL = MUON_COLLIDER_VXD.barrel
 
 Array = NDArray[np.float32]
@@ -31,17 +33,22 @@ class Feature:
     """One network input before scaling.
 
     The input is `formula(clusters) / divisor`, saturated to [-1, 1). `usual_range` is that of
-    the unscaled values on the muc-real sample, in `unit`.
+    the unscaled values on the muc-real sample, in `unit`. `along` says that there is one number
+    for each of the window's rows or columns.
     """
 
     name: str
-    size: int
     unit: str
     usual_range: tuple[float, float]
     divisor: float
     formula: str
     hardware_cost: str
     compute: Callable[[Clusters], Array]
+    along: Literal["rows", "columns"] | None = None
+
+    def size(self, window: tuple[int, int] = WINDOW) -> int:
+        """How many numbers there are for a window of (rows, columns)."""
+        return {"rows": window[0], "columns": window[1], None: 1}[self.along]
 
 
 def _log_charge(clusters: Clusters) -> Array:
@@ -75,27 +82,26 @@ _COUNT_COST = "a comparator per pixel, OR by line, a population count"
 _FEATURES = (
     Feature(
         "x_profile",
-        _SENSOR.columns,
         "log2(1 + e)",
         (0, 150),
         32,
-        "sum over the 13 rows (y) of sign(q) log2(1 + |q|), for each of the 21 columns (x)",
+        "sum over the rows (y) of sign(q) log2(1 + |q|), for each column (x)",
         _LOG_COST,
         lambda c: _log_charge(c).sum(axis=1),
+        along="columns",
     ),
     Feature(
         "y_profile",
-        _SENSOR.rows,
         "log2(1 + e)",
         (0, 220),
         32,
-        "sum over the 21 columns (x) of sign(q) log2(1 + |q|), for each of the 13 rows (y)",
+        "sum over the columns (x) of sign(q) log2(1 + |q|), for each row (y)",
         _LOG_COST,
         lambda c: _log_charge(c).sum(axis=2),
+        along="rows",
     ),
     Feature(
         "x_size",
-        1,
         "pixels",
         (1, 21),
         32,
@@ -105,7 +111,6 @@ _FEATURES = (
     ),
     Feature(
         "y_size",
-        1,
         "pixels",
         (1, 13),
         16,
@@ -115,7 +120,6 @@ _FEATURES = (
     ),
     Feature(
         "n_pixels",
-        1,
         "pixels",
         (1, 60),
         64,
@@ -125,7 +129,6 @@ _FEATURES = (
     ),
     Feature(
         "total_charge",
-        1,
         "e",
         (500, 60_000),
         65_536,
@@ -135,7 +138,6 @@ _FEATURES = (
     ),
     Feature(
         "z_global",
-        1,
         "mm",
         (-_BARREL.half_length_mm, _BARREL.half_length_mm),
         _BARREL.half_length_mm,
@@ -145,7 +147,6 @@ _FEATURES = (
     ),
     Feature(
         "y_local",
-        1,
         "mm",
         (-4.55, 8.525),
         _BARREL.y_local_scale_mm,
@@ -155,7 +156,6 @@ _FEATURES = (
     ),
     Feature(
         "hit_time_30ps",
-        1,
         "ns",
         (-0.5, 20),
         0.25,
@@ -165,7 +165,6 @@ _FEATURES = (
     ),
     Feature(
         "hit_time_60ps",
-        1,
         "ns",
         (-0.5, 20),
         0.25,
@@ -175,7 +174,6 @@ _FEATURES = (
     ),
     Feature(
         "hit_time_measured",
-        1,
         "ns",
         (-0.5, 20),
         0.25,
@@ -195,12 +193,14 @@ class FeatureSet:
 
     With `mirror_x` the x profile is reversed and z_global replaced by |z_global| where z < 0, so
     that both ends of the barrel look alike. `divisors` is filled from the registry; a set that
-    was saved with other divisors than today's registry is refused.
+    was saved with other divisors than today's registry is refused. `window` are the rows and
+    columns of the clusters.
     """
 
     names: tuple[str, ...]
     mirror_x: bool = False
     divisors: tuple[float, ...] = ()
+    window: tuple[int, int] = WINDOW
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -241,12 +241,22 @@ class FeatureSet:
         return saved
 
     def table(self, clusters: Clusters) -> FeatureTable:
-        """Compute the inputs, float32 of shape (n, size) in [-1, 1), by feature name."""
+        """Compute the inputs, float32 of shape (n, size) in [-1, 1), by feature name.
+
+        Raises `DataError` for clusters of another window and for missing columns.
+        """
+        if clusters.window != self.window:
+            (rows, columns), (its_rows, its_columns) = self.window, clusters.window
+            msg = (
+                f"{clusters.origin}: windows of {its_rows} rows x {its_columns} columns; the "
+                f"network takes {rows} x {columns}"
+            )
+            raise DataError(msg)
         mirrored = clusters.z_global_mm < 0 if self.mirror_x else None
         inputs = {}
         for name, divisor in zip(self.names, self.divisors, strict=True):
             values = np.asarray(REGISTRY[name].compute(clusters), dtype=np.float32)
-            values = values.reshape(len(clusters), REGISTRY[name].size)
+            values = values.reshape(len(clusters), REGISTRY[name].size(self.window))
             if mirrored is not None and name == "x_profile":
                 values = np.where(mirrored[:, None], values[:, ::-1], values)
             if mirrored is not None and name == "z_global":
@@ -276,6 +286,7 @@ class FeatureTable:
                 ("features", self.features.names, expected.names),
                 ("divisors", self.features.divisors, expected.divisors),
                 ("mirror_x", self.features.mirror_x, expected.mirror_x),
+                ("window", self.features.window, expected.window),
             )
             if ours != theirs
         ]

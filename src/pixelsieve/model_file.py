@@ -143,7 +143,7 @@ def load_model(path: Path) -> Model:
             weights.setdefault(layer.name, {})[name] = array.astype(np.float32)
     precision = head["precision"]
     features = FeatureSet.from_plain(head["features"], str(path))
-    if set(features.names) != set(spec.features):
+    if set(features.names) != set(spec.features) or features.window != spec.window:
         msg = f"{path}: its features are not those of its network; the file is damaged"
         raise RunError(msg)
     return Model(

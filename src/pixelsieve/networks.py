@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pixelsieve.errors import ConfigError, nearest
-from pixelsieve.features import REGISTRY
+from pixelsieve.features import REGISTRY, WINDOW
 
 __all__ = ["ZOO", "Dense", "NetworkSpec", "network"]
 
@@ -25,11 +25,14 @@ class Dense:
 class NetworkSpec:
     """Layers in order; the last one is the single logit, without an activation.
 
+    `window` are the rows and columns of the clusters, `time_layer` is where an arrival time goes.
     Raises `ConfigError` for unknown inputs, repeated names and a last layer that is no logit.
     """
 
     name: str
     layers: tuple[Dense, ...]
+    window: tuple[int, int] = WINDOW
+    time_layer: str | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -46,6 +49,12 @@ class NetworkSpec:
                     msg = f"network '{self.name}', layer '{layer.name}': unknown input '{source}'"
                     raise ConfigError(msg + hint)
             known.add(layer.name)
+        if len(self.window) != len(WINDOW) or min(self.window) < 1:
+            msg = f"network '{self.name}': window is {self.window}; expected rows and columns"
+            raise ConfigError(msg)
+        if self.time_layer is not None and self.time_layer not in known:
+            msg = f"network '{self.name}': no layer '{self.time_layer}' for the time"
+            raise ConfigError(msg)
         last = self.layers[-1]
         if last.units != 1 or last.relu:
             msg = f"network '{self.name}': the last layer must be one logit without activation"
@@ -60,7 +69,7 @@ class NetworkSpec:
     def width(self, source: str) -> int:
         """Size of a feature or of a layer's output."""
         if source in REGISTRY:
-            return REGISTRY[source].size
+            return REGISTRY[source].size(self.window)
         return next(layer.units for layer in self.layers if layer.name == source)
 
     def fan_in(self, layer: Dense) -> int:
@@ -84,7 +93,18 @@ class NetworkSpec:
             replace(layer, inputs=(*layer.inputs, feature)) if layer.name == layer_name else layer
             for layer in self.layers
         )
-        return NetworkSpec(f"{self.name}+{feature}", layers)
+        return replace(self, name=f"{self.name}+{feature}", layers=layers)
+
+    def with_time(self, feature: str) -> NetworkSpec:
+        """The same network with an arrival time among its inputs, where it belongs."""
+        if self.time_layer is None:
+            msg = f"network '{self.name}': takes no arrival time"
+            raise ConfigError(msg)
+        return self.with_feature(feature, self.time_layer)
+
+    def with_window(self, window: tuple[int, int]) -> NetworkSpec:
+        """The same network for clusters of another window (rows, columns)."""
+        return replace(self, window=window)
 
 
 MODEL2 = NetworkSpec(
@@ -97,12 +117,11 @@ MODEL2 = NetworkSpec(
         Dense("merged_dense3", 32, ("merged_dense2",)),
         Dense("output", 1, ("merged_dense3",), relu=False),
     ),
+    time_layer="yl_dense1",
 )
 
 ZOO = MappingProxyType({spec.name: spec for spec in (MODEL2,)})
 """Named networks, read-only."""
-
-_TIME_LAYER = {"model2": "yl_dense1"}
 
 
 def network(name: str, time_feature: str | None = None) -> NetworkSpec:
@@ -110,5 +129,4 @@ def network(name: str, time_feature: str | None = None) -> NetworkSpec:
     if name not in ZOO:
         msg = f"unknown network '{name}'{nearest(name, ZOO)}; known: {', '.join(ZOO)}"
         raise ConfigError(msg)
-    spec = ZOO[name]
-    return spec.with_feature(time_feature, _TIME_LAYER[name]) if time_feature else spec
+    return ZOO[name].with_time(time_feature) if time_feature else ZOO[name]

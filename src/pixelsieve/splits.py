@@ -44,8 +44,9 @@ class Splits:
     disjoint: InitVar[bool] = field(default=False, kw_only=True)
 
     def __post_init__(self, disjoint: bool) -> None:
-        for part in self.parts():
-            part[1].require_both_classes()
+        for _, part in self.parts():
+            part.require_both_classes()
+            part.require_detector_of(self.train)
         if not disjoint:
             self._check_groups()
 

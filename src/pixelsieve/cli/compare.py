@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +40,7 @@ def compare(
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.parallel import default_workers
     from pixelsieve.report.tables import (
+        collapsed_lines,
         comparison_tables,
         paired_table,
         read_out_table,
@@ -60,6 +62,7 @@ def compare(
         baselines=baselines,
     )
     dataset = training.dataset()
+    config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
     with TrainingProgress({j.name: j.recipe.epochs for j in jobs_of(config)}) as progress:
         metrics = run_comparison(
             config,
@@ -82,6 +85,8 @@ def compare(
             console.print(warm_start_table(name, row["warm_start"][0]))
     for table in comparison_tables(metrics, console.width):
         console.print(table)
+    for line in collapsed_lines(metrics):
+        console.print(line, style="bold", soft_wrap=True)
     for metric in ("accuracy", "auc"):
         if (paired := paired_table(metrics, metric)) is not None:
             console.print(paired)

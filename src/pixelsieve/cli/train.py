@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -44,6 +45,7 @@ def train(
         mirror_x=training.mirror_x,
     )
     dataset = training.dataset()
+    config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
     with TrainingProgress({j.name: j.recipe.epochs for j in config.jobs()}) as progress:
         results = train_one(config, dataset, training.out, progress.on_report, progress.on_done)
     if training.json:

@@ -63,7 +63,7 @@ class CompareConfig:
     @property
     def features(self) -> FeatureSet:
         """The inputs of the network."""
-        return FeatureSet(self.spec.features, self.mirror_x)
+        return FeatureSet(self.spec.features, self.mirror_x, window=self.spec.window)
 
 
 def jobs_of(config: CompareConfig) -> list[Job]:
@@ -164,8 +164,8 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
     rows = [
         {
             "job": name,
-            "recipe": result["recipe"]["name"],
-            "bits": (result["precision"] or {}).get("weight_bits", 0),
+            "approach": result["recipe"]["name"],
+            "bits": (result["precision"] or {}).get("weight_bits"),
             "seed": result["seed"],
             **record,
         }

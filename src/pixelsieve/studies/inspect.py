@@ -126,7 +126,7 @@ def _features(clusters: Clusters) -> dict[str, Any]:
     features = {}
     for name, feature in REGISTRY.items():
         try:
-            table = FeatureSet((name,)).table(clusters)
+            table = FeatureSet((name,), window=clusters.window).table(clusters)
         except DataError:  # the clusters lack its column
             continue
         values = np.asarray(feature.compute(clusters), dtype=np.float64).reshape(len(clusters), -1)

@@ -55,7 +55,7 @@ def train_one(
     Runs again from where an interrupted call stopped.
     """
     identity = {**to_plain(config), **dataset.identity}
-    features = FeatureSet(config.spec.features, config.mirror_x)
+    features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
     jobs = config.jobs()
     data = training_data(dataset, features, [j.recipe for j in jobs])
     with RunFolder(out, identity) as run:
