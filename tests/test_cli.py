@@ -59,6 +59,8 @@ def test_compare_fills_the_run_folder(compared: Path) -> None:
     }
     history = pq.read_table(compared / "history.parquet")
     assert len(history) == 3 * len(jobs)
+    float_rows = [r for r in history.to_pylist() if r["approach"] == "float"]
+    assert {r["bits"] for r in float_rows} == {None}
     predictions = pq.read_table(compared / "predictions.parquet")
     assert jobs <= set(predictions.column_names)
 

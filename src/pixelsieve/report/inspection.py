@@ -151,6 +151,8 @@ def _display(kind: str, shown: Mapping[str, Any]) -> Table:
 def _drawn(pixels_e: Sequence[Sequence[float]]) -> str:
     """The part of the window with hits, y upwards; `.` is 0 e, a hit below 50 e reads 0."""
     rows = [i for i, line in enumerate(pixels_e) if any(q > 0 for q in line)]
+    if not rows:
+        return "no pixel above 0 e"
     columns = [j for j in range(len(pixels_e[0])) if any(line[j] > 0 for line in pixels_e)]
     cells = [
         [

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 __all__ = [
+    "collapsed_lines",
     "comparison_tables",
     "paired_table",
     "read_out_table",
@@ -57,6 +58,21 @@ def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
         cells = _cells(row["summary"], spread=False)
         table.add_row(row["approach"], "", *fillers, *cells)
     return tables
+
+
+def collapsed_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A warning for each approach with networks that are hardly better than chance."""
+    lines = []
+    for row in metrics["rows"]:
+        if row["collapsed"]:
+            aucs = {s: f["auc"] for s, f in zip(row["seeds"], row["by_seed"], strict=True)}
+            which = ", ".join(f"seed {s} (AUC {aucs[s]:.3f})" for s in row["collapsed"])
+            name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))
+            lines.append(
+                f"warning: {name}: {which} hardly better than chance; the training collapsed, "
+                "and the mean and spread above contain it"
+            )
+    return lines
 
 
 def _approaches(title: str) -> Table:

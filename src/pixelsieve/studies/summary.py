@@ -19,10 +19,13 @@ from pixelsieve.splits import Splits
 from pixelsieve.training.job import JobResult
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["PAIRED_METRICS", "Approach", "summarize_comparison"]
+__all__ = ["COLLAPSED_AUC", "PAIRED_METRICS", "Approach", "summarize_comparison"]
 
 PAIRED_METRICS = ("accuracy", "auc", "rejection_98")
 """Metrics of which approaches at equal bits are compared pair by pair."""
+
+COLLAPSED_AUC = 0.55
+"""A network below this is hardly better than chance: its training has collapsed."""
 
 _ROC_EFFICIENCIES = np.linspace(0.5, 1.0, 201)
 
@@ -63,6 +66,7 @@ def summarize_comparison(
 def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict[str, Any]:
     results = approach.results
     best = [r["history"][r["best_epoch"]] for r in results]
+    figures = _figures(approach.logits, labels, groups, 0.0)
     return {
         "approach": approach.recipe.name,
         "bits": approach.bits,
@@ -73,7 +77,12 @@ def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict
         "validation_auc": [b["validation_auc"] for b in best],
         "validation_loss": [b["validation_loss"] for b in best],
         "seeds": [r["seed"] for r in results],
-        **_figures(approach.logits, labels, groups, 0.0),
+        "collapsed": [
+            r["seed"]
+            for r, one in zip(results, figures["by_seed"], strict=True)
+            if one["auc"] < COLLAPSED_AUC
+        ],
+        **figures,
     }
 
 

@@ -24,19 +24,19 @@ _HIGHEST_LOSS = 0.7
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], bits: int, path: Path) -> None:
-    """Curves of one width, a colour a recipe, a line a seed. `history` is history.parquet."""
-    approaches = list(dict.fromkeys(str(r["recipe"]) for r in history))
-    wanted = [r for r in history if r["bits"] in (bits, 0)]
+    """Curves of one width, a colour an approach, a line a seed. `history` is history.parquet."""
+    approaches = list(dict.fromkeys(str(r["approach"]) for r in history))
+    wanted = [r for r in history if r["bits"] in (bits, None)]
     with canvas(path, (13.0, 7.0), 2, 3) as figure:
         for axes, (name, label, scale) in zip(figure.axes, _PANELS, strict=True):
             for job in dict.fromkeys(r["job"] for r in wanted):
                 rows = [r for r in wanted if r["job"] == job]
-                if name == "flip_share" and rows[0]["bits"] == 0:
+                if name == "flip_share" and rows[0]["bits"] is None:
                     continue
                 values = np.array([r[name] for r in rows], dtype=float)
                 if scale == "log":
                     values[values <= 0] = np.nan
-                recipe = str(rows[0]["recipe"])
+                recipe = str(rows[0]["approach"])
                 label_once = recipe if rows[0]["seed"] == 0 else None
                 axes.plot(
                     [r["epoch"] for r in rows],
