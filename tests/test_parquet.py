@@ -31,6 +31,13 @@ def test_round_trip(path: Path, clusters: Clusters) -> None:
     assert set(again.truth) == {"hit_time_ns"}
 
 
+def test_labels_may_be_true_and_false(path: Path, clusters: Clusters) -> None:
+    rewrite(path, set_column("signal", pa.array(clusters.signal > 0)))
+    again = parquet.read(path).signal
+    assert again.dtype == np.int8
+    np.testing.assert_array_equal(again, clusters.signal)
+
+
 def test_row_groups_come_one_at_a_time(path: Path) -> None:
     parts = list(parquet.iterate(path))
     assert [len(p) for p in parts] == [90, 90, 90, 90, 40]

@@ -1,4 +1,4 @@
-"""A progress display for many trainings at once."""
+"""Progress displays on standard error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["TrainingProgress"]
+__all__ = ["ClusterProgress", "TrainingProgress"]
 
 
 class TrainingProgress:
@@ -84,3 +84,46 @@ class TrainingProgress:
     def _count(self, name: str, done: int) -> None:
         self._seen[name] = done
         self._progress.update(self._total, completed=sum(self._seen.values()))
+
+
+class ClusterProgress:
+    """A bar on standard error that counts clusters; where that is no terminal, a line a tenth."""
+
+    def __init__(self, what: str, total: int | None) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._bar = self._progress.add_task(f"{what} clusters", total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, clusters: int) -> None:
+        """Take note of clusters that are done."""
+        before, self._done = self._done, self._done + clusters
+        self._progress.advance(self._bar, clusters)
+        if self._total and not self._console.is_terminal:
+            tenth = self._total / 10
+            if self._done // tenth > before // tenth:
+                self._console.print(
+                    f"{self._what} {self._done} of {self._total} clusters", highlight=False
+                )

@@ -27,6 +27,7 @@ __all__ = [
     "SPLIT_COLUMN",
     "Writer",
     "iterate",
+    "open_writer",
     "read",
     "read_provenance",
     "read_split_column",
@@ -41,6 +42,7 @@ _IMAGES = ("pixels_e", "slices_e")
 _TRUTH = ("hit_time_ns", "total_charge_e")
 _TRUTH_PREFIX = "truth_"
 _WHOLE = {"signal": np.int8, "group_id": np.int64, "event_id": np.int64}
+_FEW_VALUES = ("signal", "truth_pdg", SPLIT_COLUMN)
 _KEY = b"pixelsieve"
 _SCHEMA = 1
 
@@ -145,11 +147,7 @@ class Writer:
         """Append a row group."""
         table = self._table(clusters)
         if self._file is None:
-            # Charges repeat too little for a dictionary; without one they are written faster.
-            scalars = [n for n in table.column_names if n not in _IMAGES]
-            self._file = pq.ParquetWriter(
-                self._where, table.schema, compression="zstd", use_dictionary=scalars
-            )
+            self._file = open_writer(self._where, table.schema)
         self._file.write_table(table, row_group_size=max(1, table.num_rows))
 
     def _table(self, clusters: Clusters) -> pa.Table:
@@ -158,7 +156,9 @@ class Writer:
             if name in _IMAGES:
                 flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
                 size = int(np.prod(values.shape[1:]))
-                columns[name] = pa.FixedSizeListArray.from_arrays(flat, size)
+                # Saying that no charge is missing spares the file a mark for each.
+                kind = pa.list_(pa.field("item", pa.float32(), nullable=False), size)
+                columns[name] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
             else:
                 columns[name] = pa.array(values)
         said = {
@@ -166,7 +166,14 @@ class Writer:
             "detector": to_plain(clusters.detector),
             "provenance": self._provenance,
         }
-        return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(said)})
+        schema = pa.schema([pa.field(n, a.type, nullable=False) for n, a in columns.items()])
+        return pa.table(columns, schema.with_metadata({_KEY: json.dumps(said)}))
+
+
+def open_writer(where: Path | IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer set for clusters: dictionaries only where values repeat, which writes faster."""
+    few = [f.name for f in schema if f.name in _FEW_VALUES]
+    return pq.ParquetWriter(where, schema, compression="zstd", use_dictionary=few)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -248,6 +255,8 @@ def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) 
 
 def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArray[Any]:
     values = column.to_numpy(zero_copy_only=False)
+    if name == "signal" and values.dtype.kind == "b":
+        return values.astype(np.int8)
     if values.dtype.kind not in "iuf":
         msg = f"{origin}: column '{name}' holds {column.type}; expected numbers"
         raise DataError(msg)

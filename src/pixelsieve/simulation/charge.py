@@ -152,8 +152,8 @@ def _induce(
 ) -> None:
     """Add `count` times the weighting potential at a point to the 3 x 3 pixels around it."""
     step = geometry.potential_step_um
-    column = int(math.floor(x / geometry.pitch_x_um))
-    row = int(math.floor(y / geometry.pitch_y_um))
+    column = math.floor(x / geometry.pitch_x_um)
+    row = math.floor(y / geometry.pitch_y_um)
     depth = s / step
     below = min(int(depth), potential.shape[2] - 2)
     part = depth - below

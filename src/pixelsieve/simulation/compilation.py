@@ -30,15 +30,17 @@ def compiled(function: F) -> F:
     return _compiled(function)
 
 
-def _compiled(function: F, **options: bool) -> F:
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_cache_folder())
+def _compiled(function: F, *, forceinline: bool = False) -> F:
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(_cache_folder())
     try:
-        decorated: F = numba.njit(nogil=True, cache=True, error_model="numpy", **options)(
-            function
+        decorate: Any = numba.njit(
+            nogil=True, cache=True, error_model="numpy", forceinline=forceinline
         )
+        decorated: F = decorate(function)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
     return decorated
 
 

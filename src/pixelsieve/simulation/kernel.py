@@ -39,18 +39,50 @@ def _start(
 
 
 @compiled
+def _accumulate(image: Counts) -> None:
+    """From arrivals in each slice to arrivals until its end."""
+    for j in range(1, image.shape[0]):
+        for r in range(image.shape[1]):
+            for c in range(image.shape[2]):
+                image[j, r, c] += image[j - 1, r, c]
+
+
+@compiled
 def _centroid(image: Counts, home: tuple[int, int]) -> tuple[int, int]:
-    """The charge-weighted mean pixel, rounded half up; `home` where there is no charge."""
+    """The charge-weighted mean pixel of the last plane, rounded half up; `home` without charge."""
+    last = image.shape[0] - 1
     total, rows, columns = 0, 0, 0
-    for r in range(image.shape[0]):
-        for c in range(image.shape[1]):
-            q = image[r, c]
+    for r in range(image.shape[1]):
+        for c in range(image.shape[2]):
+            q = image[last, r, c]
             total += q
             rows += q * r
             columns += q * c
     if total == 0:
         return home
-    return int(math.floor(rows / total + 0.5)), int(math.floor(columns / total + 0.5))
+    return math.floor(rows / total + 0.5), math.floor(columns / total + 0.5)
+
+
+@compiled
+def _cut(
+    image: Counts,
+    induced: Images,
+    pixels: Images,
+    slices: Images,
+    i: int,
+    row: int,
+    column: int,
+) -> None:
+    """Copy the window about (row, column) into row i of the outputs."""
+    last = image.shape[0] - 1
+    top, left = row - pixels.shape[1] // 2, column - pixels.shape[2] // 2
+    for r in range(pixels.shape[1]):
+        for c in range(pixels.shape[2]):
+            y, x = top + r, left + c
+            inside = 0 <= y < image.shape[1] and 0 <= x < image.shape[2]
+            pixels[i, r, c] = image[last, y, x] if inside else 0
+            for j in range(slices.shape[1]):
+                slices[i, j, r, c] = image[j, y, x] + induced[j, y, x] if inside else 0.0
 
 
 @compiled
@@ -78,18 +110,16 @@ def simulate_tracks(
     track crosses to the one at the window's middle; `totals` (n,) pairs made. `beta_gamma` is
     what straight tracks ionize with; physical ones take it from mass and kinetic energy.
     """
-    n, rows, columns = pixels.shape
-    n_slices = slices.shape[1]
-    shape = (rows + 2 * _MARGIN, columns + 2 * _MARGIN)
+    n, n_slices = len(pixels), slices.shape[1]
+    shape = (pixels.shape[1] + 2 * _MARGIN, pixels.shape[2] + 2 * _MARGIN)
     home = (shape[0] // 2, shape[1] // 2)
     image = np.zeros((n_slices + 1, shape[0], shape[1]), np.int32)
     induced = np.zeros((n_slices, shape[0], shape[1]), np.float32)
-    summed = np.zeros(shape, np.int32)
     end = np.zeros(7)
     for i in range(n):
         state = states[i : i + 1]
-        image[:] = 0
-        induced[:] = 0.0
+        image.fill(0)
+        induced.fill(0.0)
         particle = _start(
             state, cot_alpha[i], cot_beta[i], mass_ev[i], kinetic_ev[i], charge[i], home, geometry
         )
@@ -101,23 +131,7 @@ def simulate_tracks(
             totals[i] = walk_straight(
                 state, image, induced, potential, geometry, tables, particle, beta_gamma[i]
             )
-        collected = image[0]
-        if n_slices:
-            summed[:] = image[0]
-            for j in range(1, n_slices + 1):
-                summed += image[j]
-            collected = summed
-        row, column = _centroid(collected, home)
+        _accumulate(image)
+        row, column = _centroid(image, home)
         shifts[i, 0], shifts[i, 1] = row - home[0], column - home[1]
-        top, left = row - rows // 2, column - columns // 2
-        for r in range(rows):
-            for c in range(columns):
-                inside = 0 <= top + r < shape[0] and 0 <= left + c < shape[1]
-                pixels[i, r, c] = collected[top + r, left + c] if inside else 0
-                arrived = 0
-                for j in range(n_slices):
-                    if inside:
-                        arrived += image[j, top + r, left + c]
-                        slices[i, j, r, c] = arrived + induced[j, top + r, left + c]
-                    else:
-                        slices[i, j, r, c] = 0.0
+        _cut(image, induced, pixels, slices, i, row, column)

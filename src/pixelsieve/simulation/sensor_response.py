@@ -21,7 +21,6 @@ from pixelsieve.simulation.weighting import weighting_potential
 __all__ = ["Response", "geometry_of", "respond", "tables_of"]
 
 _MUON_PDG = 13
-_BLOCK = 1024  # tracks a call, so that the buffers stay small
 
 Floats = NDArray[np.float64]
 
@@ -126,7 +125,7 @@ def respond(
 
 def _potential_step_um(detector: Detector) -> float:
     sensor = detector.sensor
-    return min(sensor.pitch_x_um, sensor.pitch_y_um, sensor.thickness_um) / 25
+    return min(sensor.pitch_x_um, sensor.pitch_y_um, sensor.thickness_um) / 20
 
 
 @lru_cache(maxsize=4)

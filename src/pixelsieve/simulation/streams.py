@@ -79,7 +79,7 @@ def _near_normal(state: NDArray[np.uint64], mean: float, variance: float, skew: 
     """A count by Cornish and Fisher's expansion to the third moment."""
     z = _quick_normal(state)
     value = mean + math.sqrt(variance) * (z + skew / 6.0 * (z * z - 1.0))
-    return max(0, int(math.floor(value + 0.5)))
+    return max(0, math.floor(value + 0.5))
 
 
 @compiled

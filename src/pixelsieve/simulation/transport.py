@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from pixelsieve.detector import Detector, Sensor
 from pixelsieve.errors import ConfigError
 
-__all__ = ["Transport", "diffusion_um", "drift_velocity_um_ns", "lorentz_tangent", "mobility_cm2_Vs"]
+__all__ = [
+    "Transport",
+    "diffusion_um",
+    "drift_velocity_um_ns",
+    "lorentz_tangent",
+    "mobility_cm2_Vs",
+]
 
 _BOLTZMANN_EV_K = 8.617333e-5
 _HALL = {"electron": 1.12, "hole": 0.9}

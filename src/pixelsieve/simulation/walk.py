@@ -23,6 +23,8 @@ _RANGE_UM, _RANGE_POWER, _RANGE_BEND = 0.030, 1.73, -0.28  # practical range of 
 _RADIATION_LENGTH_UM = 93_700.0
 _HIGHLAND_EV = 13.6e6
 _HIGHLAND_LOG = 0.038
+_BEND_KEV = 100.0  # where the range's power law bends
+_STRAIGHT = 1e-9  # a direction along y has no plane with the field
 _SLOW_EV = 50_000.0  # below, an electron's range is a few steps: it walks as a delta ray does
 _MOST_STEPS = 5_000  # a particle that turns along the sensor is followed for 5 mm
 _TAIL = math.log(1e5)
@@ -88,14 +90,14 @@ def delta_range_um(kinetic_ev: float) -> float:
     """Path of an electron in silicon, 1 keV to 1 MeV, in um (power laws near NIST ESTAR)."""
     energy = kinetic_ev / 1000.0
     path = _RANGE_UM * energy**_RANGE_POWER
-    return float(path * (energy / 100.0) ** _RANGE_BEND if energy > 100.0 else path)
+    return float(path * (energy / _BEND_KEV) ** _RANGE_BEND if energy > _BEND_KEV else path)
 
 
 @compiled
 def _energy_of_range(path_um: float) -> float:
     energy = (path_um / _RANGE_UM) ** (1.0 / _RANGE_POWER)
-    if energy > 100.0:
-        above = path_um / (_RANGE_UM * 100.0**-_RANGE_BEND)
+    if energy > _BEND_KEV:
+        above = path_um / (_RANGE_UM * _BEND_KEV**-_RANGE_BEND)
         energy = above ** (1.0 / (_RANGE_POWER + _RANGE_BEND))
     return float(energy * 1000.0)
 
@@ -109,7 +111,7 @@ def _turn(
     azimuth = 2.0 * math.pi * uniform(state)
     a, b = sine * math.cos(azimuth), sine * math.sin(azimuth)
     across = math.sqrt(ux * ux + us * us)
-    if across < 1e-9:
+    if across < _STRAIGHT:
         return a, uy * cosine, b
     # Two axes across the direction: one in the plane of x and s, one completing the frame.
     px, ps = us / across, -ux / across

@@ -34,9 +34,9 @@ def weighting_potential(
 
 
 def _axis(pitch_um: float, step_um: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    points = np.arange(int(_REACH * pitch_um / step_um) + 1) * step_um
-    n_waves = int(_REPEAT * pitch_um / step_um)
-    return points, 2 * np.pi / (_REPEAT * pitch_um) * np.arange(n_waves)
+    points = np.arange(int(_REACH * pitch_um / step_um) + 1, dtype=np.float64) * step_um
+    n_waves = int(_REPEAT * pitch_um / (2 * step_um))  # shorter waves the grid cannot show
+    return points, 2 * np.pi / (_REPEAT * pitch_um) * np.arange(n_waves, dtype=np.float64)
 
 
 def _box(wave: NDArray[np.float64], pitch_um: float) -> NDArray[np.float64]:

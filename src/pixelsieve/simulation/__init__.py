@@ -1,0 +1,1 @@
+"""From beam to clusters: tracks, charge, transport and readout of simulated particles."""

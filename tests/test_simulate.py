@@ -1,0 +1,162 @@
+"""`pixelsieve simulate`: files, resuming, chunks on any scheduler."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelsieve.errors import RunError
+from pixelsieve.formats import parquet
+from pixelsieve.simulation.generate import Sample, generate
+from pixelsieve.studies import simulate as study
+from pixelsieve.studies.simulate import simulate
+from tests.test_cli import pixelsieve, refused
+
+SAMPLE = Sample(250, 200, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "CHUNK", 100)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    out = tmp_path / "c.parquet"
+    simulate(SAMPLE, out, workers=2)
+    return out
+
+
+def test_a_file_holds_the_sample_in_order(file: Path) -> None:
+    clusters, expected = parquet.read(file), generate(SAMPLE, 0, 450)
+    for name, column in expected.columns().items():
+        np.testing.assert_array_equal(clusters.columns()[name], column, err_msg=name)
+    assert parquet.read_provenance(file)["simulation"]["seed"] == 3
+    assert [p.name for p in file.parent.iterdir()] == [file.name]
+
+
+def test_a_folder_holds_the_same(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    seen: list[int] = []
+    summary = simulate(SAMPLE, folder, workers=1, on_chunk=seen.append)
+    assert sum(seen) == 450
+    assert summary["new"] == 450
+    parts = sorted(folder.glob("*.parquet"))
+    assert len(parts) == 5
+    ids = np.concatenate([parquet.read(p).columns()["event_id"] for p in parts])
+    np.testing.assert_array_equal(ids, np.arange(450))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["config"]["simulation"]["n_signal"] == 250
+
+
+def test_only_missing_chunks_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "many"
+    simulate(SAMPLE, folder, workers=1)
+    before = {p.name: p.read_bytes() for p in folder.glob("*.parquet")}
+    (folder / "clusters-000003.parquet").unlink()
+    kept = {n: (folder / n).stat().st_mtime_ns for n in before if "000003" not in n}
+    assert simulate(SAMPLE, folder, workers=1)["new"] == 100
+    assert {p.name: p.read_bytes() for p in folder.glob("*.parquet")} == before
+    assert {n: (folder / n).stat().st_mtime_ns for n in kept} == kept
+
+
+def test_a_finished_file_is_left_as_it_is(file: Path) -> None:
+    before = file.stat().st_mtime_ns
+    assert simulate(SAMPLE, file, workers=1)["new"] == 0
+    assert file.stat().st_mtime_ns == before
+    with pytest.raises(RunError, match="exists and is not this sample"):
+        simulate(replace(SAMPLE, seed=4), file, workers=1)
+
+
+def test_a_folder_of_another_sample_is_refused(tmp_path: Path) -> None:
+    simulate(SAMPLE, tmp_path / "many", workers=1)
+    with pytest.raises(RunError, match="holds a run with other settings"):
+        simulate(replace(SAMPLE, seed=4), tmp_path / "many", workers=1)
+
+
+def test_a_scheduler_elsewhere_gives_the_same_file(file: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=None,
+        host="tcp://127.0.0.1:0",
+    ) as cluster:
+        out = tmp_path / "d.parquet"
+        simulate(SAMPLE, out, workers=1, scheduler=cluster.scheduler_address)
+    assert out.read_bytes() == file.read_bytes()
+
+
+def test_no_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "_CONNECT_S", 1)
+    arguments = ["--signal", 5, "--bib", 5, "--scheduler", "tcp://127.0.0.1:9"]
+    line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments))
+    assert "no Dask scheduler answers there" in line
+    assert not (tmp_path / "c.parquet").exists()
+
+
+def test_the_verb_and_its_options(tmp_path: Path) -> None:
+    config = tmp_path / "s.toml"
+    config.write_text('detector = "smart-pixel-lhc"\n[transport]\ntrapping_time_ns = 2.0\n')
+    arguments = ["--signal", 30, "--bib", 20, "--config", config, "--slices", 5, "--json"]
+    result = pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments)
+    assert result.exit_code == 0, result.output
+    clusters = parquet.read(tmp_path / "c.parquet", slices=True)
+    assert clusters.detector.name == "smart-pixel-lhc"
+    assert clusters.slices_e is not None
+    assert clusters.slices_e.shape == (50, 5, 13, 21)
+    said = parquet.read_provenance(tmp_path / "c.parquet")["simulation"]
+    assert said["transport"] == {"trapping_time_ns": 2.0, "n_slices": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n_signal = 5\n", "'n_signal' belongs on the command line"),
+        ("[gun]\np_mim_gev = 2.0\n", "did you mean 'p_min_gev'"),
+        ("[ionization\n", "not valid TOML"),
+    ],
+)
+def test_wrong_configurations_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "s.toml"
+    config.write_text(text)
+    line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet", "--config", config))
+    assert message in line
+    assert str(config) in line
+    assert [p.name for p in tmp_path.iterdir()] == ["s.toml"]
+
+
+def test_kill_9_and_the_same_command_again_gives_the_same_file(tmp_path: Path) -> None:
+    """Ends a process while it works; what it finished is kept."""
+    whole, cut = tmp_path / "whole.parquet", tmp_path / "cut.parquet"
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from pixelsieve.studies import simulate as s; s.CHUNK = 500\n"
+        "from pixelsieve.simulation.generate import Sample\n"
+        "s.simulate(Sample(30_000, 30_000, seed=1), Path(sys.argv[1]), workers=1)\n"
+    )
+    parts = tmp_path / ".cut.parquet.parts"
+    process = subprocess.Popen([sys.executable, "-c", script, str(cut)])
+    deadline = time.monotonic() + 120
+    while len(list(parts.glob("clusters-*.parquet"))) < 4 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = len(list(parts.glob("clusters-*.parquet")))
+    assert 4 <= done < 120
+    for out in (cut, whole):
+        subprocess.run([sys.executable, "-c", script, str(out)], check=True)
+    assert cut.read_bytes() == whole.read_bytes()
+    assert not parts.exists()
