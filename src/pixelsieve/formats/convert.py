@@ -1,0 +1,179 @@
+"""From files of any known format to Parquet or triples, part by part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixelsieve.clusters import Clusters, concatenate
+from pixelsieve.errors import RunError
+from pixelsieve.files import replacing
+from pixelsieve.formats import parquet, triples
+from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
+from pixelsieve.windows import recenter
+
+__all__ = ["Conversion", "Target", "convert", "smeared"]
+
+Target = Literal["parquet", "triples"]
+
+_GROUP_ROWS, _GROUP_BYTES = 20_000, 1 << 26
+_RESOLUTIONS_PS = (30, 60)
+_NAMED = 20  # sources named in the provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was converted: format and number of sources, clusters by class, what came along."""
+
+    source_format: str
+    sources: int
+    clusters: int
+    signal: int
+    bib: int
+    time_slices: int
+    has_group_id: bool
+    detector: str
+    window: tuple[int, int]
+    out: str
+
+
+def convert(
+    patterns: Sequence[str | Path],
+    out: Path,
+    *,
+    to: Target = "parquet",
+    source_format: Format | None = None,
+    options: ReadOptions | None = None,
+    centered: bool = False,
+    smear_seed: int | None = None,
+    on_part: Callable[[int, int, int], None] | None = None,
+) -> Conversion:
+    """Convert sources to one Parquet file or to a folder of triples, in bounded memory.
+
+    `centered` moves the windows by `windows.recenter`, `smear_seed` adds measured arrival times
+    (`smeared`). `on_part` hears of (sources begun, sources, clusters read). `out` appears whole
+    or not at all. Raises `DataError` for bad sources and sources that do not belong together,
+    `RunError` where `out` cannot be written.
+    """
+    sources = find_sources(patterns, source_format)
+    options = options or ReadOptions()
+    generator = None if smear_seed is None else np.random.default_rng(smear_seed)
+    counts = {1: 0, 0: 0}
+    last: list[Clusters] = []
+
+    def parts() -> Iterator[Clusters]:
+        for number, part in iterate(sources, options):
+            changed = recenter(part) if centered else part
+            if generator is not None:
+                changed = smeared(changed, generator)
+            counts[1] += part.n_signal
+            counts[0] += len(part) - part.n_signal
+            last[:] = [changed.select(slice(0, 1))]
+            if on_part:
+                on_part(number + 1, len(sources.files), sum(counts.values()))
+            yield changed
+
+    how = {
+        "from": sources.format,
+        "files": [p.name for p in sources.files[:_NAMED]],
+        "number_of_files": len(sources.files),
+        "centered": centered,
+        "smear_seed": smear_seed,
+    }
+    provenance = {**_common_provenance(sources), "conversion": how}
+    with _opened(out, to, provenance) as writer:
+        for group in _grouped(parts()):
+            writer.write(group)
+    (one,) = last
+    return Conversion(
+        source_format=sources.format,
+        sources=len(sources.files),
+        clusters=sum(counts.values()),
+        signal=counts[1],
+        bib=counts[0],
+        time_slices=0 if one.slices_e is None else one.slices_e.shape[1],
+        has_group_id=one.group_id is not None,
+        detector=one.detector.name,
+        window=(one.detector.sensor.rows, one.detector.sensor.columns),
+        out=str(out),
+    )
+
+
+def _common_provenance(sources: Sources) -> dict[str, Any]:
+    """What all Parquet sources say of their making, where they say the same."""
+    if sources.format != "parquet":
+        return {}
+    said = [parquet.read_provenance(path) for path in sources.files]
+    return said[0] if all(one == said[0] for one in said) else {"sources": said[:_NAMED]}
+
+
+def smeared(clusters: Clusters, generator: np.random.Generator) -> Clusters:
+    """Add arrival times measured with Gaussian errors of 30 and 60 ps to the true ones.
+
+    Clusters without the true time, and times that are there, stay as they are.
+    """
+    true = clusters.truth.get("hit_time_ns")
+    if true is None:
+        return clusters
+    columns = {}
+    for resolution in _RESOLUTIONS_PS:
+        error = generator.normal(0, resolution * 1e-3, len(clusters))
+        name = f"hit_time_{resolution}ps_ns"
+        if name not in clusters.columns():
+            columns[name] = (true + error).astype(np.float32)
+    return clusters.replace(**columns)
+
+
+def _grouped(parts: Iterable[Clusters]) -> Iterator[Clusters]:
+    """Parts joined to row groups of about 64 MiB, 20 000 clusters at most (files may be tiny)."""
+    kept: list[Clusters] = []
+    for part in parts:
+        size = part.pixels_e[0].nbytes + (0 if part.slices_e is None else part.slices_e[0].nbytes)
+        target = max(1, min(_GROUP_ROWS, _GROUP_BYTES // size))
+        kept.append(part)
+        if sum(map(len, kept)) < target:
+            continue
+        joined = concatenate(kept) if len(kept) > 1 else part
+        whole = len(joined) - len(joined) % target
+        for start in range(0, whole, target):
+            yield joined.select(slice(start, start + target))
+        kept = [joined.select(slice(whole, None))] if whole < len(joined) else []
+    if kept:
+        yield concatenate(kept)
+
+
+@contextlib.contextmanager
+def _opened(
+    out: Path, to: Target, provenance: Mapping[str, Any]
+) -> Iterator[parquet.Writer | triples.Writer]:
+    """A writer whose output takes its place when all went well."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if to == "parquet":
+            with replacing(out) as temporary, parquet.Writer(temporary, provenance) as file:
+                yield file
+            return
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            msg = f"{out}: exists; triples go to a new folder"
+            raise RunError(msg)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        try:
+            with triples.Writer(folder) as writer:
+                yield writer
+            umask = os.umask(0)
+            os.umask(umask)
+            folder.chmod(0o777 & ~umask)
+            folder.replace(out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        msg = f"{out}: cannot be written ({error.strerror or error})"
+        raise RunError(msg) from error

@@ -1,0 +1,194 @@
+"""The field's label columns and what they are called here; who is signal; time of flight.
+
+Names and order as PixelAV prints them and the step after it stores them
+(github.com/elizahoward/Muon_Collider_Smart_Pixels: ppixelav2_custom.c, datagensinglefile.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.detector import Detector
+from pixelsieve.errors import DataError, nearest
+
+__all__ = [
+    "LABELS",
+    "columns_of_labels",
+    "flight_time_ns",
+    "is_signal",
+    "labels_of_clusters",
+]
+
+LABELS = MappingProxyType(
+    {
+        "x-entry": "truth_x_entry_um",
+        "y-entry": "truth_y_entry_um",
+        "z-entry": "truth_z_entry_um",
+        "n_x": "truth_n_x",
+        "n_y": "truth_n_y",
+        "n_z": "truth_n_z",
+        "number_eh_pairs": "total_charge_e",
+        "y-local": "y_local_mm",
+        "z-global": "z_global_mm",
+        "pt": "truth_pt_gev",
+        "hit_time": "truth_hit_time_ns",
+        "PID": "truth_pdg",
+        "cotAlpha": "truth_cot_alpha",
+        "cotBeta": "truth_cot_beta",
+        "adjusted_hit_time": "hit_time_ns",
+        "adjusted_hit_time_30ps_gaussian": "hit_time_30ps_ns",
+        "adjusted_hit_time_60ps_gaussian": "hit_time_60ps_ns",
+        "hit_time_measured": "hit_time_measured_ns",
+        "group_id": "group_id",
+        "event_id": "event_id",
+    }
+)
+"""Label column to column of `Clusters`; the last three are written by pixelsieve alone."""
+
+_ALIASES = {"hit_z": "z-global"}
+_NEEDED = ("y-local", "z-global")
+_WHOLE: dict[str, type[np.signedinteger[Any]]] = {
+    "PID": np.int32,
+    "number_eh_pairs": np.int32,
+    "group_id": np.int64,
+    "event_id": np.int64,
+}
+_TRUTH = ("hit_time_ns", "total_charge_e")
+_LIGHT_MM_A_NS = 299.792458
+_MUON = 13
+_KINDS = re.compile(r"labels|recon[23]D")
+
+
+def columns_of_labels(
+    labels: Mapping[str, NDArray[Any]],
+    path: Path,
+    detector: Detector,
+    *,
+    signal: bool | None = None,
+    z_global_mm: float | None = None,
+    first_row: int = 0,
+) -> dict[str, Any]:
+    """Label columns as arguments of `Clusters` (signal, positions, times, truth).
+
+    Slopes and the time after flight are computed where they are missing, other columns left out.
+    `signal` overrides `is_signal`, `z_global_mm` stands in for a column that LHC sets lack. Raises
+    `DataError` for a missing column and for numbers that are not whole where they must be.
+    """
+    known = {_ALIASES.get(name, name): values for name, values in labels.items()}
+    n = len(next(iter(known.values())))
+    if "z-global" not in known and z_global_mm is not None:
+        known["z-global"] = np.full(n, z_global_mm)
+    for name in _NEEDED:
+        if name not in known:
+            hint = "; give its value by --z-global" if name == "z-global" else nearest(name, known)
+            msg = f"{path}: label column '{name}' is missing{hint}"
+            raise DataError(msg)
+    _add_derived(known, detector)
+    columns: dict[str, Any] = {}
+    truth: dict[str, NDArray[Any]] = {}
+    for name, ours in LABELS.items():
+        if name not in known:
+            continue
+        values = _typed(known[name], name, path, first_row)
+        (truth if ours in _TRUTH or ours.startswith("truth_") else columns)[ours] = values
+    pdg = truth.get("truth_pdg")
+    columns["signal"] = is_signal(path, n, pdg, told=signal, first_row=first_row)
+    return columns | {"truth": truth}
+
+
+def _add_derived(known: dict[str, NDArray[Any]], detector: Detector) -> None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for name, part in (("cotAlpha", "n_x"), ("cotBeta", "n_y")):
+            if name not in known and part in known and "n_z" in known:
+                known[name] = known[part] / known["n_z"]
+    if "adjusted_hit_time" not in known and "hit_time" in known:
+        flight = flight_time_ns(known["z-global"], detector)
+        known["adjusted_hit_time"] = known["hit_time"] - flight
+
+
+def _typed(values: NDArray[Any], name: str, path: Path, first_row: int) -> NDArray[Any]:
+    if name not in _WHOLE:
+        with np.errstate(over="ignore"):  # infinities are refused by `Clusters`
+            return np.asarray(values, dtype=np.float32)
+    kind: type[np.int32 | np.int64] = _WHOLE[name]
+    low = -(2.0 ** (8 * np.dtype(kind).itemsize - 1))
+    plain = np.asarray(values, dtype=np.float64)
+    bad = ~((plain >= low) & (plain < -low) & (np.rint(plain) == plain))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = (
+            f"{path}: label column '{name}', row {first_row + row}: {plain[row]:g}; "
+            "expected a whole number"
+        )
+        raise DataError(msg)
+    return np.asarray(values).astype(kind)
+
+
+def is_signal(
+    path: Path,
+    n: int,
+    pdg: NDArray[Any] | None,
+    *,
+    told: bool | None = None,
+    first_row: int = 0,
+) -> NDArray[np.int8]:
+    """Class of the `n` clusters of a file: 1 signal, 0 BIB.
+
+    What the user told; else the file's name (`signal...`, `sig...`, `bib...`); else |PDG| = 13.
+    Raises `DataError` where none decides, where the name says both, and where a file of signal
+    holds what is no muon.
+    """
+    if told is not None:
+        return np.full(n, told, dtype=np.int8)
+    name = _KINDS.sub("_", path.name).lower()
+    signal = re.search(r"(?<![a-z])sig", name) is not None
+    bib = re.search(r"(?<![a-z])bib", name) is not None
+    if (signal and bib) or (not signal and not bib and pdg is None):
+        what = "both signal and BIB" if signal else "neither signal nor BIB, nor is there a PID"
+        msg = f"{path}: its name says {what}; say --signal or --bib"
+        raise DataError(msg)
+    muon = None if pdg is None else np.abs(pdg) == _MUON
+    if signal and muon is not None and not muon.all():
+        row = int(np.argmin(muon))
+        value = 0 if pdg is None else int(pdg[row])
+        msg = (
+            f"{path}: its name says signal, but column 'PID', row {first_row + row} is {value}, "
+            "no muon; say --signal or --bib"
+        )
+        raise DataError(msg)
+    if muon is not None and not signal and not bib:
+        return np.asarray(muon, dtype=np.int8)
+    return np.full(n, signal, dtype=np.int8)
+
+
+def flight_time_ns(z_global_mm: NDArray[Any], detector: Detector) -> NDArray[np.float64]:
+    """Time of straight flight at c from the origin to the barrel's radius at z."""
+    z = np.asarray(z_global_mm, dtype=np.float64)
+    return np.hypot(z, detector.barrel.radius_mm) / _LIGHT_MM_A_NS
+
+
+def labels_of_clusters(clusters: Clusters) -> dict[str, NDArray[Any]]:
+    """The label columns that the clusters have, midplane positions added (float64, whole int64).
+
+    The middle plane is that of the detector's thickness.
+    """
+    columns = clusters.columns()
+    labels: dict[str, NDArray[Any]] = {
+        name: columns[ours].astype(np.int64 if columns[ours].dtype.kind in "iu" else np.float64)
+        for name, ours in LABELS.items()
+        if ours in columns
+    }
+    middle = clusters.detector.sensor.thickness_um / 2
+    for axis, slope in (("y", "cotBeta"), ("x", "cotAlpha")):
+        if {f"{axis}-entry", "z-entry", slope} <= labels.keys():
+            path_um = middle - labels["z-entry"]
+            labels[f"{axis}-midplane"] = labels[f"{axis}-entry"] + labels[slope] * path_um
+    return labels

@@ -1,0 +1,186 @@
+"""What the paths that a user gives hold: which format, which files, in which order."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Literal, get_args
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.detector import Detector
+from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
+
+__all__ = ["FORMATS", "Format", "ReadOptions", "Sources", "find_sources", "iterate"]
+
+Format = Literal["parquet", "triples", "tfrecord", "pixelav"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".tfrecord": "tfrecord", ".out": "pixelav"}
+_SPLITS = ("train", "val", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the user says about the sources.
+
+    `detector` overrides the format's (its window comes from the data), `signal` the class,
+    `tracks` are PixelAV's track lists (one a file), `z_global_mm` stands in for a missing
+    column, `slices` keeps the time slices.
+    """
+
+    detector: Detector | None = None
+    signal: bool | None = None
+    tracks: tuple[Path, ...] = ()
+    z_global_mm: float | None = None
+    slices: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Files of one format in natural order; of a triple one file stands for the three."""
+
+    format: Format
+    files: tuple[Path, ...]
+
+
+def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> Sources:
+    """The format of paths, folders and glob patterns, and their files.
+
+    By the suffix (.parquet, .tfrecord, .out) and, for Parquet, by the name; `told` decides where
+    that is not enough. Raises `DataError` where there is nothing, where the format cannot be
+    told and where several are mixed.
+    """
+    found: dict[Path, Format] = {}
+    for pattern in patterns:
+        here = _files(pattern, told)
+        if not here:
+            kinds = ", ".join(FORMATS)
+            msg = f"{pattern}: no file of a known format ({kinds}); check the path, or say --format"
+            raise DataError(msg)
+        found |= here
+    first, kind = next(iter(found.items()))
+    for path, other in found.items():
+        if other != kind:
+            msg = f"{path}: {other}, but {first} is {kind}; convert one format at a time"
+            raise DataError(msg)
+    files = tuple(t.labels for t in triples.find(found)) if kind == "triples" else tuple(found)
+    return Sources(kind, files)
+
+
+def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
+    path = Path(pattern)
+    if path.is_file():
+        return {path: told or _format(path)}
+    if path.is_dir():
+        kinds = {s for s, kind in _SUFFIXES.items() if told is None or _is_read_as(kind, told)}
+        paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
+    else:
+        # Path.glob takes no pattern with a root or '..', which users do give.
+        paths = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
+    paths = sorted((p for p in paths if p.is_file()), key=lambda p: triples.natural(str(p)))
+    return {p: told or _format(p) for p in paths if told != "triples" or triples.is_part(p)}
+
+
+def _is_read_as(kind: Format, told: Format) -> bool:
+    """Whether a folder's files with the suffix of `kind` are meant by the format `told`."""
+    return kind == told or (kind, told) == ("parquet", "triples")
+
+
+def _format(path: Path) -> Format:
+    if triples.is_part(path):
+        return "triples"
+    if path.suffix in _SUFFIXES:
+        return _SUFFIXES[path.suffix]
+    kinds = ", ".join(FORMATS)
+    msg = f"{path}: cannot tell its format by the name; say --format ({kinds})"
+    raise DataError(msg)
+
+
+def iterate(sources: Sources, options: ReadOptions) -> Iterator[tuple[int, Clusters]]:
+    """Read the sources part by part: the number of the file, and clusters of it.
+
+    Raises `DataError` for what is wrong with them, also where they do not belong together
+    (columns, slices, detector), and `ConfigError` for options that the format has no use for.
+    """
+    _check(sources, options)
+    first: Clusters | None = None
+    lists = options.tracks or repeat(None, len(sources.files))
+    for number, (path, tracks) in enumerate(zip(sources.files, lists, strict=True)):
+        for part in _read(sources.format, path, tracks, options):
+            first = first or part.select(slice(0, 1))
+            _require_alike(part, first)
+            yield number, part
+
+
+def _check(sources: Sources, options: ReadOptions) -> None:
+    kind, n = sources.format, len(sources.files)
+    for option, given, kinds, why in (
+        ("--tracks", options.tracks, ("pixelav",), "have no track lists"),
+        ("--signal, --bib", options.signal is not None, ("pixelav", "triples"), "hold the class"),
+        ("--z-global", options.z_global_mm is not None, ("pixelav", "triples"), "hold z"),
+        ("--detector", options.detector, FORMATS[1:], "name their detector"),
+    ):
+        if given and kind not in kinds:
+            msg = f"{option}: {kind} files {why}; leave the option out"
+            raise ConfigError(msg)
+    if options.tracks and len(options.tracks) != n:
+        msg = f"--tracks: {len(options.tracks)} track lists for {n} PixelAV files; give one each"
+        raise ConfigError(msg)
+    if kind == "parquet":
+        splits = {p.stem.rsplit("_", 1)[-1] for p in sources.files} & set(_SPLITS)
+        if len(splits) > 1:
+            msg = (
+                f"{sources.files[0].parent}: files of several splits ({', '.join(sorted(splits))})"
+            )
+            msg += "; convert one split at a time, or they would be mixed"
+            raise DataError(msg)
+
+
+def _read(
+    kind: Format, path: Path, tracks: Path | None, options: ReadOptions
+) -> Iterator[Clusters]:
+    if kind == "parquet":
+        if parquet.read_split_column(path) is not None:
+            msg = f"{path}: column 'split' would be lost; name files *_train, *_val, *_test instead"
+            raise DataError(msg)
+        return parquet.iterate(path, slices=options.slices)
+    if kind == "tfrecord":
+        return tfrecord.iterate(path, detector=options.detector, slices=options.slices)
+    if kind == "pixelav":
+        return pixelav.iterate(
+            path,
+            detector=options.detector,
+            signal=options.signal,
+            tracks=tracklist.read(tracks) if tracks else None,
+            z_global_mm=options.z_global_mm,
+            slices=options.slices,
+        )
+    return triples.iterate(
+        triples.find([path])[0],
+        detector=options.detector,
+        signal=options.signal,
+        z_global_mm=options.z_global_mm,
+        slices=options.slices,
+    )
+
+
+def _require_alike(part: Clusters, first: Clusters) -> None:
+    if part.detector != first.detector:
+        msg = f"{part.origin}: of detector '{part.detector.name}' with window "
+        msg += f"{part.pixels_e.shape[1:]}; expected '{first.detector.name}' with window "
+        msg += f"{first.pixels_e.shape[1:]} and the same constants, as {first.origin}"
+        raise DataError(msg)
+    slices, expected = (0 if c.slices_e is None else c.slices_e.shape[1] for c in (part, first))
+    if slices != expected:
+        msg = f"{part.origin}: {slices} time slices; expected {expected}, as {first.origin}"
+        msg += "; convert them apart or with --no-slices"
+        raise DataError(msg)
+    odd = sorted(part.columns().keys() ^ first.columns().keys())
+    if odd:
+        has, lacks = (part, first) if odd[0] in part.columns() else (first, part)
+        msg = f"{lacks.origin}: column '{odd[0]}' is missing, but {has.origin} has it"
+        raise DataError(msg)

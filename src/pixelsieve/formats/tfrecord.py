@@ -1,0 +1,255 @@
+"""TFRecord batches as the field's data generators write them, read without TensorFlow.
+
+One record is one batch: an Example of float32 tensors `y`, `cluster`, `y_local`, `z_global`, ...
+(`OptimizedDataGenerator4*.py` in github.com/elizahoward/smart-pixels-ml and
+elizahoward/Muon_Collider_Smart_Pixels). Charges are stored as L = sign(q) log2(1 + |q|), in the
+"normalized" family as min(max(L / 18.025, 0), 1); positions and charge are stored scaled.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
+from pixelsieve.errors import DataError, RunError
+from pixelsieve.files import replacing
+from pixelsieve.formats.crc32c import masked_crc32c
+from pixelsieve.formats.protobuf import (
+    decode_example,
+    decode_tensor,
+    encode_example,
+    encode_tensor,
+)
+from pixelsieve.formats.window import fitted
+
+__all__ = ["NORMALIZED_DIVISOR", "iterate", "iterate_records", "write"]
+
+NORMALIZED_DIVISOR = 18.025
+"""Divisor of the log-charges in the normalized family."""
+
+_SLICES = 20  # fewer slices are a choice that the file does not name
+_LOWEST_LOG, _HIGHEST_LOG = 5.0, 20.0  # the largest log-charge of a batch lies between
+_WINDOWS = ((13, 21), (16, 16))
+# name in the record: (column, factor to the column's unit, decimals kept)
+_SCALARS = {
+    "y_local": ("y_local_mm", 8.5, 4),
+    "z_global": ("z_global_mm", 65.0, 4),
+    "adjusted_hit_time_30ps_gaussian": ("hit_time_30ps_ns", 1.0, None),
+    "adjusted_hit_time_60ps_gaussian": ("hit_time_60ps_ns", 1.0, None),
+}
+_TRUTH = {
+    "total_charge": ("total_charge_e", 150_000.0, 0),
+    "adjusted_hit_time": ("hit_time_ns", 1.0, None),
+    "pt": ("truth_pt_gev", 1.0, None),
+}
+_NEEDED = ("y", "cluster", "y_local", "z_global")
+
+
+def iterate(
+    path: Path, *, detector: Detector | None = None, slices: bool = True, rows: int = 4_000
+) -> Iterator[Clusters]:
+    """Read a file `rows` clusters at a time, in physical units; memory holds one record.
+
+    Charges are rounded to the 0.1 e of the simulation and positions to 0.1 um, which undoes the
+    float32 of the scaled values. Profiles and sizes are left out: they follow from the charges.
+    A normalized file is known by log-charges that never exceed 1 and is undone (charges below 0
+    are lost). Time slices are kept where there are 20. Raises `DataError` naming file, record and
+    feature for damage, missing features, other shapes and charges that are not log-scaled.
+    """
+    first_row = 0
+    for number, record in enumerate(iterate_records(path)):
+        where = f"{path}: record {number}"
+        try:
+            tensors = {
+                name: decode_tensor(value)
+                for name, value in decode_example(record).items()
+                if name in _NEEDED or name in _SCALARS or name in _TRUTH
+            }
+        except ValueError as error:
+            msg = f"{where} is no Example of float32 tensors ({error}); write the file again"
+            raise DataError(msg) from error
+        n, images, factor = _checked(tensors, where, first_row, detector)
+        for start in range(0, n, rows):
+            part = slice(start, start + rows)
+            yield _clusters(
+                {name: tensor[part] for name, tensor in tensors.items()},
+                images[part] if slices else images[part, -1:],
+                factor,
+                detector or MUON_COLLIDER_VXD,
+                path,
+                first_row + start,
+            )
+        first_row += n
+    if not first_row:
+        msg = f"{path}: holds no records; expected at least one"
+        raise DataError(msg)
+
+
+def iterate_records(path: Path) -> Iterator[memoryview]:
+    """The records of a file; lengths are checked against the file before anything is read."""
+    try:
+        with path.open("rb") as file:
+            left = path.stat().st_size
+            number = 0
+            while left:
+                where = f"{path}: record {number}"
+                head = file.read(12)
+                if len(head) < 12:  # noqa: PLR2004 (length and its check sum)
+                    msg = f"{where}: the file ends in it; fetch or write it again"
+                    raise DataError(msg)
+                length, check = struct.unpack("<QI", head)
+                if masked_crc32c(head[:8]) != check:
+                    msg = f"{where}: the check sum of its length is wrong; not a whole TFRecord"
+                    raise DataError(msg)
+                if length + 16 > left:
+                    msg = f"{where}: {length} bytes, but the file ends before; fetch it again"
+                    raise DataError(msg)
+                data = file.read(length)
+                (check,) = struct.unpack("<I", file.read(4))
+                if masked_crc32c(data) != check:
+                    msg = f"{where}: the check sum of its data is wrong; fetch it again"
+                    raise DataError(msg)
+                yield memoryview(data)
+                left -= length + 16
+                number += 1
+    except (OSError, struct.error) as error:
+        msg = f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise DataError(msg) from error
+
+
+def _checked(
+    tensors: dict[str, NDArray[np.float32]], where: str, first_row: int, detector: Detector | None
+) -> tuple[int, NDArray[np.float32], float]:
+    """Rows, images (n, slices, rows, columns) and the factor of the log-charges of a record."""
+    for name in _NEEDED:
+        if name not in tensors:
+            msg = f"{where}: feature '{name}' is missing; expected " + ", ".join(_NEEDED)
+            raise DataError(msg)
+    n = len(tensors["cluster"]) if tensors["cluster"].ndim else 0
+    if not n:
+        msg = f"{where}: holds no clusters; expected at least one"
+        raise DataError(msg)
+    for name, tensor in tensors.items():
+        if name != "cluster" and tensor.shape not in {(n,), (n, 1)}:
+            msg = f"{where}: feature '{name}' has shape {tensor.shape}; expected ({n}, 1)"
+            msg += ", a row for each row of 'cluster'"
+            raise DataError(msg)
+    images = _images(tensors["cluster"], where, detector)
+    return n, images, _factor(images, where, first_row)
+
+
+def _clusters(
+    tensors: dict[str, NDArray[np.float32]],
+    logs: NDArray[np.float32],
+    factor: float,
+    detector: Detector,
+    path: Path,
+    first_row: int,
+) -> Clusters:
+    charges = _charges(logs, factor)
+    columns: dict[str, Any] = {}
+    truth: dict[str, NDArray[Any]] = {}
+    for table, into in ((_SCALARS, columns), (_TRUTH, truth)):
+        for name, (ours, scale, decimals) in table.items():
+            if name in tensors:
+                values = tensors[name].reshape(-1).astype(np.float64) * scale
+                if decimals is not None:
+                    values = np.round(values, decimals)
+                into[ours] = values.astype(np.float32)
+    labels = tensors["y"].reshape(-1)
+    return Clusters(
+        pixels_e=np.ascontiguousarray(charges[:, -1]),
+        slices_e=charges if charges.shape[1] == _SLICES else None,
+        signal=np.where(np.isin(labels, (0, 1)), labels, -1).astype(np.int8),
+        truth=truth,
+        detector=fitted(detector, *charges.shape[2:]),
+        origin=str(path),
+        first_row=first_row,
+        **columns,
+    )
+
+
+def _images(
+    cluster: NDArray[np.float32], where: str, detector: Detector | None
+) -> NDArray[np.float32]:
+    """The tensor as (n, slices, rows, columns), whichever way the slices were put."""
+    windows = set(_WINDOWS)
+    if detector:
+        windows.add((detector.sensor.rows, detector.sensor.columns))
+    shape = cluster.shape[1:]
+    if shape in windows:
+        return cluster[:, None]
+    three = 3
+    if len(shape) == three and shape[1:] in windows and shape[0]:
+        return cluster
+    if len(shape) == three and shape[:2] in windows and shape[2]:
+        return np.moveaxis(cluster, -1, 1)
+    known = " or ".join(f"{rows} x {columns}" for rows, columns in sorted(windows))
+    msg = f"{where}: feature 'cluster' has shape {cluster.shape}; expected windows of {known}"
+    msg += ", with slices before or after"
+    raise DataError(msg)
+
+
+def _factor(logs: NDArray[np.float32], where: str, first_row: int) -> float:
+    """1, or the divisor of the normalized family."""
+    bad = ~np.isfinite(logs)
+    if bad.any():
+        row = first_row + int(np.unravel_index(int(bad.argmax()), bad.shape)[0])
+        msg = f"{where}: feature 'cluster', row {row} is not a finite number; mend or drop it"
+        raise DataError(msg)
+    largest = float(np.abs(logs).max())
+    factor = NORMALIZED_DIVISOR if 0 < largest <= 1 else 1.0
+    if largest and not _LOWEST_LOG <= largest * factor <= _HIGHEST_LOG:
+        msg = (
+            f"{where}: the largest value of 'cluster' is {largest:g}; expected log2(1 + e), "
+            f"{_LOWEST_LOG:g} to {_HIGHEST_LOG:g}, or that divided by {NORMALIZED_DIVISOR:g}"
+        )
+        raise DataError(msg)
+    return factor
+
+
+def _charges(logs: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Undo the log scaling."""
+    charges = np.zeros(logs.shape, dtype=np.float32)
+    hit = logs != 0
+    values = logs[hit].astype(np.float64) * factor
+    charges[hit] = np.round(np.sign(values) * np.expm1(np.abs(values) * np.log(2)), 1)
+    return charges
+
+
+def write(batches: Iterable[Clusters], path: Path, *, normalized: bool = False) -> None:
+    """Write batches of clusters, a record each, as the field's loaders expect them.
+
+    The features are `y`, `cluster` (n, rows, columns), or (n, slices, rows, columns) where the
+    clusters have slices, the scaled positions, times and charge. No profiles and sizes.
+    """
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            for clusters in batches:
+                data = encode_example(_features(clusters, normalized=normalized))
+                head = struct.pack("<Q", len(data))
+                file.write(head + struct.pack("<I", masked_crc32c(head)))
+                file.write(data + struct.pack("<I", masked_crc32c(data)))
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror or error})"
+        raise RunError(msg) from error
+
+
+def _features(clusters: Clusters, *, normalized: bool) -> dict[str, bytes]:
+    charges = clusters.pixels_e if clusters.slices_e is None else clusters.slices_e
+    logs = np.sign(charges) * np.log2(1 + np.abs(charges.astype(np.float64)))
+    if normalized:
+        logs = np.clip(logs / NORMALIZED_DIVISOR, 0, 1)
+    columns = clusters.columns()
+    features = {"y": clusters.signal[:, None], "cluster": logs}
+    for name, (ours, factor, _) in (_SCALARS | _TRUTH).items():
+        if ours in columns:
+            features[name] = columns[ours][:, None] / factor
+    return {name: encode_tensor(values) for name, values in features.items()}
