@@ -8,6 +8,7 @@ import typer
 
 from pixelsieve import __version__
 from pixelsieve.cli.compare import compare
+from pixelsieve.cli.convert import convert
 from pixelsieve.cli.evaluate import evaluate
 from pixelsieve.cli.inspect import inspect
 from pixelsieve.cli.train import train
@@ -25,6 +26,7 @@ app.command()(compare)
 app.command()(train)
 app.command()(evaluate)
 app.command()(inspect)
+app.command()(convert)
 
 
 def _print_version(wanted: bool) -> None:
