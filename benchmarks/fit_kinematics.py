@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 BARREL = MUON_COLLIDER_VXD.barrel
 COLUMNS = ["signal", "truth_pdg", "truth_pt_gev", "truth_cot_alpha", "truth_cot_beta"]
 COLUMNS += ["z_global_mm", "y_local_mm", "hit_time_ns", "group_id"]
+PROMPT_NS = 1e-3
 Y_OF_B_MM = 0.09  # simB counts y from elsewhere than simA
 EARLIEST_NS, LATEST_NS, STEEPEST, SOFTEST_GEV = -0.06, 21.0, 10.0, 2e-5
 
@@ -294,9 +295,11 @@ def secondary_laws(data: dict[str, Floats]) -> str:
     tan_beta = np.abs(data["truth_cot_beta"])
     cot_theta = np.abs(data["truth_cot_alpha"]) / np.hypot(1, tan_beta)
     prompt = np.hypot(chord, z) / LIGHT_MM_PER_NS - straight_flight_ns(BARREL.radius_mm, z)
-    delay = np.maximum(data["hit_time_ns"] - prompt, 1e-4)
-    laws = [fit_law(v[rows] + 1e-9) for v in (cot_theta, tan_beta, delay)]
-    return f"share {rows.mean():.4f} of {len(rows)} muon hits\n" + "\n".join(map(repr, laws))
+    delay = (data["hit_time_ns"] - prompt)[rows]
+    late = delay > PROMPT_NS
+    laws = [fit_law(v) for v in (cot_theta[rows], tan_beta[rows], delay[late])]
+    share = f"share {rows.mean():.4f} of {len(rows)} muon hits, {1 - late.mean():.4f} prompt\n"
+    return share + "\n".join(map(repr, laws))
 
 
 def select(data: dict[str, Floats], rows: NDArray[np.bool_]) -> dict[str, Floats]:

@@ -17,7 +17,7 @@ from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.simulation.bib import BIB_UNIFORMS, bib, copula_factor
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.burr import Burr, burr_cumulative, burr_log_density, cut_burr_quantile
-from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons
+from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, Secondaries, muons
 from pixelsieve.simulation.tracks import (
     LIGHT_MM_PER_NS,
     MUON_MASS_GEV,
@@ -153,6 +153,8 @@ def test_secondaries_keep_the_place_and_lose_slope_and_time(primaries: Tracks) -
     changed = tracks.cot_beta != primaries.cot_beta
     assert changed.mean() == pytest.approx(0.018, abs=0.003)
     assert np.all(tracks.hit_time_ns[changed] >= primaries.hit_time_ns[changed])
+    late = tracks.hit_time_ns[changed] > primaries.hit_time_ns[changed]
+    assert late.mean() == pytest.approx(1 - MuonGun().secondaries.prompt_share, abs=0.06)
     assert np.abs(tracks.cot_alpha).max() <= 10
     np.testing.assert_array_equal(tracks.hit_time_ns[~changed], primaries.hit_time_ns[~changed])
 
@@ -270,6 +272,8 @@ def test_guns_that_miss_the_ladder_are_refused() -> None:
 
 def test_impossible_backgrounds_are_refused() -> None:
     origin = SAMPLE_BIB.origins[0]
+    with pytest.raises(ConfigError, match="prompt_share"):
+        Secondaries(prompt_share=2.0)
     with pytest.raises(ConfigError, match="scale"):
         Burr(-1.0, 1.0, 1.0)
     with pytest.raises(ConfigError, match="log_share"):

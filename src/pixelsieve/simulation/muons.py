@@ -31,6 +31,7 @@ MID_DEPTH_MM = 0.025
 """Depth at which the sample takes the hit time: it is late by this path over c (0.08 to 0.2 ps)."""
 
 STEEPEST_SLOPE = 10.0
+TINY = 1e-15
 ACCEPTANCE_ROUNDS = 3
 
 Floats = NDArray[np.float64]
@@ -42,12 +43,25 @@ class Secondaries:
 
     Their position is the muon's; |pz/pT|, |tan| of the crossing angle and delay are independent
     Burr laws, fitted on the 456 such hits of simB train by `benchmarks/fit_kinematics.py`
-    (rank correlations below 0.12), slopes up to 10.
+    (rank correlations below 0.12), slopes up to 10. The share `prompt_share` has no delay. Raises
+    `ConfigError` for shares outside 0 to 1.
     """
+
+    prompt_share: float = 0.2149
 
     cot_theta: Burr = field(default_factory=lambda: Burr(1.88, 1.139, 3.633))
     tan_beta: Burr = field(default_factory=lambda: Burr(4.519, 0.9879, 5.44))
-    delay_ns: Burr = field(default_factory=lambda: Burr(0.5823, 0.6539, 9.909))
+    delay_ns: Burr = field(default_factory=lambda: Burr(0.02347, 1.682, 1.183))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.prompt_share <= 1:
+            msg = f"'prompt_share' is {self.prompt_share:g}; expected 0 to 1"
+            raise ConfigError(msg)
+
+    def delays_ns(self, u: Floats) -> Floats:
+        """Delays of the uniforms `u`: none for the prompt ones, rising beyond."""
+        late = np.maximum(u - self.prompt_share, 0) / max(1 - self.prompt_share, TINY)
+        return self.delay_ns.quantile(np.minimum(late, 1 - TINY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,7 @@ def muons(gun: MuonGun, barrel: Barrel, uniforms: Floats) -> Tracks:
         signs = (4 * u_signs).astype(np.int64)
         cot_beta[rows] = tan_beta * (1 - 2 * (signs & 1))
         cot_alpha[rows] = steepness * secant * (1 - (signs & 2))
-        time_ns[rows] += gun.secondaries.delay_ns.quantile(u_delay)
+        time_ns[rows] += gun.secondaries.delays_ns(u_delay)
     n = len(uniforms)
     return Tracks(
         signal=np.ones(n, dtype=np.int8),
