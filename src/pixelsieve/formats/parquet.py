@@ -256,7 +256,7 @@ def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) 
 def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArray[Any]:
     values = column.to_numpy(zero_copy_only=False)
     if name == "signal" and values.dtype.kind == "b":
-        return values.astype(np.int8)
+        return np.asarray(values, dtype=np.int8)
     if values.dtype.kind not in "iuf":
         msg = f"{origin}: column '{name}' holds {column.type}; expected numbers"
         raise DataError(msg)
