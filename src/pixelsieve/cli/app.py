@@ -11,6 +11,7 @@ from pixelsieve.cli.compare import compare
 from pixelsieve.cli.convert import convert
 from pixelsieve.cli.evaluate import evaluate
 from pixelsieve.cli.inspect import inspect
+from pixelsieve.cli.simulate import simulate
 from pixelsieve.cli.train import train
 
 __all__ = ["app", "main"]
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(simulate)
 app.command()(compare)
 app.command()(train)
 app.command()(evaluate)

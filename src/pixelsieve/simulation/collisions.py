@@ -90,8 +90,8 @@ def _oscillator_strength(energy: Array) -> Array:
     """Strength an eV and electron, normalised to 1."""
     resonance = (energy**2 - _PLASMON_EV**2) ** 2 + (energy * _PLASMON_WIDTH_EV) ** 2
     valence = 2 / np.pi * _PLASMON_WIDTH_EV * energy**2 / resonance
-    onset = 1 / (1 + np.exp(-np.clip((energy - _L_EDGE_EV) / _L_ONSET_EV, -50, 50)))
-    l_shell = onset * np.maximum(energy, _L_EDGE_EV) ** -_L_POWER
+    onset = 1 - np.exp(-np.maximum(energy - _L_EDGE_EV, 0) / _L_ONSET_EV)
+    l_shell = onset * energy**-_L_POWER
     k_shell = np.where(energy > _K_EDGE_EV, energy**-_K_POWER, 0.0)
     log_energy = np.log(energy)
     return np.asarray(

@@ -24,7 +24,7 @@ from pixelsieve.simulation.transport import Transport
 
 __all__ = ["Sample", "generate", "sample_from_mapping"]
 
-_TRACK_STREAM, _SENSOR_STREAM = 1, 2
+_TRACK_STREAM, _SENSOR_STREAM, _GROUP_STREAM = 1, 2, 3
 _RESOLUTIONS_NS = {"hit_time_30ps_ns": 0.030, "hit_time_60ps_ns": 0.060}
 _MOST_CLUSTERS = 10**10
 
@@ -67,8 +67,9 @@ class Sample:
 def generate(sample: Sample, first: int, count: int) -> Clusters:
     """Clusters `first` to `first` + `count` - 1 of the sample; pure.
 
-    `group_id` and `event_id` are the cluster's index: every particle is of its own. Positions are
-    those of the window's middle, on the pixel grid.
+    Every particle is of its own: `event_id` is its index, `group_id` a hash of seed and index, so
+    that samples of other seeds and real ones share no group with it. Positions are those of the
+    window's middle, on the pixel grid.
     """
     index = np.arange(first, first + count, dtype=np.int64)
     signal = sample.is_signal(index)
@@ -105,7 +106,9 @@ def generate(sample: Sample, first: int, count: int) -> Clusters:
         z_global_mm=z,
         y_local_mm=y,
         **smeared,
-        group_id=index,
+        group_id=(start_states(sample.seed, _GROUP_STREAM, first, count) >> np.uint64(1)).astype(
+            np.int64
+        ),
         event_id=index,
         truth={
             "hit_time_ns": tracks.hit_time_ns.astype(np.float32),
