@@ -28,7 +28,7 @@ def full_clusters(n: int = 6, seed: int = 0, slices: int = 20, **columns: Any) -
     base = make_clusters(n, seed)
     share = np.minimum(1, (1 + np.arange(slices, dtype=np.float32)) / 6)
     images = np.round(base.pixels_e[:, None] * share[:, None, None], 1).astype(np.float32)
-    images[:, 0, 6, 12] = -32.5
+    images[:, : slices - 1, 6, 12] = -32.5  # induced, gone when all is collected
     alpha, beta = rng.uniform(-2, 2, (2, n)).astype(np.float32)
     z_entry = np.full(n, 50, np.float32)
     n_z = -rng.uniform(1, 60, n).astype(np.float32)

@@ -65,15 +65,14 @@ def convert(
     """
     sources = find_sources(patterns, source_format)
     options = options or ReadOptions()
-    generator = None if smear_seed is None else np.random.default_rng(smear_seed)
+    generators = [] if smear_seed is None else np.random.default_rng(smear_seed).spawn(2)
     counts = {1: 0, 0: 0}
     last: list[Clusters] = []
 
     def parts() -> Iterator[Clusters]:
         for number, part in iterate(sources, options):
             changed = recenter(part) if centered else part
-            if generator is not None:
-                changed = smeared(changed, generator)
+            changed = smeared(changed, generators)
             counts[1] += part.n_signal
             counts[0] += len(part) - part.n_signal
             last[:] = [changed.select(slice(0, 1))]
@@ -115,16 +114,17 @@ def _common_provenance(sources: Sources) -> dict[str, Any]:
     return said[0] if all(one == said[0] for one in said) else {"sources": said[:_NAMED]}
 
 
-def smeared(clusters: Clusters, generator: np.random.Generator) -> Clusters:
+def smeared(clusters: Clusters, generators: Sequence[np.random.Generator]) -> Clusters:
     """Add arrival times measured with Gaussian errors of 30 and 60 ps to the true ones.
 
-    Clusters without the true time, and times that are there, stay as they are.
+    One generator a resolution, so that the times do not depend on how clusters come in parts.
+    Clusters without the true time, and measured times that are there, stay as they are.
     """
     true = clusters.truth.get("hit_time_ns")
-    if true is None:
+    if true is None or not generators:
         return clusters
     columns = {}
-    for resolution in _RESOLUTIONS_PS:
+    for resolution, generator in zip(_RESOLUTIONS_PS, generators, strict=True):
         error = generator.normal(0, resolution * 1e-3, len(clusters))
         name = f"hit_time_{resolution}ps_ns"
         if name not in clusters.columns():
