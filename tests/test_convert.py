@@ -124,16 +124,18 @@ def test_smeared_times_depend_on_the_seed_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(times("c", 3), clusters.hit_time_60ps_ns)  # measured already
 
 
-def test_tiny_files_share_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clusters = make_clusters(47)
-    parquet.write(clusters, tmp_path / "a.parquet", row_group=3)
-    monkeypatch.setattr(module, "_GROUP_ROWS", 20)
+@pytest.mark.parametrize("rows", [1, 3, 7, 20, 60])
+@pytest.mark.parametrize("parts", [3, 20, 47])
+def test_parts_of_any_size_share_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, rows: int
+) -> None:
+    clusters = full_clusters(47, slices=1)
+    parquet.write(clusters, tmp_path / "a.parquet", row_group=parts)
+    monkeypatch.setattr(module, "_GROUP_ROWS", rows)
     convert([tmp_path / "a.parquet"], tmp_path / "b.parquet")
-    assert [len(p) for p in parquet.iterate(tmp_path / "b.parquet")] == [20, 20, 7]
-    assert_same(parquet.read(tmp_path / "b.parquet"), clusters)
-    monkeypatch.setattr(module, "_GROUP_ROWS", 2)
-    convert([tmp_path / "a.parquet"], tmp_path / "c.parquet")
-    assert_same(parquet.read(tmp_path / "c.parquet"), clusters)
+    sizes = [len(p) for p in parquet.iterate(tmp_path / "b.parquet")]
+    assert all(size == rows for size in sizes[:-1])
+    assert_same(parquet.read(tmp_path / "b.parquet", slices=True), clusters)
 
 
 def test_formats_are_told_by_names(tmp_path: Path) -> None:
@@ -164,6 +166,9 @@ def test_bad_sources_are_one_line_and_nothing_is_left(tmp_path: Path) -> None:
     parquet.write(full_clusters(5, slices=2), sliced)
     other = tmp_path / "other.parquet"
     parquet.write(full_clusters(5, slices=3), other)
+    narrow = make_clusters(20)
+    kept = {"hit_time_ns": narrow.truth["hit_time_ns"].astype(np.float64)}
+    parquet.write(narrow.replace(truth=kept), tmp_path / "wide.parquet")
     for split in ("train", "val"):
         parquet.write(make_clusters(20), tmp_path / f"s_{split}.parquet")
     cut = tmp_path / "cut.tfrecord"
@@ -176,6 +181,7 @@ def test_bad_sources_are_one_line_and_nothing_is_left(tmp_path: Path) -> None:
         "cut.out: line": [text],
         "without.parquet: column 'group_id' is missing, but": [good, without],
         "other.parquet: 3 time slices; expected 2, as": [sliced, other],
+        "'hit_time_ns' holds float64; expected float32, as": [good, tmp_path / "wide.parquet"],
         "files of several splits (train, val); convert one": [tmp_path / "s_*.parquet"],
         "--tracks: parquet files have no track lists": [good, "--tracks", good],
         "--signal, --bib: tfrecord files hold the class": [cut, "--bib"],

@@ -59,6 +59,19 @@ def test_names_and_columns_are_the_fields(folder: Path) -> None:
     assert len(pq.read_schema(folder / "bib_recon3D_0.parquet").names) == 546
 
 
+def test_many_clusters_make_several_triples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triples, "_ROWS_A_FILE", 8)
+    clusters = full_clusters(40, slices=1)
+    cut = [clusters.select(slice(i, i + 4)) for i in range(0, 40, 4)]
+    folder = write(tmp_path / "t", *cut)
+    numbers = [int(t.labels.stem.rsplit("_")[-1]) for t in triples.find([folder])]
+    assert numbers.count(0) == 2
+    assert len(numbers) > 4
+    assert_same(read(folder), by_class(clusters))
+
+
 def test_the_middle_plane_is_that_of_the_detector(folder: Path) -> None:
     table = pq.read_table(folder / "bib_labels_0.parquet").to_pydict()
     expected = np.array(table["x-entry"]) - 25 * np.array(table["cotAlpha"])  # 50 um, entered at 50

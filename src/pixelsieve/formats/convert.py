@@ -141,7 +141,7 @@ def _grouped(parts: Iterable[Clusters]) -> Iterator[Clusters]:
         kept.append(part)
         if sum(map(len, kept)) < target:
             continue
-        joined = concatenate(kept) if len(kept) > 1 else part
+        joined = concatenate(kept)  # of one part as well: it puts the columns in one order
         whole = len(joined) - len(joined) % target
         for start in range(0, whole, target):
             yield joined.select(slice(start, start + target))

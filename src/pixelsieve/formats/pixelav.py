@@ -86,10 +86,11 @@ def iterate(
     header = _header(path, next(blocks)[1])
     join = TrackJoin(tracks) if tracks is not None else None
     kept: list[_Cluster] = []
+    blank: dict[bytes, int] = {}
     done = 0
     fitting: Detector | None = None
     for line, text in blocks:
-        cluster = _parse(path, line, text, len(kept) + done)
+        cluster = _parse(path, line, text, len(kept) + done, blank)
         if fitting is None:
             fitting = _detector(path, header, detector, cluster.slices.shape[1:])
             expected = (len(cluster.truth), cluster.slices.shape)
@@ -196,7 +197,7 @@ def _new_detector(path: Path, header: Header, window: tuple[int, ...]) -> Detect
         raise DataError(msg) from error
 
 
-def _parse(path: Path, line: int, text: bytes, number: int) -> _Cluster:
+def _parse(path: Path, line: int, text: bytes, number: int, blank: dict[bytes, int]) -> _Cluster:
     head, *slices = text.split(_SLICE)
     where = f"{path}: line {line}: cluster {number}"
     truth = [_number(word) for word in head.split()]
@@ -211,9 +212,9 @@ def _parse(path: Path, line: int, text: bytes, number: int) -> _Cluster:
     images = []
     below = line + head.count(b"\n")
     for one in slices:
-        _, mark, block = one.partition(b"\n")
+        _, _, block = one.partition(b"\n")
         if block not in known:
-            known[block] = _image(path, below + 1, block, number, whole=bool(mark))
+            known[block] = _image(f"{path}: line ", below + 1, block, number, blank)
         images.append(known[block])
         below += one.count(b"\n")
         if images[-1].shape != images[0].shape:
@@ -222,35 +223,49 @@ def _parse(path: Path, line: int, text: bytes, number: int) -> _Cluster:
     return _Cluster(truth, np.stack(images))
 
 
-def _image(path: Path, line: int, block: bytes, number: int, *, whole: bool) -> NDArray[np.float32]:
-    rows: list[list[float]] = []
-    known: dict[bytes, list[float]] = {}
-    for text in block.splitlines():
-        if text not in known:
-            words = text.split()
-            try:
-                known[text] = [float(word) for word in words]
-            except ValueError:
-                bad = next(w for w in words if math.isnan(_number(w)))[:40]
-                msg = f"{path}: line {line + len(rows)}: {bad.decode('latin-1')!r} in cluster"
-                msg += f" {number}; expected charges in electrons"
-                raise DataError(msg) from None
-            if b"_" in text or not words or len(words) > _MOST_PIXELS:
-                msg = f"{path}: line {line + len(rows)}: {len(words)} charges in cluster {number}"
-                msg += f"; expected 1 to {_MOST_PIXELS} a row"
-                raise DataError(msg)
-        row = known[text]
-        if rows and len(row) != len(rows[0]):
-            msg = f"{path}: line {line + len(rows)}: {len(row)} charges in cluster {number}"
-            msg += f"; expected {len(rows[0])}, as in the rows before"
-            raise DataError(msg)
-        rows.append(row)
-    if not rows or not whole or not block.endswith(b"\n") or len(rows) > _MOST_PIXELS:
-        msg = f"{path}: line {line + len(rows)}: a slice of cluster {number} ends too early or late"
+def _image(
+    where: str, line: int, block: bytes, number: int, blank: dict[bytes, int]
+) -> NDArray[np.float32]:
+    """The charges of a slice; `blank` remembers lines without charge, and how wide they are."""
+    lines = block.splitlines()
+    if not lines or not block.endswith(b"\n") or len(lines) > _MOST_PIXELS:
+        msg = f"{where}{line + len(lines)}: a slice of cluster {number} ends too early or late"
         msg += "; the file is damaged or was cut"
         raise DataError(msg)
+    width = 0
+    hit: list[tuple[int, list[float]]] = []
+    for i, text in enumerate(lines):
+        size = blank.get(text)
+        if size is None:
+            row = _row(f"{where}{line + i}", text, number)
+            size = len(row)
+            if any(row):
+                hit.append((i, row))
+            elif len(blank) < _MOST_PIXELS:
+                blank[text] = size
+        if size != (width := width or size):
+            msg = f"{where}{line + i}: {size} charges in cluster {number}; expected {width}"
+            msg += ", as in the rows before"
+            raise DataError(msg)
+    image = np.zeros((len(lines), width), dtype=np.float32)
     with np.errstate(over="ignore"):  # infinities are refused by `Clusters`
-        return np.array(rows, dtype=np.float32) + np.float32(0)  # no -0.0
+        for i, row in hit:
+            image[i] = row
+    return image + np.float32(0)  # no -0.0
+
+
+def _row(where: str, text: bytes, number: int) -> list[float]:
+    words = text.split()
+    try:
+        row = [0.0 if word == b"0.0" else float(word) for word in words]  # most are, and faster
+    except ValueError:
+        bad = next(w for w in words if math.isnan(_number(w)))[:40].decode("latin-1")
+        msg = f"{where}: {bad!r} in cluster {number}; expected charges in electrons"
+        raise DataError(msg) from None
+    if b"_" in text or not 0 < len(row) <= _MOST_PIXELS:
+        msg = f"{where}: {len(row)} charges in cluster {number}; expected 1 to {_MOST_PIXELS} a row"
+        raise DataError(msg)
+    return row
 
 
 def _clusters(

@@ -184,3 +184,8 @@ def _require_alike(part: Clusters, first: Clusters) -> None:
         has, lacks = (part, first) if odd[0] in part.columns() else (first, part)
         msg = f"{lacks.origin}: column '{odd[0]}' is missing, but {has.origin} has it"
         raise DataError(msg)
+    for name, column in part.columns().items():
+        if column.dtype != (kind := first.columns()[name].dtype):
+            msg = f"{part.origin}: column '{name}' holds {column.dtype}; expected {kind}, as "
+            msg += first.origin
+            raise DataError(msg)

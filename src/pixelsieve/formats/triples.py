@@ -32,6 +32,7 @@ _WORD = re.compile("|".join(_KINDS))
 _INDEX = "__index_level_0__"
 # Sums differ in the last bit where one file holds float32 and the other float64.
 _SAME_E = 0.01
+_ROWS_A_FILE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
 
 
 class Writer:
-    """Writes clusters part by part as triples into a folder, one triple a class.
+    """Writes clusters part by part as triples into a folder, numbered for each class.
 
     The class is in the names: `signal_labels_0.parquet`, `bib_labels_0.parquet`, ...; `recon3D`
     only where clusters have slices. A context manager; all parts need the columns of the first.
@@ -239,7 +240,9 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: dict[str, pq.ParquetWriter] = {}
+        self._files: dict[tuple[str, str], pq.ParquetWriter] = {}
+        self._rows = {"signal": 0, "bib": 0}
+        self._numbers = {"signal": 0, "bib": 0}
 
     def __enter__(self) -> Self:
         return self
@@ -250,8 +253,8 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._files.values():
-            file.close()
+        for name in self._rows:
+            self._close(name)
 
     def write(self, clusters: Clusters) -> None:
         """Append the clusters, a row group a file."""
@@ -260,17 +263,30 @@ class Writer:
             if not which.any():
                 continue
             part = clusters.select(which)
-            self._append(f"{name}_labels_0", labels_of_clusters(part))
-            self._append(f"{name}_recon2D_0", _by_pixel(part.pixels_e))
+            self._append(name, "labels", labels_of_clusters(part))
+            self._append(name, "recon2D", _by_pixel(part.pixels_e))
             if part.slices_e is not None:
-                self._append(f"{name}_recon3D_0", _by_pixel(part.slices_e))
+                self._append(name, "recon3D", _by_pixel(part.slices_e))
+            self._rows[name] += len(part)
+            # Each row group describes all its columns, thousands of them, in memory.
+            if self._rows[name] >= _ROWS_A_FILE:
+                self._close(name)
+                self._rows[name] = 0
+                self._numbers[name] += 1
 
-    def _append(self, name: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    def _append(self, name: str, kind: str, columns: Mapping[str, NDArray[Any]]) -> None:
         table = pa.table(dict(columns))
-        if name not in self._files:
-            path = self._folder / f"{name}.parquet"
-            self._files[name] = pq.ParquetWriter(path, table.schema, compression="zstd")
-        self._files[name].write_table(table, row_group_size=max(1, table.num_rows))
+        if (name, kind) not in self._files:
+            path = self._folder / f"{name}_{kind}_{self._numbers[name]}.parquet"
+            # Charges repeat too little for a dictionary; without one they are written faster.
+            self._files[name, kind] = pq.ParquetWriter(
+                path, table.schema, compression="zstd", use_dictionary=False
+            )
+        self._files[name, kind].write_table(table, row_group_size=max(1, table.num_rows))
+
+    def _close(self, name: str) -> None:
+        for key in [key for key in self._files if key[0] == name]:
+            self._files.pop(key).close()
 
 
 def _by_pixel(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
