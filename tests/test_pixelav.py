@@ -229,7 +229,9 @@ def test_chunks_may_end_anywhere(
 tiny = pixelav_text(full_clusters(2, slices=2)).encode()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.one_of(
         st.binary(max_size=300),

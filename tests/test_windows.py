@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -104,6 +104,7 @@ shape = st.tuples(st.integers(1, 17), st.integers(1, 22))
 shift = st.integers(-25, 25)
 
 
+@settings(deadline=None)
 @given(shape, st.lists(st.tuples(shift, shift), min_size=1, max_size=5), st.integers(0, 2**32 - 1))
 def test_shifting_is_numpy_indexing(
     shape: tuple[int, int], shifts: list[tuple[int, int]], seed: int
@@ -116,6 +117,7 @@ def test_shifting_is_numpy_indexing(
         np.testing.assert_array_equal(moved[i], expected)
 
 
+@settings(deadline=None)
 @given(
     st.integers(3, 8),
     st.integers(3, 8),
