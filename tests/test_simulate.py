@@ -90,7 +90,7 @@ def test_a_scheduler_elsewhere_gives_the_same_file(file: Path, tmp_path: Path) -
         n_workers=1,
         threads_per_worker=1,
         processes=False,
-        dashboard_address=None,
+        dashboard_address=":0",
         host="tcp://127.0.0.1:0",
     ) as cluster:
         out = tmp_path / "d.parquet"
@@ -142,9 +142,9 @@ def test_kill_9_and_the_same_command_again_gives_the_same_file(tmp_path: Path) -
     whole, cut = tmp_path / "whole.parquet", tmp_path / "cut.parquet"
     script = (
         "import sys; from pathlib import Path\n"
-        "from pixelsieve.studies import simulate as s; s.CHUNK = 500\n"
+        "from pixelsieve.studies import simulate as s; s.CHUNK = 400\n"
         "from pixelsieve.simulation.generate import Sample\n"
-        "s.simulate(Sample(30_000, 30_000, seed=1), Path(sys.argv[1]), workers=1)\n"
+        "s.simulate(Sample(10_000, 10_000, seed=1), Path(sys.argv[1]), workers=1)\n"
     )
     parts = tmp_path / ".cut.parquet.parts"
     process = subprocess.Popen([sys.executable, "-c", script, str(cut)])
@@ -155,7 +155,7 @@ def test_kill_9_and_the_same_command_again_gives_the_same_file(tmp_path: Path) -
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     done = len(list(parts.glob("clusters-*.parquet")))
-    assert 4 <= done < 120
+    assert 4 <= done < 50
     for out in (cut, whole):
         subprocess.run([sys.executable, "-c", script, str(out)], check=True)
     assert cut.read_bytes() == whole.read_bytes()

@@ -91,7 +91,7 @@ def test_electrons_spread_with_the_root_of_the_drift(geometry: Geometry) -> None
     for s in (0.0, 25.0, 45.0):
         length = 50.0 - s
         # One sigma from the upper edge of row 4, after the Lorentz shift.
-        sigma = geometry.diffusion_um * np.sqrt(length / 50)
+        sigma = geometry.diffusion_root_um * np.sqrt(length)
         y = 125.0 - sigma - geometry.tangent_electron * length
         image = np.zeros((1, 9, 9), np.int32)
         collect(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pixelsieve.simulation.compilation import compiled, inlined
 from pixelsieve.simulation.streams import binomial
 
-__all__ = ["Geometry", "collect", "deposit"]
+__all__ = ["Geometry", "collect", "collect_inlined", "deposit"]
 
 _CDF_REACH, _CDF_STEPS = 4.8, 4096
 _NORMAL_CDF = np.array(
@@ -37,6 +37,7 @@ Images = NDArray[np.float32]
 class Geometry(NamedTuple):
     """The sensor as the compiled loops need it.
 
+    `diffusion_root_um` is the width of a point charge after 1 um of drift (it grows with the root);
     `tangent_*` are shifts along y for a unit of drift; `trapping_ns` 0 is none; `field_T` is
     along x. `potential_step_um` is the grid of the weighting potential (0 without slices).
     """
@@ -44,7 +45,7 @@ class Geometry(NamedTuple):
     pitch_x_um: float
     pitch_y_um: float
     thickness_um: float
-    diffusion_um: float
+    diffusion_root_um: float
     tangent_electron: float
     tangent_hole: float
     velocity_electron_um_ns: float
@@ -166,8 +167,8 @@ def _induce(
             induced[r, c] += count * (low + (high - low) * part)
 
 
-@compiled
-def collect(
+@inlined
+def collect_inlined(
     state: State,
     image: Counts,
     induced: Images,
@@ -184,12 +185,14 @@ def collect(
     """
     length = geometry.thickness_um - s
     n_slices = len(induced)
-    arrival_ns = length / geometry.velocity_electron_um_ns
-    arrived = min(n_slices, int(arrival_ns / geometry.slice_ns)) if n_slices else 0
-    kept = count
+    arrived, kept = 0, count
+    if n_slices:
+        steps = length / (geometry.velocity_electron_um_ns * geometry.slice_ns)
+        arrived = min(n_slices, int(steps))
     if geometry.trapping_ns > 0.0:
-        kept = binomial(state, count, math.exp(-arrival_ns / geometry.trapping_ns))
-    sigma = geometry.diffusion_um * math.sqrt(length / geometry.thickness_um)
+        drift_ns = length / geometry.velocity_electron_um_ns
+        kept = binomial(state, count, math.exp(-drift_ns / geometry.trapping_ns))
+    sigma = geometry.diffusion_root_um * math.sqrt(length)
     y_end = y + geometry.tangent_electron * length
     deposit(state, image, arrived, kept, x, y_end, max(sigma, 1e-3), geometry)
     for i in range(n_slices):
@@ -204,3 +207,19 @@ def collect(
         if drifted < s:
             y_hole = y + geometry.tangent_hole * drifted
             _induce(induced[i], potential, -float(kept), x, y_hole, s - drifted, geometry)
+
+
+@compiled
+def collect(
+    state: State,
+    image: Counts,
+    induced: Images,
+    potential: NDArray[np.float32],
+    count: int,
+    x: float,
+    y: float,
+    s: float,
+    geometry: Geometry,
+) -> None:
+    """`collect_inlined` as a call, for the rarer places."""
+    collect_inlined(state, image, induced, potential, count, x, y, s, geometry)

@@ -91,8 +91,7 @@ def generate(sample: Sample, first: int, count: int) -> Clusters:
         tracks.cot_beta,
     )
     sensor, barrel = sample.detector.sensor, sample.detector.barrel
-    # Columns run against z, rows along y.
-    z = _on_grid(tracks.z_global_mm, sensor.pitch_x_um, -response.shifts[:, 1])
+    z = _on_grid(tracks.z_global_mm, sensor.pitch_x_um, response.shifts[:, 1])
     y = _on_grid(tracks.y_local_mm, sensor.pitch_y_um, response.shifts[:, 0])
     smeared = {
         name: (tracks.hit_time_ns + special.ndtri(u[:, width + i]) * sigma).astype(np.float32)

@@ -48,7 +48,7 @@ def geometry_of(detector: Detector, options: Transport) -> Geometry:
         pitch_x_um=sensor.pitch_x_um,
         pitch_y_um=sensor.pitch_y_um,
         thickness_um=sensor.thickness_um,
-        diffusion_um=transport.diffusion_um(sensor),
+        diffusion_root_um=transport.diffusion_um(sensor) / sensor.thickness_um**0.5,
         tangent_electron=transport.lorentz_tangent(detector),
         tangent_hole=transport.lorentz_tangent(detector, "hole"),
         velocity_electron_um_ns=transport.drift_velocity_um_ns(sensor),

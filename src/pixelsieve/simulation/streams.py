@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from pixelsieve.clusters import splitmix64
-from pixelsieve.simulation.compilation import compiled
+from pixelsieve.simulation.compilation import compiled, inlined
 
 __all__ = ["binomial", "normal", "poisson", "start_states", "uniform", "uniforms"]
 
@@ -23,6 +23,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _STEP = 2.0**-53
 _MANY = 6.0  # means above this are drawn from an expansion about the normal law
+_SERIES_REACH = 0.1  # below, six terms of the logarithm are exact to 1e-8
 _QUANTILE_STEPS = 2048
 _QUANTILES = special.ndtri(np.linspace(0, 1, _QUANTILE_STEPS + 1))
 
@@ -112,6 +113,13 @@ def binomial(state: NDArray[np.uint64], n: int, p: float) -> int:
     return n - count if p > rare else count
 
 
+@inlined
+def _log_one_minus(p: float) -> float:
+    if p > _SERIES_REACH:
+        return math.log1p(-p)
+    return -p * (1.0 + p * (1 / 2 + p * (1 / 3 + p * (1 / 4 + p * (1 / 5 + p / 6)))))
+
+
 @compiled
 def _few(state: NDArray[np.uint64], n: int, p: float, mean: float) -> int:
     """A binomial count by inversion of one uniform number."""
@@ -120,7 +128,7 @@ def _few(state: NDArray[np.uint64], n: int, p: float, mean: float) -> int:
     if left < 1.0 - mean:
         return 0
     odds = p / (1.0 - p)
-    probability = math.exp(n * math.log1p(-p))
+    probability = math.exp(n * _log_one_minus(p))
     count = 0
     while left > probability and count < n:
         left -= probability

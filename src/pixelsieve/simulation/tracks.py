@@ -1,8 +1,10 @@
 """`Tracks`: particles where they cross the sensor; helix and time of flight as pure functions.
 
 Frame: z along the beam, `d` from the beam to the ladder's plane, y along the ladder from the foot
-of that perpendicular. The sensor image has x along the columns, which run against z, and y along
-the rows; s is the depth from the face where the particle enters.
+of that perpendicular. Columns of the image run along z, rows along y. s is the depth from the back
+face, where drifts are longest; the sample's tracks run along s, and their slopes in s are the
+opposite of those that a muon from the origin has away from the beam (measured on simA train: at
+z > 0 the small charges of long drifts are in the last columns).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collect
+from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collect, collect_inlined
 from pixelsieve.simulation.compilation import compiled
 from pixelsieve.simulation.streams import poisson, uniform
 
@@ -233,7 +233,7 @@ def walk_straight(
     for i in range(n_steps):
         count = _pairs(state, tables, index)
         along = (i + uniform(state)) / n_steps * path
-        collect(
+        collect_inlined(
             state,
             image,
             induced,

@@ -130,7 +130,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
                 n_workers=1,
                 threads_per_worker=workers,
                 processes=False,
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port: None would ask for 8787
                 silence_logs="ERROR",
             ) as cluster,
             Client(cluster) as client,
