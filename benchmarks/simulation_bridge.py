@@ -4,7 +4,8 @@
 
 Simulates 50,000 training clusters and 20,000 for validation, a million for the large set, and runs
 `pixelsieve compare` and `train` on them with simA_test.parquet as the test split. Trained on real
-clusters for comparison: docs/comparison.md. About 30 minutes on four cores; goes on where it stopped.
+clusters for comparison: docs/comparison.md. About 20 minutes on four cores; goes on where it
+stopped.
 """
 
 from __future__ import annotations

@@ -16,7 +16,12 @@ from pixelsieve.simulation.collisions import (
     PAIR_EV,
     collision_spectrum,
 )
-from pixelsieve.simulation.ionization import Ionization, ionization_tables, pairs_of_a_step
+from pixelsieve.simulation.ionization import (
+    AliasTable,
+    Ionization,
+    ionization_tables,
+    pairs_of_a_step,
+)
 from pixelsieve.simulation.sensor_response import geometry_of, tables_of
 from pixelsieve.simulation.streams import binomial, normal, poisson, start_states, uniforms
 from pixelsieve.simulation.transport import Transport
@@ -142,11 +147,17 @@ def test_fano_factor_narrows_the_number_of_pairs() -> None:
 def test_alias_tables_draw_the_probabilities_they_were_made_of() -> None:
     tables = ionization_tables()
     for row in (0, 12, 27):
-        n = tables.keep.shape[1]
-        drawn = tables.keep[row].astype(np.float64) / n
-        np.add.at(drawn, tables.alias[row], (1 - tables.keep[row].astype(np.float64)) / n)
+        head, tail = _probabilities(tables.head, row), _probabilities(tables.tail, row)
+        drawn = head[-1] * tail
+        drawn[: len(head) - 1] += head[:-1]
         spectrum = collision_spectrum(float(np.exp(tables.log_beta_gamma[row])))
-        np.testing.assert_allclose(drawn, pairs_of_a_step(spectrum, 1.5), atol=1e-9)
+        np.testing.assert_allclose(drawn, pairs_of_a_step(spectrum, tables.step_um), atol=1e-8)
+
+
+def _probabilities(table: AliasTable, row: int) -> NDArray[np.float64]:
+    keep = table.keep[row].astype(np.float64)
+    given = np.bincount(table.alias[row], 1 - keep, len(keep))
+    return np.asarray((keep + given) / len(keep))
 
 
 @pytest.mark.parametrize(("n", "p"), [(80, 1e-4), (80, 0.03), (80, 0.2), (2000, 0.5), (50, 0.97)])

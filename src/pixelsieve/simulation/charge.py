@@ -38,12 +38,15 @@ class Geometry(NamedTuple):
     """The sensor as the compiled loops need it.
 
     `diffusion_root_um` is the width of a point charge after 1 um of drift (it grows with the root);
-    `tangent_*` are shifts along y for a unit of drift; `trapping_ns` 0 is none; `field_T` is
+    `per_pitch_*` are 1 over the pitch; `tangent_*` are shifts along y for a unit of drift;
+    `trapping_ns` 0 is none; `field_T` is
     along x. `potential_step_um` is the grid of the weighting potential (0 without slices).
     """
 
     pitch_x_um: float
     pitch_y_um: float
+    per_pitch_x: float
+    per_pitch_y: float
     thickness_um: float
     diffusion_root_um: float
     tangent_electron: float
@@ -97,6 +100,18 @@ def _along_y(
 
 
 @inlined
+def _beyond(place: float, pitch: float, sigma: float) -> tuple[float, float]:
+    """Shares of a spread charge below and above its pixel, `place` above the pixel's lower edge."""
+    reach = _CDF_REACH * sigma
+    low = high = 0.0
+    if place < reach:
+        low = _cdf(-place / sigma)
+    if pitch - place < reach:
+        high = _cdf((place - pitch) / sigma)
+    return low, high
+
+
+@inlined
 def deposit(
     state: State,
     image: Counts,
@@ -112,21 +127,11 @@ def deposit(
     Whole electrons: what leaves the home pixel is multinomial, the rest stays; none is lost but
     outside the buffer.
     """
-    pitch_x, pitch_y = geometry.pitch_x_um, geometry.pitch_y_um
     if x < 0.0 or y < 0.0:
         return
-    column, row = int(x / pitch_x), int(y / pitch_y)
-    fx, fy = x - column * pitch_x, y - row * pitch_y
-    reach = _CDF_REACH * sigma
-    low_y = high_y = low_x = high_x = 0.0
-    if fy < reach:
-        low_y = _cdf(-fy / sigma)
-    if pitch_y - fy < reach:
-        high_y = _cdf((fy - pitch_y) / sigma)
-    if fx < reach:
-        low_x = _cdf(-fx / sigma)
-    if pitch_x - fx < reach:
-        high_x = _cdf((fx - pitch_x) / sigma)
+    column, row = int(x * geometry.per_pitch_x), int(y * geometry.per_pitch_y)
+    low_x, high_x = _beyond(x - column * geometry.pitch_x_um, geometry.pitch_x_um, sigma)
+    low_y, high_y = _beyond(y - row * geometry.pitch_y_um, geometry.pitch_y_um, sigma)
     kept = count
     if low_x > _SMALLEST_SHARE:
         left = binomial(state, count, low_x)

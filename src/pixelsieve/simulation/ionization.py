@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,27 @@ from scipy import stats
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.simulation.collisions import (
-    ELECTRON_MASS_EV,
     HARD_EV,
     PAIR_EV,
     CollisionSpectrum,
     collision_spectrum,
 )
+from pixelsieve.simulation.compilation import compiled
 
-__all__ = ["STEP_UM", "Ionization", "IonizationTables", "ionization_tables", "pairs_of_a_step"]
+__all__ = [
+    "STEP_UM",
+    "AliasTable",
+    "Ionization",
+    "IonizationTables",
+    "ionization_tables",
+    "pairs_of_a_step",
+]
 
-STEP_UM = 1.5
+STEP_UM = 2.0
 """Path of one step in um; the soft loss of a step is one draw."""
 
 _PAIRS = 4096  # numbers of pairs a step that are told apart
+_HEAD = 512  # of them, those in the table that most draws end in
 _QUANTILES = 512
 _SINGLE_POINTS = 500  # energies between which the pairs of one collision are interpolated
 
@@ -68,19 +77,26 @@ class Ionization:
                 raise ConfigError(msg)
 
 
+class AliasTable(NamedTuple):
+    """Rows (m, numbers) to draw from: number i as often as `keep` says, else its `alias`."""
+
+    keep: NDArray[np.float32]
+    alias: NDArray[np.uint16]
+
+
 @dataclass(frozen=True, slots=True)
 class IonizationTables:
     """What the kernel draws from, on a grid of `log_beta_gamma` (m,), evenly spaced.
 
-    `keep` and `alias` (m, pairs) draw the pairs of one step of `step_um`; `hard_rate` (m,) is the
-    number of hard collisions a um, `hard_energy_ev` (m, quantiles) their energies at evenly
-    spaced probabilities.
+    `head` and `tail` draw the pairs of one step of `step_um`: the tail where the head gives its
+    last number. `hard_rate` (m,) is the number of hard collisions a um, `hard_energy_ev`
+    (m, quantiles) their energies, even in the logarithm of the probability above.
     """
 
     step_um: float
     log_beta_gamma: Array
-    keep: NDArray[np.float32]
-    alias: NDArray[np.uint16]
+    head: AliasTable
+    tail: AliasTable
     hard_rate: Array
     hard_energy_ev: Array
 
@@ -91,15 +107,22 @@ def ionization_tables(
 ) -> IonizationTables:
     """Tables for beta gamma from 0.3 to 1000."""
     log_beta_gamma = np.linspace(np.log(0.3), np.log(1000), 28)
-    keep = np.empty((len(log_beta_gamma), _PAIRS), np.float32)
-    alias = np.empty((len(log_beta_gamma), _PAIRS), np.uint16)
-    rate = np.empty(len(log_beta_gamma))
-    energies = np.empty((len(log_beta_gamma), _QUANTILES))
-    for i, value in enumerate(log_beta_gamma):
-        spectrum = collision_spectrum(float(np.exp(value)))
-        keep[i], alias[i] = _alias_table(pairs_of_a_step(spectrum, step_um, fano, charge_scale))
-        rate[i], energies[i] = _hard(spectrum)
-    return IonizationTables(step_um, log_beta_gamma, keep, alias, rate, energies)
+    spectra = [collision_spectrum(float(bg)) for bg in np.exp(log_beta_gamma)]
+    pairs = np.array([pairs_of_a_step(s, step_um, fano, charge_scale) for s in spectra])
+    # Almost all draws end in the head, which stays in the fastest memory.
+    head, tail = pairs[:, :_HEAD].copy(), pairs.copy()
+    head[:, -1] = pairs[:, _HEAD - 1 :].sum(axis=1)
+    tail[:, : _HEAD - 1] = 0
+    tail[:, -1] += tail.sum(axis=1) == 0
+    hard = [_hard(s) for s in spectra]
+    return IonizationTables(
+        step_um,
+        log_beta_gamma,
+        _alias_table(head),
+        _alias_table(tail / tail.sum(axis=1, keepdims=True)),
+        np.array([rate for rate, _ in hard]),
+        np.array([energy for _, energy in hard]),
+    )
 
 
 def pairs_of_a_step(
@@ -112,17 +135,23 @@ def pairs_of_a_step(
     # The integral is kept exactly; only the shape between points is interpolated.
     rate = spectrum.rate(0, HARD_EV) * step_um
     weight *= rate / weight.sum()
-    mean_pairs = energy * charge_scale / PAIR_EV
-    single = np.zeros(_PAIRS)
-    for mean, share in zip(mean_pairs, weight, strict=True):
-        low = max(0, int(mean - 8 * np.sqrt(mean) - 10))
-        high = min(_PAIRS, int(mean + 8 * np.sqrt(mean) + 20))
-        counts = np.arange(low, high)
-        single[low:high] += share * _pairs_of_one(counts, mean, fano)
+    single = weight @ _pairs_of_collisions(float(energy[0]), fano, charge_scale)
     transform = np.fft.rfft(single)
     step = np.fft.irfft(np.exp(transform - rate), _PAIRS)
     step = np.maximum(step, 0)
     return np.asarray(step / step.sum())
+
+
+@lru_cache(maxsize=4)
+def _pairs_of_collisions(lowest_ev: float, fano: float, charge_scale: float) -> Array:
+    """Probability of each number of pairs, for each energy of a collision: (points, pairs)."""
+    means = np.geomspace(lowest_ev, HARD_EV, _SINGLE_POINTS) * charge_scale / PAIR_EV
+    probability = np.zeros((_SINGLE_POINTS, _PAIRS))
+    for row, mean in zip(probability, means, strict=True):
+        reach = 8 * np.sqrt(mean) + 20
+        counts = np.arange(max(0, int(mean - reach)), min(_PAIRS, int(mean + reach)))
+        row[counts] = _pairs_of_one(counts, float(mean), fano)
+    return probability
 
 
 def _pairs_of_one(counts: NDArray[np.int64], mean: float, fano: float) -> Array:
@@ -147,21 +176,34 @@ def _hard(spectrum: CollisionSpectrum) -> tuple[float, Array]:
     return total, np.exp(np.interp(1 - missing, below, np.log(energy)))
 
 
-def _alias_table(probability: Array) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-    n = len(probability)
-    scaled = probability * n
-    keep, alias = np.ones(n, np.float32), np.arange(n, dtype=np.uint16)
-    small = list(np.flatnonzero(scaled < 1))
-    large = list(np.flatnonzero(scaled >= 1))
-    while small and large:
-        low, high = small.pop(), large[-1]
+def _alias_table(probabilities: Array) -> AliasTable:
+    keep = np.ones(probabilities.shape, np.float32)
+    alias = np.broadcast_to(np.arange(probabilities.shape[1]), keep.shape).astype(np.uint16)
+    for row, probability in enumerate(probabilities):
+        scaled = probability * len(probability)
+        small, large = np.flatnonzero(scaled < 1), np.flatnonzero(scaled >= 1)
+        stack = np.concatenate([small, np.empty_like(large)])
+        _fill_alias(scaled, stack, len(small), large, keep[row], alias[row])
+    return AliasTable(keep, alias)
+
+
+@compiled
+def _fill_alias(
+    scaled: Array,
+    small: NDArray[np.int64],
+    n_small: int,
+    large: NDArray[np.int64],
+    keep: NDArray[np.float32],
+    alias: NDArray[np.uint16],
+) -> None:
+    """Vose's construction; `scaled` and the stack `small` are used up."""
+    n_large = len(large)
+    while n_small and n_large:
+        low, high = small[n_small - 1], large[n_large - 1]
+        n_small -= 1
         keep[low], alias[low] = scaled[low], high
         scaled[high] -= 1 - scaled[low]
         if scaled[high] < 1:
-            small.append(large.pop())
-    return keep, alias
-
-
-def kinetic_energy_ev(beta_gamma: Array, mass_ev: float = ELECTRON_MASS_EV) -> Array:
-    """Kinetic energy in eV of a particle of given beta gamma."""
-    return np.asarray(mass_ev * (np.sqrt(1 + beta_gamma**2) - 1))
+            small[n_small] = high
+            n_small += 1
+            n_large -= 1

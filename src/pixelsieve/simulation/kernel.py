@@ -12,11 +12,21 @@ from pixelsieve.simulation.compilation import compiled
 from pixelsieve.simulation.streams import uniform
 from pixelsieve.simulation.walk import Particle, Tables, walk_physical, walk_straight
 
-__all__ = ["simulate_tracks"]
+__all__ = ["simulate_tracks", "working_room"]
 
 _MARGIN = 8  # pixels around the window whose charge still counts for the centroid
 
 Floats = NDArray[np.float64]
+
+
+def working_room(rows: int, columns: int, n_slices: int) -> tuple[Counts, Images, Floats]:
+    """Buffers larger than the window: arrivals, induced signal, a particle's end."""
+    shape = (rows + 2 * _MARGIN, columns + 2 * _MARGIN)
+    return (
+        np.zeros((n_slices + 1, *shape), np.int32),
+        np.zeros((n_slices, *shape), np.float32),
+        np.zeros(7),
+    )
 
 
 @compiled
@@ -36,6 +46,16 @@ def _start(
     norm = math.sqrt(1.0 + cot_alpha * cot_alpha + cot_beta * cot_beta)
     direction = (cot_alpha / norm, cot_beta / norm, 1.0 / norm)
     return Particle(x, y, 0.0, *direction, mass_ev, kinetic_ev, charge)
+
+
+@compiled
+def _clear(image: Counts, induced: Images) -> None:
+    for j in range(image.shape[0]):
+        for r in range(image.shape[1]):
+            for c in range(image.shape[2]):
+                image[j, r, c] = 0
+                if j < len(induced):
+                    induced[j, r, c] = 0.0
 
 
 @compiled
@@ -102,6 +122,9 @@ def simulate_tracks(
     slices: Images,
     shifts: NDArray[np.int16],
     totals: NDArray[np.int32],
+    image: Counts,
+    induced: Images,
+    end: Floats,
 ) -> None:
     """Fill, for each track, its row of the outputs.
 
@@ -109,17 +132,12 @@ def simulate_tracks(
     the end of each slice (m may be 0); `shifts` (n, 2) rows and columns from the pixel that the
     track crosses to the one at the window's middle; `totals` (n,) pairs made. `beta_gamma` is
     what straight tracks ionize with; physical ones take it from mass and kinetic energy.
+    `image`, `induced` and `end` are room to work in, from `working_room`.
     """
-    n, n_slices = len(pixels), slices.shape[1]
-    shape = (pixels.shape[1] + 2 * _MARGIN, pixels.shape[2] + 2 * _MARGIN)
-    home = (shape[0] // 2, shape[1] // 2)
-    image = np.zeros((n_slices + 1, shape[0], shape[1]), np.int32)
-    induced = np.zeros((n_slices, shape[0], shape[1]), np.float32)
-    end = np.zeros(7)
-    for i in range(n):
+    home = (image.shape[1] // 2, image.shape[2] // 2)
+    for i in range(len(pixels)):
         state = states[i : i + 1]
-        image.fill(0)
-        induced.fill(0.0)
+        _clear(image, induced)
         particle = _start(
             state, cot_alpha[i], cot_beta[i], mass_ev[i], kinetic_ev[i], charge[i], home, geometry
         )

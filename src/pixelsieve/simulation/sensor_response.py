@@ -13,7 +13,7 @@ from pixelsieve.simulation import transport
 from pixelsieve.simulation.charge import Geometry
 from pixelsieve.simulation.collisions import ELECTRON_MASS_EV, MUON_MASS_EV, PAIR_EV
 from pixelsieve.simulation.ionization import Ionization, ionization_tables
-from pixelsieve.simulation.kernel import simulate_tracks
+from pixelsieve.simulation.kernel import simulate_tracks, working_room
 from pixelsieve.simulation.transport import Transport
 from pixelsieve.simulation.walk import Tables
 from pixelsieve.simulation.weighting import weighting_potential
@@ -47,6 +47,8 @@ def geometry_of(detector: Detector, options: Transport) -> Geometry:
     return Geometry(
         pitch_x_um=sensor.pitch_x_um,
         pitch_y_um=sensor.pitch_y_um,
+        per_pitch_x=1 / sensor.pitch_x_um,
+        per_pitch_y=1 / sensor.pitch_y_um,
         thickness_um=sensor.thickness_um,
         diffusion_root_um=transport.diffusion_um(sensor) / sensor.thickness_um**0.5,
         tangent_electron=transport.lorentz_tangent(detector),
@@ -69,8 +71,10 @@ def tables_of(ionization: Ionization) -> Tables:
         step_um=tables.step_um,
         first_log_beta_gamma=float(grid[0]),
         log_beta_gamma_step=float(grid[1] - grid[0]),
-        keep=tables.keep,
-        alias=tables.alias,
+        head_keep=tables.head.keep,
+        head_alias=tables.head.alias,
+        tail_keep=tables.tail.keep,
+        tail_alias=tables.tail.alias,
         hard_rate=tables.hard_rate,
         hard_energy_ev=tables.hard_energy_ev,
         pair_ev=PAIR_EV / ionization.charge_scale,
@@ -119,6 +123,7 @@ def respond(
         slices,
         shifts,
         totals,
+        *working_room(sensor.rows, sensor.columns, options.n_slices),
     )
     return Response(pixels, slices if options.n_slices else None, shifts, totals)
 

@@ -22,7 +22,9 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _STEP = 2.0**-53
-_MANY = 6.0  # means above this are drawn from an expansion about the normal law
+_MOST_FEW = 40  # a count of mean 4 exceeds this once in 1e26 draws
+_PER_COUNT = 1.0 / np.arange(1, _MOST_FEW + 1)
+_MANY = 4.0  # means above this are drawn from an expansion about the normal law
 _SERIES_REACH = 0.1  # below, six terms of the logarithm are exact to 1e-8
 _QUANTILE_STEPS = 2048
 _QUANTILES = special.ndtri(np.linspace(0, 1, _QUANTILE_STEPS + 1))
@@ -85,7 +87,7 @@ def _near_normal(state: NDArray[np.uint64], mean: float, variance: float, skew: 
 
 @compiled
 def poisson(state: NDArray[np.uint64], mean: float) -> int:
-    """A count of that mean; to the third moment above a mean of 6."""
+    """A count of that mean; to the third moment above a mean of 4."""
     if mean > _MANY:
         return _near_normal(state, mean, mean, 1.0 / math.sqrt(mean))
     limit, product, count = math.exp(-mean), uniform(state), 0
@@ -97,7 +99,7 @@ def poisson(state: NDArray[np.uint64], mean: float) -> int:
 
 @compiled
 def binomial(state: NDArray[np.uint64], n: int, p: float) -> int:
-    """How many of `n` take part with probability `p`; to the third moment above a mean of 6."""
+    """How many of `n` take part with probability `p`; to the third moment above a mean of 4."""
     if n <= 0 or p <= 0.0:
         return 0
     if p >= 1.0:
@@ -130,8 +132,8 @@ def _few(state: NDArray[np.uint64], n: int, p: float, mean: float) -> int:
     odds = p / (1.0 - p)
     probability = math.exp(n * _log_one_minus(p))
     count = 0
-    while left > probability and count < n:
+    while left > probability and count < n and count < _MOST_FEW:
         left -= probability
-        probability *= odds * (n - count) / (count + 1.0)
+        probability *= odds * (n - count) * _PER_COUNT[count]
         count += 1
     return count

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collect, collect_inlined
-from pixelsieve.simulation.compilation import compiled
-from pixelsieve.simulation.streams import poisson, uniform
+from pixelsieve.simulation.compilation import compiled, inlined
+from pixelsieve.simulation.streams import binomial, poisson, uniform
 
 __all__ = ["Particle", "Tables", "delta_range_um", "walk_delta", "walk_physical", "walk_straight"]
 
@@ -26,6 +26,7 @@ _HIGHLAND_LOG = 0.038
 _BEND_KEV = 100.0  # where the range's power law bends
 _STRAIGHT = 1e-9  # a direction along y has no plane with the field
 _SLOW_EV = 50_000.0  # below, an electron's range is a few steps: it walks as a delta ray does
+_END_PARTS = 3  # of the first and the last step of a straight track
 _MOST_STEPS = 5_000  # a particle that turns along the sensor is followed for 5 mm
 _TAIL = math.log(1e5)
 
@@ -38,8 +39,10 @@ class Tables(NamedTuple):
     step_um: float
     first_log_beta_gamma: float
     log_beta_gamma_step: float
-    keep: NDArray[np.float32]
-    alias: NDArray[np.uint16]
+    head_keep: NDArray[np.float32]
+    head_alias: NDArray[np.uint16]
+    tail_keep: NDArray[np.float32]
+    tail_alias: NDArray[np.uint16]
     hard_rate: Floats
     hard_energy_ev: Floats
     pair_ev: float
@@ -69,11 +72,26 @@ def _grid_index(state: State, tables: Tables, beta_gamma: float) -> int:
     return i + 1 if uniform(state) < position - i else i
 
 
-@compiled
-def _pairs(state: State, tables: Tables, index: int) -> int:
-    position = uniform(state) * tables.keep.shape[1]
+@inlined
+def _draw(state: State, keep: NDArray[np.float32], alias: NDArray[np.uint16]) -> int:
+    position = uniform(state) * len(keep)
     i = int(position)
-    return i if position - i < tables.keep[index, i] else int(tables.alias[index, i])
+    return i if position - i < keep[i] else int(alias[i])
+
+
+@inlined
+def _pairs(
+    state: State,
+    head_keep: NDArray[np.float32],
+    head_alias: NDArray[np.uint16],
+    tables: Tables,
+    index: int,
+) -> int:
+    """Pairs of one step; the head's row is given, as taking it costs more than drawing from it."""
+    count = _draw(state, head_keep, head_alias)
+    if count == len(head_keep) - 1:
+        count = _draw(state, tables.tail_keep[index], tables.tail_alias[index])
+    return count
 
 
 @compiled
@@ -229,22 +247,28 @@ def walk_straight(
     path = geometry.thickness_um / particle.us
     index = _grid_index(state, tables, beta_gamma)
     n_steps = int(path / tables.step_um + uniform(state))
+    keep, alias = tables.head_keep[index], tables.head_alias[index]
     total = 0
     for i in range(n_steps):
-        count = _pairs(state, tables, index)
-        along = (i + uniform(state)) / n_steps * path
-        collect_inlined(
-            state,
-            image,
-            induced,
-            potential,
-            count,
-            particle.x + particle.ux * along,
-            particle.y + particle.uy * along,
-            particle.us * along,
-            geometry,
-        )
+        count = _pairs(state, keep, alias, tables, index)
         total += count
+        # Where a track ends decides which pixels fire at all: there, steps are cut finer.
+        parts = _END_PARTS if i in (0, n_steps - 1) else 1
+        for part in range(parts):
+            share = binomial(state, count, 1.0 / (parts - part)) if part < parts - 1 else count
+            count -= share
+            along = (i + (part + uniform(state)) / parts) / n_steps * path
+            collect_inlined(
+                state,
+                image,
+                induced,
+                potential,
+                share,
+                particle.x + particle.ux * along,
+                particle.y + particle.uy * along,
+                particle.us * along,
+                geometry,
+            )
     for _ in range(poisson(state, path * tables.hard_rate[index])):
         along = uniform(state) * path
         here = Particle(
@@ -298,7 +322,8 @@ def walk_physical(
         # The last step is cut at the face; its loss is thinned in proportion.
         ahead = geometry.thickness_um - s if us > 0.0 else s
         part = min(1.0, ahead / (abs(us) * step + 1e-12))
-        count = _pairs(state, tables, index) if uniform(state) < part else 0
+        keep, alias = tables.head_keep[index], tables.head_alias[index]
+        count = _pairs(state, keep, alias, tables, index) if uniform(state) < part else 0
         along = uniform(state) * part * step
         collect(
             state,

@@ -1,9 +1,18 @@
-"""Simulate a sample into Parquet: chunks on a Dask cluster, resumable, in bounded memory."""
+"""Simulate a sample into Parquet: chunks on threads or a Dask cluster, resumable, bounded."""
 
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,46 +106,43 @@ def _run(
     """Chunks in the order in which they are done; only a few are under way at a time."""
     if not missing:
         return
-    from distributed import as_completed
-
-    with _client(workers, scheduler) as client:
-        threads = sum(client.nthreads().values()) or 1
+    with _executor(workers, scheduler) as (executor, threads):
         waiting = iter(missing.items())
-        running = as_completed(with_results=True, raise_errors=True)
-        places: dict[str, int] = {}
-
-        def ask() -> None:
-            for first, count in waiting:
-                future = client.submit(encoded_chunk, sample, first, count, pure=False)
-                places[future.key] = first
-                running.add(future)
+        running: dict[Future[bytes], int] = {}
+        while True:
+            for first, count in itertools.islice(waiting, _QUEUED * threads - len(running)):
+                running[executor.submit(encoded_chunk, sample, first, count)] = first
+            if not running:
                 return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield running.pop(future), _result(future, scheduler)
 
-        for _ in range(_QUEUED * threads):
-            ask()
-        for future, data in running:
-            ask()
-            yield places.pop(future.key), data
+
+def _result(future: Future[bytes], scheduler: str | None) -> bytes:
+    try:
+        return future.result()
+    except CancelledError as error:
+        msg = f"--scheduler {scheduler}: gave up a chunk; run the same command again to go on"
+        raise RunError(msg) from error
 
 
 @contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, int]]:
+    """Threads of this process, or those of a Dask cluster, and how many they are.
 
+    Threads suffice: compiled loops and the Parquet encoder leave the interpreter alone. A Dask
+    cluster inside this process would lose its workers, and wait for ever, when a laptop sleeps.
+    """
     if scheduler is None:
-        # Threads suffice: the compiled loops and the Parquet encoder leave the interpreter alone.
-        with (
-            LocalCluster(
-                n_workers=1,
-                threads_per_worker=workers,
-                processes=False,
-                dashboard_address=":0",  # any free port: None would ask for 8787
-                silence_logs="ERROR",
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+        local = ThreadPoolExecutor(workers)
+        try:
+            yield local, workers
+        finally:
+            local.shutdown(cancel_futures=True)
         return
+    from distributed import Client
+
     try:
         client = Client(scheduler, timeout=_CONNECT_S)
     except (OSError, ValueError) as error:
@@ -145,8 +151,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
             "start one with 'dask scheduler' or leave the option out"
         )
         raise RunError(msg) from error
-    with client:
-        yield client
+    with client, client.get_executor(pure=False) as remote:
+        yield remote, sum(client.nthreads().values()) or 1
 
 
 def _write(path: Path, data: bytes) -> None:
