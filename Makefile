@@ -17,9 +17,9 @@ setup: .venv/ready
 	@touch $@
 
 demo: .venv/ready
-	@ls $(PIXELSIEVE_MUC_REAL)/simA_*.parquet > /dev/null 2>&1 || { \
-	  echo "make demo: no simA_*.parquet in $(PIXELSIEVE_MUC_REAL); set PIXELSIEVE_MUC_REAL to the folder of the muc-real sample" >&2; exit 2; }
-	$(BIN)/pixelsieve compare --data '$(PIXELSIEVE_MUC_REAL)/simA_*.parquet' --bits 2,4 --seeds 3 --out runs/demo
+	mkdir -p runs
+	$(BIN)/pixelsieve simulate --signal 25000 --bib 25000 --out runs/demo_clusters.parquet
+	$(BIN)/pixelsieve compare --data runs/demo_clusters.parquet --bits 4 --seeds 3 --out runs/demo
 
 test: .venv/ready
 	$(BIN)/python -m pytest
@@ -31,4 +31,4 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv runs/demo
+	rm -rf .venv runs/demo runs/demo_clusters.parquet

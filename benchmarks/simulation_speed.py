@@ -61,10 +61,11 @@ def main() -> None:
         repeats = 1 if arguments.memory else arguments.repeats
         results = [measure(clusters, threads, slices) for _ in range(repeats)]
         rates = sorted((clusters / r["seconds"] for r in results), reverse=True)
+        peak = max(r["peak_mb"] for r in results)
         print(
             f"| {clusters:,} | {threads} | {slices} | {rates[0]:,.0f}; "
-            f"{', '.join(f'{r:,.0f}' for r in rates)} | "
-            f"{max(r['peak_mb'] for r in results):,.0f} MB | {results[0]['bytes'] / clusters:.0f} |",
+            f"{', '.join(f'{r:,.0f}' for r in rates)} | {peak:,.0f} MB | "
+            f"{results[0]['bytes'] / clusters:.0f} |",
             flush=True,
         )
 
