@@ -199,7 +199,7 @@ def physical(n: int) -> None:
     print("\nBIB, ionization 'sample' / 'physical', the same tracks\n")
     print("| p (MeV) | share | charge a path (e/um), median | x_size | y_size | C2ST |")
     print("|---|---|---|---|---|---|")
-    for low, high in ((0, 1), (1, 2), (2, 5), (5, 20), (20, 1e6), (0, 1e6)):
+    for low, high in ((0, 1), (1, 2), (2, 5), (5, 20), (20, np.inf), (0, np.inf)):
         rows = (p_mev >= low) & (p_mev < high)
         a, b = sizes(plain.select(rows)), sizes(other.select(rows))
         half = np.random.default_rng(0).permutation(len(a)) < len(a) // 2

@@ -16,6 +16,7 @@ import pytest
 
 from pixelsieve.errors import RunError
 from pixelsieve.formats import parquet
+from pixelsieve.formats.dataset import load
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.studies import simulate as study
 from pixelsieve.studies.simulate import simulate
@@ -160,3 +161,10 @@ def test_kill_9_and_the_same_command_again_gives_the_same_file(tmp_path: Path) -
         subprocess.run([sys.executable, "-c", script, str(out)], check=True)
     assert cut.read_bytes() == whole.read_bytes()
     assert not parts.exists()
+
+
+def test_a_folder_loads_without_what_a_killed_run_left(tmp_path: Path) -> None:
+    simulate(SAMPLE, tmp_path / "many", workers=1)
+    (tmp_path / "many" / ".clusters-000001-x7.parquet").write_bytes(b"half")
+    loaded = load([tmp_path / "many"])
+    assert sum(len(part) for _, part in loaded.splits.parts()) == 450

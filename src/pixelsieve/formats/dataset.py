@@ -83,7 +83,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            matches = sorted(p for p in path.glob("*.parquet") if p.is_file())
+            matches = sorted(p for p in path.glob("[!.]*.parquet") if p.is_file())
         elif path.is_file():
             matches = [path]
         else:

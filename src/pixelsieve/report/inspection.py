@@ -37,11 +37,26 @@ def _source(summary: Mapping[str, Any]) -> Text:
         f"{sensor['thickness_um']:g} um thick"
     )
     lines = [what]
+    origins: dict[str, list[str]] = {}
     for name, said in summary["provenance"].items():
-        told = ", ".join(f"{k} {v}" for k, v in said.items() if not isinstance(v, (dict, list)))
-        lines.append(f"{name}: {told}")
+        origins.setdefault(_told(said), []).append(name)
+    for told, names in origins.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"{names[0]}{more}: {told}")
     lines += [f"note: {note}" for note in summary["notes"]]
     return Text("\n".join(lines))
+
+
+def _told(said: Mapping[str, Any]) -> str:
+    """The single values of a provenance, those one level down behind their table's name."""
+    parts = []
+    for key, value in said.items():
+        if isinstance(value, Mapping):
+            inner = [f"{k} {v}" for k, v in value.items() if not isinstance(v, (Mapping, list))]
+            parts.append(f"{key}: {', '.join(inner)}")
+        elif not isinstance(value, list):
+            parts.append(f"{key} {value}")
+    return "; ".join(parts)
 
 
 def _splits(summary: Mapping[str, Any]) -> Table:
