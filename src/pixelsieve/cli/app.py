@@ -10,6 +10,7 @@ from pixelsieve import __version__
 from pixelsieve.cli.compare import compare
 from pixelsieve.cli.convert import convert
 from pixelsieve.cli.evaluate import evaluate
+from pixelsieve.cli.firmware import firmware
 from pixelsieve.cli.inspect import inspect
 from pixelsieve.cli.simulate import simulate
 from pixelsieve.cli.train import train
@@ -27,6 +28,7 @@ app.command()(simulate)
 app.command()(compare)
 app.command()(train)
 app.command()(evaluate)
+app.command()(firmware)
 app.command()(inspect)
 app.command()(convert)
 

@@ -1,0 +1,1 @@
+"""From a trained network to Verilog that gives bit for bit the same answers."""

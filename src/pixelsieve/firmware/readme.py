@@ -1,0 +1,99 @@
+"""The README of a firmware folder: ports, latency, encoding."""
+
+from __future__ import annotations
+
+from pixelsieve.features import REGISTRY
+from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.rtl import Design, Port
+from pixelsieve.firmware.verify import Verification
+
+__all__ = ["readme"]
+
+_ENCODING = """## Encoding
+
+* A port holds its elements side by side, element 0 in the lowest bits: element `i` of a port of
+  `b`-bit elements is `port[b*i +: b]`.
+* `fixed<b,i>` is two's complement of `b` bits, `i` of them before the binary point (sign
+  included): value = code / 2^(b-i). `ufixed<b,i>` is the same without a sign.
+* An input is round-half-to-even(feature / divisor * 2^(b-i)), saturated to the range of its code.
+* `logit` is exact: no rounding, no overflow for any input code.
+* `keep` = 1 where the code of `logit` is at or above `THRESHOLD`; equal codes are kept.
+"""
+
+_FILES = """## Files
+
+* `verilog/`: the top module, its core (one module a pipeline stage) and the adders it is made of.
+  `shift_adder.v`, `ternary_adder.v`, `negative.v`, `mux.v`, `binop.v`, `multiplier.v` come with
+  alkaid (LGPL-3.0-or-later).
+* `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
+* `verification.json`: what was compared with what, on how many vectors, with which tools.
+"""
+
+
+def readme(
+    network: IntegerNetwork, made: Design, checked: Verification, chosen: dict[str, float]
+) -> str:
+    """Markdown; `chosen` are the figures of the threshold (see `job.Chosen`)."""
+    scales = dict(zip(network.features.names, network.features.divisors, strict=True))
+    rows = [_row(p, "in", _meaning(p.name, scales[p.name])) for p in made.inputs]
+    rows.append(_row(made.logit, "out", "logit of signal against background"))
+    if made.latency:
+        rows.insert(0, "| `clk` | in | 1 | 1 | | rising edge |")
+        timing = (
+            f"Pipeline of {made.latency} stages: `logit` and `keep` are valid {made.latency} "
+            "rising edges of `clk` after their inputs; a new cluster may enter with every clock. "
+            f"There is no reset; the first {made.latency} answers after power-up mean nothing."
+        )
+    else:
+        timing = "Combinational: no clock, latency 0; register inputs and outputs outside."
+    holds = "0 mismatches" if checked.passed else "MISMATCHES, do not use"
+    compared = (
+        f"{holds} between Keras, the integer program and this Verilog on {checked.clusters} "
+        f"clusters and {checked.corners} corner vectors."
+    )
+    threshold = (
+        f"Parameter `THRESHOLD` = {made.threshold} (code), chosen on the validation split: signal "
+        f"efficiency {chosen['validation_efficiency']:.4f} (asked: {chosen['efficiency']:g}), "
+        f"background rejection {chosen['validation_rejection']:.4f}."
+    )
+    estimate = (
+        f"alkaid's estimate before synthesis: {made.lut_estimate:.0f} LUTs, longest path "
+        f"{made.levels:.1f} levels of adders, {made.register_bits} register bits."
+    )
+    return "\n".join(
+        [
+            f"# {made.top}",
+            "",
+            compared,
+            "",
+            "## Ports",
+            "",
+            "| port | direction | elements | bits | type | meaning |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "| `keep` | out | 1 | 1 | | `logit >= THRESHOLD` |",
+            "",
+            threshold,
+            "",
+            "## Timing",
+            "",
+            timing,
+            "",
+            estimate,
+            "",
+            _ENCODING,
+            _FILES,
+        ]
+    )
+
+
+def _row(port: Port, direction: str, meaning: str) -> str:
+    cells = (f"`{port.name}`", direction, port.elements, port.width, port.type, meaning)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _meaning(name: str, divisor: float) -> str:
+    feature = REGISTRY[name]
+    elements = {None: "", "rows": ", by row (y)", "columns": ", by column (x)"}[feature.along]
+    formula = feature.formula.replace("|", "\\|")
+    return f"{formula}{elements}, {feature.unit} / {divisor:g}"

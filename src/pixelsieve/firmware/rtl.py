@@ -1,0 +1,242 @@
+"""An integer network as Verilog: alkaid's core, and a top module with named ports."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelsieve.errors import ConfigError
+from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.logic import alkaid, traced
+
+__all__ = ["Design", "Port", "design", "write_verilog"]
+
+_LARGEST_STAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the top module: `elements` of `bits` each, element 0 in the lowest bits.
+
+    `signed` are two's complement; a value is code * 2^-`fraction_bits`.
+    """
+
+    name: str
+    elements: int
+    bits: int
+    signed: bool
+    fraction_bits: int
+
+    @property
+    def width(self) -> int:
+        """Bits of the whole port."""
+        return self.elements * self.bits
+
+    @property
+    def type(self) -> str:
+        """The fixed-point type of one element, `fixed<bits, integer bits with the sign>`."""
+        kind = "fixed" if self.signed else "ufixed"
+        return f"{kind}<{self.bits},{self.bits - self.fraction_bits}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Verilog by file name, and all that a user or a simulation must know of it.
+
+    `latency` counts the rising clock edges from inputs to `logit` and `keep`; 0 is combinational,
+    without a clock. A new cluster may enter with every clock. `lut_estimate` and `levels`
+    (longest path in adders) are alkaid's, `register_bits` are exact.
+    """
+
+    top: str
+    files: dict[str, str]
+    inputs: tuple[Port, ...]
+    logit: Port
+    threshold: int
+    latency: int
+    lut_estimate: float
+    levels: float
+    register_bits: int
+    alkaid_version: str
+
+
+def design(
+    network: IntegerNetwork,
+    threshold: int,
+    *,
+    top: str | None = None,
+    stages: int | None = None,
+    clock_ns: float | None = None,
+) -> Design:
+    """Verilog of a network that keeps a cluster where its logit code is >= `threshold`.
+
+    Combinational, or a pipeline of `stages`, or of as many as keep each within `clock_ns` of
+    alkaid's latency model (1 ns a level of adders). Raises `ConfigError` for settings that do not
+    go together or with the network.
+    """
+    _check(network, threshold, stages, clock_ns)
+    name = _identifier(top or network.name)
+    logic = traced(network)
+    levels = float(logic.latency[1])
+    if stages is not None and stages > max(levels, 1):
+        msg = f"--stages {stages}: the longest path has only {levels:.0f} levels of adders"
+        raise ConfigError(msg)
+    with tempfile.TemporaryDirectory() as unused:  # the class wants a path; nothing is written
+        if clock_ns is not None and levels > 0:
+            stages = max(1, -int(-levels // clock_ns))
+        model = alkaid("codegen.rtl.rtl_model").RTLModel(logic, unused, f"{name}_core")
+        fused = model._comb  # noqa: SLF001 (ternary adders are made in the constructor)
+        options: dict[str, Any] = {
+            "n_stages": stages or 1,
+            "reg_inp": False,
+            "reg_out": False,
+            "verbose": False,
+        }
+        machine = alkaid("trace.pipeline").to_pipeline(fused, **options)
+    core = alkaid("codegen.rtl.verilog.fsm").fsm_logic_gen(machine, f"{name}_core")
+    files = _core_files(core, name)
+    inputs = tuple(
+        Port(i.name, i.width, i.grid.bits, i.grid.signed, i.grid.fraction_bits)
+        for i in network.inputs
+    )
+    logit = Port("logit", 1, network.logit_bits, True, network.logit_fraction_bits)  # noqa: FBT003
+    registers = sum(s.width for s in machine.signals.values() if s.reg)
+    files[f"{name}.v"] = _top(name, inputs, logit, threshold, machine, stages is not None)
+    return Design(
+        top=name,
+        files=files,
+        inputs=inputs,
+        logit=logit,
+        threshold=threshold,
+        latency=stages or 0,
+        lut_estimate=float(fused.cost),
+        levels=levels,
+        register_bits=int(registers) + (logit.width + 1 if stages else 0),
+        alkaid_version=str(alkaid("_version").__version__),
+    )
+
+
+def write_verilog(folder: Path, made: Design) -> None:
+    """Write the Verilog files into `folder`, which is there."""
+    for name, text in made.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _check(
+    network: IntegerNetwork, threshold: int, stages: int | None, clock_ns: float | None
+) -> None:
+    if stages is not None and clock_ns is not None:
+        msg = "--stages and --clock-ns: give one of them"
+        raise ConfigError(msg)
+    if stages is not None and not 1 <= stages <= _LARGEST_STAGES:
+        msg = f"--stages is {stages}; expected 1 to {_LARGEST_STAGES} (leave it out for none)"
+        raise ConfigError(msg)
+    if clock_ns is not None and not clock_ns >= 1:
+        msg = f"--clock-ns is {clock_ns:g}; expected at least 1, alkaid's delay of one adder"
+        raise ConfigError(msg)
+    half = 1 << (network.logit_bits - 1)
+    if not -half <= threshold < half:
+        msg = f"threshold code {threshold} does not fit the logit of {network.logit_bits} bits"
+        raise ConfigError(msg)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII).replace("__", "_")
+
+
+def _core_files(core: dict[str, str], name: str) -> dict[str, str]:
+    """The modules of alkaid, stages renamed so that two designs can be used in one project."""
+    files = {}
+    for module, text in core.items():
+        its_name = re.sub(r"^logic(\d+)$", rf"{name}_stage\1", module)
+        files[f"{its_name}.v"] = re.sub(r"\blogic(\d+)\b", rf"{name}_stage\1", text)
+    everything = "\n".join(files.values())
+    library = Path(alkaid("codegen.rtl").__file__).parent / "verilog" / "source"
+    for path in sorted(library.glob("*.v")):
+        if re.search(rf"\b{path.stem} #", everything):
+            files[path.name] = path.read_text(encoding="utf-8")
+    return files
+
+
+def _top(
+    name: str, inputs: tuple[Port, ...], logit: Port, threshold: int, machine: Any, clocked: bool
+) -> str:
+    (core_in,), (core_out,) = machine.inp_signals, machine.out_signals
+    core_clocked = any(s.reg for s in machine.signals.values())
+    ports = ["    input wire clk,"] if clocked else []
+    ports += [
+        f"    input wire [{p.width - 1}:0] {p.name}, // {p.elements} x {p.type}" for p in inputs
+    ]
+    kind = "reg" if clocked else "wire"
+    wires, low = [], 0
+    sources = [(port, element) for port in inputs for element in range(port.elements)]
+    for (port, element), precision in zip(sources, core_in.precisions, strict=True):
+        width = sum(precision)
+        if width:
+            first = port.fraction_bits - precision[2]
+            bits = _bits(port.name, element * port.bits, port.bits, port.signed, first, width)
+            wires.append(f"    assign core_inp[{low + width - 1}:{low}] = {bits};")
+        low += width
+    (precision,) = core_out.precisions
+    first = precision[2] - logit.fraction_bits
+    bits = _bits("core_out", 0, sum(precision), bool(precision[0]), first, logit.bits)
+    top = logit.bits - 1
+    if clocked:
+        outputs = [
+            "    always @(posedge clk) begin",
+            "        logit <= sum;",
+            "        keep <= sum >= THRESHOLD;",
+            "    end",
+        ]
+    else:
+        outputs = ["    assign logit = sum;", "    assign keep = sum >= THRESHOLD;"]
+    code = f"{logit.bits}'sh{threshold & ((1 << logit.bits) - 1):x}"
+    core_ports = [".clk(clk)"] if core_clocked else []
+    core_ports += [".model_inp(core_inp)", ".model_out(core_out)"]
+    return "\n".join(
+        [
+            "`timescale 1 ns / 1 ps",
+            "",
+            "// Element 0 of a port is in its lowest bits; see README.md for the encoding.",
+            f"module {name} #(",
+            f"    parameter signed [{top}:0] THRESHOLD = {code} // {threshold}",
+            ") (",
+            *ports,
+            f"    output {kind} signed [{top}:0] logit, // {logit.type}",
+            f"    output {kind} keep // logit >= THRESHOLD",
+            ");",
+            "",
+            f"    wire [{low - 1}:0] core_inp;",
+            f"    wire [{sum(precision) - 1}:0] core_out;",
+            f"    wire signed [{top}:0] sum;",
+            "",
+            *wires,
+            "",
+            f"    {name}_core core ({', '.join(core_ports)});",
+            "",
+            f"    assign sum = {bits};",
+            *outputs,
+            "",
+            "endmodule",
+            "",
+        ]
+    )
+
+
+def _bits(name: str, base: int, bits: int, signed: bool, first: int, width: int) -> str:
+    """`width` bits from bit `first` of the number in name[base +: bits], extended where beyond."""
+    parts = []
+    below = min(width, max(0, -first))
+    start, end = max(first, 0), min(first + width, bits)
+    above = width - below - max(0, end - start)
+    if above:
+        fill = f"{name}[{base + bits - 1}]" if signed else "1'b0"
+        parts.append(f"{{{above}{{{fill}}}}}")
+    if end > start:
+        parts.append(f"{name}[{base + end - 1}:{base + start}]")
+    if below:
+        parts.append(f"{below}'b0")
+    return parts[0] if len(parts) == 1 else f"{{{', '.join(parts)}}}"

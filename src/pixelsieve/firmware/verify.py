@@ -1,0 +1,211 @@
+"""The gate: Keras = integer program = simulated Verilog, on given clusters and on corners."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.firmware.integer import IntegerNetwork, LayerCounters
+from pixelsieve.firmware.rtl import Design
+from pixelsieve.firmware.simulation import Answers, simulate_verilog
+from pixelsieve.firmware.tools import Verilator
+from pixelsieve.model_file import Model
+
+__all__ = ["FirstDifference", "Verification", "corner_codes", "verify"]
+
+_FLOAT32_BITS = 25  # 24 of the significand and the sign
+
+Codes = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDifference:
+    """The first vector on which a stage differs, layer by layer.
+
+    `vector` counts from 0, through the clusters first and the corners after them. `inputs` are
+    codes by feature; `layers` are by layer the output codes of the integer program, `keras` those
+    of Keras (not whole numbers where Keras has left the grid).
+    """
+
+    stage: str
+    vector: int
+    of: str
+    expected: int
+    got: float | None
+    inputs: dict[str, list[int]]
+    layers: dict[str, list[int]]
+    keras: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Result of the gate; `mismatches` by stage, all zero where it holds.
+
+    The stages are `keras` (logits against the integer program), `verilog_logit` and
+    `verilog_keep` (against the integer program and the threshold). `latency` in clocks was
+    measured (None: no delay makes the answers agree).
+    """
+
+    clusters: int
+    corners: int
+    mismatches: dict[str, int]
+    first: FirstDifference | None
+    counters: tuple[LayerCounters, ...]
+    threshold: int
+    latency_stated: int
+    latency: int | None
+    notes: tuple[str, ...]
+    tools: dict[str, str]
+    seconds: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything agreed, at the stated latency."""
+        return not any(self.mismatches.values()) and self.latency == self.latency_stated
+
+
+def corner_codes(network: IntegerNetwork, n_random: int = 2000, seed: int = 0) -> Codes:
+    """All at the smallest code, all at the largest, zeros, then random codes over the full range.
+
+    A quarter of the random vectors holds only smallest and largest codes.
+    """
+    rng = np.random.default_rng(seed)
+    corners = {}
+    for one in network.inputs:
+        low, high = one.grid.lowest_code, one.grid.highest_code
+        uniform = rng.integers(low, high + 1, (n_random, one.width))
+        ends = rng.choice(np.array([low, high]), (n_random // 4, one.width))
+        uniform[: len(ends)] = ends
+        fixed = np.repeat(np.array([low, high, 0]), one.width).reshape(3, one.width)
+        corners[one.name] = np.concatenate([fixed, uniform]).astype(np.int64)
+    return corners
+
+
+def verify(
+    model: Model,
+    network: IntegerNetwork,
+    folder: Path,
+    made: Design,
+    threshold: int,
+    clusters: Codes,
+    verilator: Verilator,
+    *,
+    n_random: int = 2000,
+    seed: int = 0,
+    jobs: int = 2,
+) -> Verification:
+    """Compare all three on `clusters` (codes by feature name) and on corner vectors.
+
+    `folder` holds the Verilog of `made`; `threshold` is the code that `keep` must have. Raises
+    `ToolError` where Verilator fails; a difference is a result, not an error.
+    """
+    corners = corner_codes(network, n_random, seed)
+    codes = {i.name: np.concatenate([clusters[i.name], corners[i.name]]) for i in network.inputs}
+    n_clusters, n_corners = (len(c[network.inputs[0].name]) for c in (clusters, corners))
+    n = n_clusters + n_corners
+    clock = _Clock()
+    expected = network.run(codes)
+    counters = network.trace(clusters).counters if n_clusters else ()
+    clock.stop("integer program")
+    scale = 2.0**network.logit_fraction_bits
+    keras = np.asarray(model.logits(network.input_values(codes)), np.float64) * scale
+    clock.stop("Keras")
+    answers = simulate_verilog(folder, made, codes, verilator, jobs)
+    clock.stop("Verilator")
+    logits, keep = (a[answers.shift :][:n] for a in (answers.logits, answers.keep))
+    wrong = {
+        "keras": keras != expected,
+        "verilog_logit": logits != expected,
+        "verilog_keep": keep != (expected >= threshold),
+    }
+    got = {"keras": keras, "verilog_logit": logits, "verilog_keep": keep}
+    firsts = [(int(bad.argmax()), stage) for stage, bad in wrong.items() if bad.any()]
+    first = None
+    if firsts:
+        at, stage = min(firsts)
+        vector = {name: c[at : at + 1] for name, c in codes.items()}
+        truth = expected >= threshold if stage == "verilog_keep" else expected
+        first = FirstDifference(
+            stage,
+            at,
+            "clusters" if at < n_clusters else "corners",
+            int(truth[at]),
+            float(got[stage][at]) if np.isfinite(got[stage][at]) else None,
+            {name: c[0].tolist() for name, c in vector.items()},
+            {name: c[0].tolist() for name, c in network.trace(vector).layers.items()},
+            _keras_layers(model, network, vector),
+        )
+    versions = {"simulator": str(verilator), "alkaid": made.alkaid_version}
+    return Verification(
+        clusters=n_clusters,
+        corners=n_corners,
+        mismatches={stage: int(bad.sum()) for stage, bad in wrong.items()},
+        first=first,
+        counters=counters,
+        threshold=threshold,
+        latency_stated=made.latency,
+        latency=_latency(answers, made, expected),
+        notes=_notes(network),
+        tools={**versions, **_versions()},
+        seconds=clock.seconds,
+    )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stop(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._last, 3)
+        self._last = now
+
+
+def _latency(answers: Answers, made: Design, expected: NDArray[np.int64]) -> int | None:
+    """The delay in clocks at which the logits agree, None where none does.
+
+    Where several do (all logits equal), the stated one is preferred.
+    """
+    if made.latency == 0:
+        return 0 if np.array_equal(answers.logits, expected) else None
+    n = len(expected)
+    last = len(answers.logits) - n
+    for shift in [answers.shift, *range(last + 1)]:
+        if np.array_equal(answers.logits[shift : shift + n], expected):
+            return int(shift) + 1
+    return None
+
+
+def _keras_layers(model: Model, network: IntegerNetwork, vector: Codes) -> dict[str, list[float]]:
+    import keras
+
+    whole = model.keras_model()
+    names = [layer.name for layer in network.layers]
+    inner = keras.Model(whole.inputs, [whole.get_layer(name).output for name in names])
+    values = network.input_values(vector)
+    outputs = inner([values.inputs[tensor.name] for tensor in whole.inputs])
+    return {
+        layer.name: (np.asarray(out, np.float64)[0] * 2.0**layer.output_fraction_bits).tolist()
+        for layer, out in zip(network.layers, outputs, strict=True)
+    }
+
+
+def _notes(network: IntegerNetwork) -> tuple[str, ...]:
+    return tuple(
+        f"layer '{name}': sums of up to {bits} bits; Keras adds in float32, which is exact to "
+        f"{_FLOAT32_BITS} bits with the sign"
+        for name, bits in network.sum_bits().items()
+        if bits > _FLOAT32_BITS
+    )
+
+
+def _versions() -> dict[str, str]:
+    import importlib.metadata
+
+    return {name: importlib.metadata.version(name) for name in ("keras", "hgq2", "jax", "numpy")}
