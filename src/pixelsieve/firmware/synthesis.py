@@ -1,0 +1,243 @@
+"""Size of Verilog by Yosys: LUTs and flip-flops of an FPGA, or gates and depth of an ASIC.
+
+Both measures hold for logic alone (no pads, no clock buffers), with the hierarchy flattened, and
+carry every setting they were taken with. A design too large for the limits has no numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pixelsieve.errors import ConfigError, DataError, nearest
+from pixelsieve.files import replacing
+from pixelsieve.firmware.bounded import Finished, run_bounded
+from pixelsieve.firmware.cells import Gates, Luts, count_gates, count_luts
+from pixelsieve.firmware.yosys import Yosys, find_yosys
+
+__all__ = [
+    "Settings",
+    "Synthesis",
+    "find_yosys",
+    "synthesize_gates",
+    "synthesize_luts",
+]
+
+Measure = Literal["luts", "gates"]
+SOURCES = ("*.v", "*.sv")
+BESIDE = ("*.vh", "*.svh", "*.mem", "*.hex", "*.dat")
+STAT, DEPTH, NETLIST, SIMULATION = "stat.json", "depth.txt", "netlist.v", "simulation.v"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a count depends on.
+
+    `only_luts` keeps multipliers, memories and shift registers out of DSP, BRAM and SRL cells, so
+    that LUTs and flip-flops alone tell the size. `gates` are the cells abc may use for gates.
+    `memory_limit_gib` holds on Linux; the Yosys wheel never gets more than 4 GiB.
+    """
+
+    family: str = "xcu"
+    only_luts: bool = True
+    gates: str = "NAND,NOR,AND,OR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4"
+    time_limit_s: float = 600.0
+    memory_limit_gib: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name in ("time_limit_s", "memory_limit_gib"):
+            if not getattr(self, name) > 0:
+                msg = f"{name} is {getattr(self, name)}; expected more than 0"
+                raise ConfigError(msg)
+        for name, pattern in (("family", r"\w+"), ("gates", r"\w+(,\w+)*")):
+            if not re.fullmatch(pattern, getattr(self, name)):
+                msg = f"{name} is '{getattr(self, name)}'; expected names as Yosys knows them"
+                raise ConfigError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """One measurement with what it was taken with; `luts` or `gates` only where it finished.
+
+    `status` is "done", "not finished in T s" or "not finished in M GiB"; `script` the commands
+    given to Yosys; `seconds` the wall time on this machine.
+    """
+
+    measure: Measure
+    top: str
+    status: str
+    seconds: float
+    tool: str
+    version: str
+    settings: Settings
+    script: tuple[str, ...] = field(repr=False)
+    luts: Luts | None = None
+    gates: Gates | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there are numbers."""
+        return self.status == "done"
+
+
+def synthesize_luts(
+    sources: Path,
+    top: str,
+    settings: Settings | None = None,
+    *,
+    netlist: Path | None = None,
+    simulation: Path | None = None,
+    tool: Yosys | None = None,
+) -> Synthesis:
+    """Count the cells that the module `top` of a folder of Verilog needs on an FPGA.
+
+    On success `netlist` gets the Xilinx cells, and `simulation` the same netlist in plain Verilog
+    (each cell replaced by its logic), with the ports of `top`. Raises `ConfigError` for a missing
+    tool, folder or module, `DataError` where Yosys refuses the Verilog.
+    """
+    settings = settings or Settings()
+    options = " -nodsp -nobram -nolutram -nosrl" if settings.only_luts else ""
+    script = [
+        f"synth_xilinx -family {settings.family} -top {top} -flatten -noiopad -noclkbuf{options}",
+        f"tee -o {STAT} stat -json -tech xilinx",
+    ]
+    if netlist:
+        script.append(f"write_verilog -noattr {NETLIST}")
+    if simulation:
+        script += [
+            "techmap -wb -D EQUIV -autoproc -map +/xilinx/cells_sim.v",
+            "clean",
+            f"write_verilog -noattr {SIMULATION}",
+        ]
+    results = {NETLIST: netlist, SIMULATION: simulation}
+    return _measure("luts", sources, top, settings, script, tool, results)
+
+
+def synthesize_gates(
+    sources: Path, top: str, settings: Settings | None = None, *, tool: Yosys | None = None
+) -> Synthesis:
+    """Count the gates of the module `top`, in NAND2 equivalents, and the longest path of gates.
+
+    Raises as `synthesize_luts` does.
+    """
+    settings = settings or Settings()
+    script = [
+        f"synth -flatten -noabc -top {top}",
+        "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_???_ 01",
+        f"abc -g {settings.gates}",
+        "opt_clean",
+        f"tee -o {STAT} stat -json",
+        f"tee -o {DEPTH} ltp -noff",
+    ]
+    return _measure("gates", sources, top, settings, script, tool, {})
+
+
+def _measure(
+    measure: Measure,
+    sources: Path,
+    top: str,
+    settings: Settings,
+    commands: Sequence[str],
+    tool: Yosys | None,
+    results: Mapping[str, Path | None],
+) -> Synthesis:
+    files = _verilog(sources)
+    _check_top(files, top, sources)
+    for target in results.values():
+        if target and not target.parent.is_dir():
+            msg = f"{target.parent}: no such folder for the netlist; create it first"
+            raise ConfigError(msg)
+    tool = tool or find_yosys()
+    with tempfile.TemporaryDirectory(prefix="pixelsieve-yosys-") as name:
+        work = Path(name)
+        names = _copy(files, sources, work)
+        script = (*(f'read_verilog -sv "{n}"' for n in names), *commands)
+        (work / "run.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+        finished = run_bounded(
+            [*tool.command, "-q", "-s", "run.ys"], work,
+            time_limit_s=settings.time_limit_s, memory_limit_gib=settings.memory_limit_gib,
+        )  # fmt: skip
+        status = _status(finished, settings, top)
+        luts = gates = None
+        if status == "done":
+            cells = _cells(work / STAT)
+            if measure == "luts":
+                luts = count_luts(cells)
+            else:
+                gates = count_gates(cells, _depth(work / DEPTH))
+            for produced, target in results.items():
+                if target:
+                    with replacing(target) as temporary:
+                        shutil.copyfile(work / produced, temporary)
+    return Synthesis(
+        measure, top, status, round(finished.seconds, 2), tool.name, tool.version, settings,
+        script, luts, gates,
+    )  # fmt: skip
+
+
+def _verilog(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        msg = f"{folder}: no such folder; expected one with Verilog files"
+        raise ConfigError(msg)
+    files = sorted({f for pattern in SOURCES for f in folder.rglob(pattern)})
+    if not files:
+        msg = f"{folder}: holds no Verilog (.v, .sv); write the RTL first"
+        raise ConfigError(msg)
+    return files
+
+
+def _check_top(files: Sequence[Path], top: str, folder: Path) -> None:
+    found: set[str] = set()
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            msg = f"{file}: cannot be read ({error.strerror or error})"
+            raise ConfigError(msg) from error
+        found |= set(re.findall(r"^\s*module\s+([A-Za-z_]\w*)", text, flags=re.MULTILINE))
+    if top not in found:
+        known = ", ".join(sorted(found)[:8]) or "none"
+        msg = f"{folder}: no module '{top}'{nearest(top, found)}; found {known}"
+        raise ConfigError(msg)
+
+
+def _copy(files: Sequence[Path], folder: Path, work: Path) -> list[str]:
+    """Copy the sources to `work` in one flat folder, with what they may include or read."""
+    names = [f"source_{i}{file.suffix}" for i, file in enumerate(files)]
+    for file, name in zip(files, names, strict=True):
+        shutil.copyfile(file, work / name)
+    for pattern in BESIDE:
+        for file in folder.rglob(pattern):
+            shutil.copyfile(file, work / file.name)
+    return names
+
+
+def _status(finished: Finished, settings: Settings, top: str) -> str:
+    if finished.stopped_by == "time":
+        return f"not finished in {settings.time_limit_s:g} s"
+    if finished.stopped_by == "memory":
+        return f"not finished in {settings.memory_limit_gib:g} GiB"
+    if finished.code:
+        lines = [line.strip() for line in finished.output.splitlines() if line.strip()]
+        wrong = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no word")
+        msg = f"{top}: Yosys stopped (exit {finished.code}): {wrong}; mend the Verilog or report it"
+        raise DataError(msg)
+    return "done"
+
+
+def _cells(path: Path) -> dict[str, int]:
+    report: Any = json.loads(path.read_text(encoding="utf-8"))
+    counts = report["design"]["num_cells_by_type"]
+    # $scopeinfo remembers where flattened logic came from; it is no cell.
+    return {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
+
+
+def _depth(path: Path) -> int:
+    match = re.search(r"\(length=(\d+)\)", path.read_text(encoding="utf-8"))
+    return int(match[1]) if match else 0
