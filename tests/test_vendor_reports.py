@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixelsieve.errors import DataError
+from pixelsieve.firmware.reports import VendorReport, read_report
+
+CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<profile>
+  <section name="General Information" level="0"/>
+  <ReportVersion><Version>2023.2</Version></ReportVersion>
+  <UserAssignments>
+    <unit>ns</unit>
+    <ProductFamily>virtexuplus</ProductFamily>
+    <Part>xcvu13p-flga2577-2-e</Part>
+    <TopModelName>filter</TopModelName>
+    <TargetClockPeriod>5.00</TargetClockPeriod>
+    <ClockUncertainty>1.35</ClockUncertainty>
+  </UserAssignments>
+  <PerformanceEstimates>
+    <PipelineType>yes</PipelineType>
+    <SummaryOfTimingAnalysis>
+      <unit>ns</unit>
+      <EstimatedClockPeriod>4.363</EstimatedClockPeriod>
+    </SummaryOfTimingAnalysis>
+    <SummaryOfOverallLatency>
+      <unit>clock cycles</unit>
+      <Best-caseLatency>16</Best-caseLatency>
+      <Average-caseLatency>16</Average-caseLatency>
+      <Worst-caseLatency>18</Worst-caseLatency>
+      <Interval-min>1</Interval-min>
+      <Interval-max>2</Interval-max>
+    </SummaryOfOverallLatency>
+  </PerformanceEstimates>
+  <AreaEstimates>
+    <Resources>
+      <BRAM_18K>3</BRAM_18K><DSP>220</DSP><FF>463</FF><LUT>5885</LUT><URAM>0</URAM>
+    </Resources>
+    <AvailableResources>
+      <BRAM_18K>5376</BRAM_18K><DSP>12288</DSP><FF>3456000</FF><LUT>1728000</LUT><URAM>1280</URAM>
+    </AvailableResources>
+  </AreaEstimates>
+</profile>
+"""
+
+CSYNTH_RPT = """
+
+================================================================
+== Vitis HLS Report for 'filter'
+================================================================
+* Date:           Mon Jan  5 10:00:00 2026
+
+* Version:        2023.2 (Build 4023990 on Oct 11 2023)
+* Project:        filter_prj
+* Solution:       solution1 (Vivado IP Flow Target)
+* Product family: virtexuplus
+* Target device:  xcvu13p-flga2577-2-e
+
+
+================================================================
+== Performance Estimates
+================================================================
++ Timing:
+    * Summary:
+    +--------+---------+----------+------------+
+    |  Clock |  Target | Estimated| Uncertainty|
+    +--------+---------+----------+------------+
+    |ap_clk  |  5.00 ns|  4.363 ns|     1.35 ns|
+    +--------+---------+----------+------------+
+
++ Latency:
+    * Summary:
+    +---------+---------+-----------+-----------+-----+-----+----------+
+    |  Latency (cycles) |  Latency (absolute)   |  Interval | Pipeline |
+    |   min   |   max   |    min    |    max    | min | max |   Type   |
+    +---------+---------+-----------+-----------+-----+-----+----------+
+    |       16|       18|  80.000 ns|  90.000 ns|    1|    2|  function|
+    +---------+---------+-----------+-----------+-----+-----+----------+
+
+    + Detail:
+        * Instance:
+        +-------------------+----------------+---------+---------+
+        |                   |                |  Latency (cycles) |
+        |      Instance     |     Module     |   min   |   max   |
+        +-------------------+----------------+---------+---------+
+        |dense_U0           |dense           |        7|        7|
+        +-------------------+----------------+---------+---------+
+
+        * Loop:
+        N/A
+
+
+
+================================================================
+== Utilization Estimates
+================================================================
+* Summary:
++---------------------+---------+-------+---------+---------+------+
+|         Name        | BRAM_18K|  DSP  |    FF   |   LUT   | URAM |
++---------------------+---------+-------+---------+---------+------+
+|DSP                  |        -|      -|        -|        -|     -|
+|Expression           |        -|      -|        0|       44|     -|
+|Register             |        -|      -|      463|        -|     -|
++---------------------+---------+-------+---------+---------+------+
+|Total                |        3|    220|      463|     5885|     0|
++---------------------+---------+-------+---------+---------+------+
+|Available SLR        |     1344|   3072|   864000|   432000|   320|
++---------------------+---------+-------+---------+---------+------+
+|Utilization SLR (%)  |       ~0|      7|       ~0|        1|     0|
++---------------------+---------+-------+---------+---------+------+
+|Available            |     5376|  12288|  3456000|  1728000|  1280|
++---------------------+---------+-------+---------+---------+------+
+"""
+
+HEADING = """Copyright 1986-2023 Xilinx, Inc. All Rights Reserved.
+------------------------------------------------------------------
+| Tool Version : Vivado v.2023.2 (lin64) Build 4029153
+| Date         : Mon Jan  5 10:20:00 2026
+| Host         : build running 64-bit Linux
+| Command      : {command}
+| Design       : filter
+| Device       : xcvu13p-flga2577-2-e
+| Speed File   : -2
+| Design State : {state}
+------------------------------------------------------------------
+"""
+
+UTILIZATION = (
+    HEADING.format(command="report_utilization -file u.rpt", state="Synthesized")
+    + """
+Utilization Design Information
+
+Table of Contents
+-----------------
+1. CLB Logic
+1.1 Summary of Registers by Type
+
+1. CLB Logic
+------------
+
++----------------------------+------+-------+------------+-----------+-------+
+|          Site Type         | Used | Fixed | Prohibited | Available | Util% |
++----------------------------+------+-------+------------+-----------+-------+
+| CLB LUTs*                  | 7,538 |     0 |          0 |   1728000 |  0.44 |
+|   LUT as Logic             | 7500 |     0 |          0 |   1728000 |  0.43 |
+|   LUT as Memory            |   38 |     0 |          0 |    791040 | <0.01 |
+| CLB Registers              | 6587 |     0 |          0 |   3456000 |  0.19 |
+|   Register as Flip Flop    | 6586 |     0 |          0 |   3456000 |  0.19 |
+|   Register as Latch        |    1 |     0 |          0 |   3456000 | <0.01 |
+| CARRY8                     |  512 |     0 |          0 |    216000 |  0.24 |
++----------------------------+------+-------+------------+-----------+-------+
+* Warning! The Final LUT count, after physical optimizations, is typically lower.
+
+3. BLOCKRAM
+-----------
+
++-------------------+------+-------+------------+-----------+-------+
+|     Site Type     | Used | Fixed | Prohibited | Available | Util% |
++-------------------+------+-------+------------+-----------+-------+
+| Block RAM Tile    |  1.5 |     0 |          0 |      2688 |  0.06 |
+|   RAMB36/FIFO*    |    1 |     0 |          0 |      2688 |  0.04 |
+|   RAMB18          |    1 |     0 |          0 |      5376 |  0.02 |
+| URAM              |    0 |     0 |          0 |      1280 |  0.00 |
++-------------------+------+-------+------------+-----------+-------+
+
+4. ARITHMETIC
+-------------
+
++-----------+------+-------+------------+-----------+-------+
+| Site Type | Used | Fixed | Prohibited | Available | Util% |
++-----------+------+-------+------------+-----------+-------+
+| DSPs      |   10 |     0 |          0 |     12288 |  0.08 |
++-----------+------+-------+------------+-----------+-------+
+"""
+)
+
+OLD_UTILIZATION = """| Tool Version : Vivado v.2018.2 (win64) Build 2258646
+| Design       : soc
+| Device       : 7a100tcsg324-1
+| Design State : Routed
+
+Utilization Design Information
+
++-------------------------+-------+-------+-----------+--------+
+|        Site Type        |  Used | Fixed | Available | Util%  |
++-------------------------+-------+-------+-----------+--------+
+| Slice LUTs*             | 70000 |     0 |     63400 | 110.41 |
+| Slice Registers         |    51 |     0 |    126800 |   0.04 |
++-------------------------+-------+-------+-----------+--------+
+"""
+
+BY_INSTANCE = """| Tool Version : Vivado v.2022.1 (lin64) Build 1
+| Design       : top
+| Device       : xc7a200tfbg484-2
+| Design State : Synthesized
+
+Utilization Design Information
+
++------------+--------+------------+------------+------+-----+--------+--------+------------+
+|  Instance  | Module | Total LUTs | Logic LUTs | SRLs | FFs | RAMB36 | RAMB18 | DSP Blocks |
++------------+--------+------------+------------+------+-----+--------+--------+------------+
+| top        |  (top) |       1611 |       1611 |    0 | 308 |     10 |      2 |         36 |
+|   dense    |  dense |       1484 |       1484 |    0 |  66 |      0 |      0 |         32 |
++------------+--------+------------+------------+------+-----+--------+--------+------------+
+"""
+
+TIMING = (
+    HEADING.format(command="report_timing_summary -file t.rpt", state="Routed")
+    + """
+------------------------------------------------------------------------------------------------
+| Design Timing Summary
+| ---------------------
+------------------------------------------------------------------------------------------------
+
+    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)
+    -------      -------  ---------------------  -------------------      -------      -------
+     -0.156       -1.200                     23                 1696        0.057        0.000
+
+
+Timing constraints are not met.
+
+
+------------------------------------------------------------------------------------------------
+| Clock Summary
+| -------------
+------------------------------------------------------------------------------------------------
+
+Clock    Waveform(ns)       Period(ns)      Frequency(MHz)
+-----    ------------       ----------      --------------
+sys_clk  {0.000 2.500}      5.000           200.000
+
+
+------------------------------------------------------------------------------------------------
+| Intra Clock Table
+| -----------------
+"""
+)
+
+
+def read(folder: Path, text: str, name: str = "report.rpt") -> VendorReport:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return read_report(file)
+
+
+@pytest.mark.parametrize(("text", "name"), [(CSYNTH_XML, "csynth.xml"), (CSYNTH_RPT, "f.rpt")])
+def test_both_reports_of_vitis_hls_tell_the_same(tmp_path: Path, text: str, name: str) -> None:
+    report = read(tmp_path, text, name)
+    assert report.file == name
+    assert report.kind == "vitis-hls csynth"
+    assert report.stage == "C synthesis, estimated"
+    assert report.tool_version is not None
+    assert report.tool_version.startswith("2023.2")
+    assert (report.top, report.part) == ("filter", "xcvu13p-flga2577-2-e")
+    assert (report.lut, report.ff, report.dsp, report.bram_18k, report.uram) == (
+        5885, 463, 220, 3, 0,
+    )  # fmt: skip
+    assert (report.target_clock_ns, report.achieved_clock_ns) == (5.0, 4.363)
+    assert (report.latency_min_cycles, report.latency_max_cycles) == (16, 18)
+    assert (report.interval_min_cycles, report.interval_max_cycles) == (1, 2)
+    assert report.available["dsp"] == 12288
+    assert report.clock_met
+    assert report.over_the_part == ()
+
+
+def test_what_is_missing_is_none(tmp_path: Path) -> None:
+    text = CSYNTH_XML.replace("<LUT>5885</LUT>", "").replace(
+        "<Part>xcvu13p-flga2577-2-e</Part>", ""
+    )
+    text = text.replace(">16<", ">undef<").replace("<DSP>220</DSP>", "<DSP48E>-1</DSP48E>")
+    report = read(tmp_path, text)
+    assert (report.lut, report.part, report.latency_min_cycles, report.dsp) == (None,) * 4
+    assert report.ff == 463
+    assert report.available["lut"] == 1728000
+    text = CSYNTH_RPT.replace("|       16|       18|", "|        ?|        ?|")
+    report = read(tmp_path, text.replace("4.363 ns", "4.363 oz"))
+    assert (report.latency_min_cycles, report.latency_max_cycles) == (None, None)
+    assert (report.achieved_clock_ns, report.interval_max_cycles) == (None, 2)
+    assert report.clock_met is None
+
+
+def test_older_vitis_names_and_units(tmp_path: Path) -> None:
+    text = CSYNTH_RPT.replace("|  DSP  |", "| DSP48E|").replace("5.00 ns", "5.00").replace(
+        "4.363 ns", "4.363"
+    )  # fmt: skip
+    report = read(tmp_path, text.replace("Vitis HLS Report", "Vivado HLS Report"))
+    assert (report.dsp, report.target_clock_ns, report.top) == (220, 5.0, "filter")
+    assert read(tmp_path, CSYNTH_RPT.replace("4.363 ns", "0.004 us")).achieved_clock_ns == 4.0
+
+
+def test_vivado_utilization(tmp_path: Path) -> None:
+    report = read(tmp_path, UTILIZATION)
+    assert (report.kind, report.stage) == ("vivado utilization", "Synthesized")
+    assert (report.tool_version, report.top) == ("2023.2", "filter")
+    assert report.part == "xcvu13p-flga2577-2-e"
+    assert (report.lut, report.ff, report.dsp, report.bram_18k) == (7538, 6586, 10, 3)
+    assert report.available == {
+        "lut": 1728000, "ff": 3456000, "bram_18k": 5376, "uram": 1280, "dsp": 12288,
+    }  # fmt: skip
+    assert (report.latency_min_cycles, report.achieved_clock_ns) == (None, None)
+
+
+def test_an_older_vivado_with_a_design_too_large(tmp_path: Path) -> None:
+    report = read(tmp_path, OLD_UTILIZATION)
+    assert (report.lut, report.ff, report.dsp, report.bram_18k) == (70000, 51, None, None)
+    assert report.over_the_part == ("lut",)
+
+
+def test_vivado_by_instance_takes_the_top(tmp_path: Path) -> None:
+    report = read(tmp_path, BY_INSTANCE)
+    assert (report.lut, report.ff, report.dsp, report.bram_18k) == (1611, 308, 36, 22)
+
+
+def test_vivado_timing(tmp_path: Path) -> None:
+    report = read(tmp_path, TIMING)
+    assert (report.kind, report.stage) == ("vivado timing", "Routed")
+    assert (report.target_clock_ns, report.achieved_clock_ns) == (5.0, 5.156)
+    assert report.clock_met is False
+    two = TIMING.replace("200.000\n", "200.000\nother  {0.000 4.000}  8.000  125.000\n")
+    with pytest.raises(DataError, match="without any figure"):
+        read(tmp_path, two)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not a report known here"),
+        ("hello\n", "not a report known here"),
+        ("<profile><Area", "not valid XML"),
+        ("<html><body/></html>", "without estimates"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', "document type"),
+        ("== Synthesis Summary Report of 'filter'\n", "summary over all modules"),
+        ("== Performance Estimates\n", "without any figure"),
+        ("Utilization Design Information\n| Site Type | Used |\n", "without any figure"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(DataError, match=says) as error:
+        read(tmp_path, text)
+    assert "report.rpt" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_or_binary_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_report(tmp_path / "none.xml")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_report(tmp_path)
+    (tmp_path / "x.rpt").write_bytes(bytes(range(256)) * 10)
+    with pytest.raises(DataError, match="not a report"):
+        read_report(tmp_path / "x.rpt")
+
+
+@pytest.mark.parametrize("text", [CSYNTH_XML, CSYNTH_RPT, UTILIZATION, TIMING, BY_INSTANCE])
+def test_a_report_cut_anywhere_gives_an_error_or_true_figures(tmp_path: Path, text: str) -> None:
+    whole = read(tmp_path, text)
+    for end in range(0, len(text), 97):
+        try:
+            part = read(tmp_path, text[: text.rfind("\n", 0, end) + 1])
+        except DataError:
+            continue
+        for name in ("lut", "ff", "dsp", "bram_18k", "latency_max_cycles", "achieved_clock_ns"):
+            assert getattr(part, name) in {None, getattr(whole, name)}
