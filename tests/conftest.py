@@ -17,6 +17,11 @@ from pixelsieve.formats import parquet
 MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real"))
 
 
+def pytest_configure() -> None:
+    # Boosted trees' threads wait for each other busily: on shared cores that takes minutes.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def make_clusters(n: int = 400, seed: int = 0, **columns: Any) -> Clusters:
     """Clusters that a small network can learn: signal is as long in x as |z| says, BIB is not.
 
