@@ -15,7 +15,13 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
 from pixelsieve.errors import ConfigError
-from pixelsieve.simulation.generate import Sample, generate, sample_from_mapping
+from pixelsieve.simulation.bib_sample import SAMPLE_BIB
+from pixelsieve.simulation.generate import (
+    Sample,
+    differences,
+    generate,
+    sample_from_mapping,
+)
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.simulation.sensor_response import Response, respond
 from pixelsieve.simulation.streams import start_states
@@ -217,6 +223,19 @@ def test_physical_mode_shows_what_the_sample_does_not() -> None:
     assert ratio > 1.05 * np.median(plain.truth["total_charge_e"][soft] / path[soft])
 
 
+def test_a_part_of_the_background_can_be_changed() -> None:
+    sample = sample_from_mapping({"bib": {"positron_share": 0.5}}, "c.toml", n_bib=10)
+    assert sample.bib == replace(SAMPLE_BIB, positron_share=0.5)
+    assert differences(sample) == {"bib.positron_share": 0.5}
+    assert differences(SAMPLE) == {}
+
+
+def test_classes_are_exact_in_the_largest_samples() -> None:
+    sample = Sample(10**9 - 1, 10**9)
+    last = np.arange(len(sample) - 1000, len(sample))
+    assert abs(sample.is_signal(last).sum() - 500) <= 1
+
+
 def test_samples_survive_json() -> None:
     sample = replace(SAMPLE, detector=SMART_PIXEL_LHC, transport=Transport(1.7, 20))
     assert from_mapping(Sample, to_plain(sample), "x") == sample
@@ -241,12 +260,22 @@ def test_detector_tables_overlay_a_preset() -> None:
         ({"detector": "muon-colider"}, "did you mean 'muon-collider-vxd'"),
         ({"detector": {"sensors": {}}}, "unknown key 'sensors'"),
         ({"detector": {"sensor": {"picth_x_um": 1.0}}}, "did you mean 'pitch_x_um'"),
-        ({"detector": {"sensor": {"pitch_x_um": -1.0}}}, "expected a number above 0"),
+        ({"detector": {"sensor": {"pitch_x_um": -1.0}}}, "expected 1 to 1000"),
         ({"transports": {}}, "unknown key 'transports'"),
         ({"ionization": {"mode": "exact"}}, "expected 'sample' or 'physical'"),
         ({"transport": {"n_slices": 1.5}}, "expected int"),
         ({"n_signal": 0}, "0 clusters asked for"),
-        ({"n_signal": -1}, "expected 0 or more"),
+        ({"n_signal": -1}, "expected 0 to"),
+        ({"n_signal": 10**23}, "expected 0 to"),
+        ({"seed": 2**63}, "expected 0 to"),
+        ({"detector": 5}, "expected a table"),
+        ({"detector": {"preset": 5}}, "unknown detector '5'"),
+        ({"detector": {"sensor": 5}}, "detector.sensor is 5; expected a table"),
+        ({"detector": {"sensor": {"slice_ps": 0.0}}}, "'slice_ps' is 0"),
+        ({"detector": {"barrel": {"field_T": -3.57}}}, "'field_T' is -3.57"),
+        ({"detector": {"sensor": {"bias_V": 0.2}}}, "more than 0.35 of the pitch"),
+        ({"transport": {"n_slices": 3}}, "expected at least 6 slices"),
+        ({"gun": {"p_min_gev": 0.01, "p_max_gev": 0.02}}, "p_min_gev"),
     ],
 )
 def test_wrong_settings_are_named(table: dict[str, object], message: str) -> None:

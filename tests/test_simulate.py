@@ -18,6 +18,7 @@ from pixelsieve.errors import RunError
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import load
 from pixelsieve.simulation.generate import Sample, generate
+from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.studies import simulate as study
 from pixelsieve.studies.simulate import simulate
 from tests.test_cli import pixelsieve, refused
@@ -104,21 +105,58 @@ def test_no_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     arguments = ["--signal", 5, "--bib", 5, "--scheduler", "tcp://127.0.0.1:9"]
     line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments))
     assert "no Dask scheduler answers there" in line
-    assert not (tmp_path / "c.parquet").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scheduler_without_workers_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(study, "_CONNECT_S", 1)
+    with LocalCluster(
+        n_workers=0, processes=False, dashboard_address=":0", host="tcp://127.0.0.1:0"
+    ) as cluster:
+        arguments = ["--signal", 5, "--bib", 5, "--scheduler", cluster.scheduler_address]
+        line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments))
+    assert "has no workers" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_differs_from_the_defaults_is_said(tmp_path: Path) -> None:
+    out = tmp_path / "c.parquet"
+    simulate(replace(SAMPLE, ionization=Ionization("physical")), out, workers=1)
+    assert parquet.read_provenance(out)["changed"] == {"ionization.mode": "physical"}
+    shown = pixelsieve("inspect", out)
+    assert "ionization.mode physical" in " ".join(shown.output.split())
+
+
+def test_the_detector_is_given_once(tmp_path: Path) -> None:
+    config = tmp_path / "s.toml"
+    config.write_text("[detector]\nsensor = { thickness_um = 100.0 }\n")
+    arguments = ["--config", config, "--detector", "muon-collider-vxd"]
+    line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments))
+    assert "give one of them" in line
+
+
+def test_a_folder_for_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.parquet").mkdir()
+    line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet"))
+    assert "is a folder" in line
 
 
 def test_the_verb_and_its_options(tmp_path: Path) -> None:
     config = tmp_path / "s.toml"
     config.write_text('detector = "smart-pixel-lhc"\n[transport]\ntrapping_time_ns = 2.0\n')
-    arguments = ["--signal", 30, "--bib", 20, "--config", config, "--slices", 5, "--json"]
+    arguments = ["--signal", 30, "--bib", 20, "--config", config, "--slices", 20, "--json"]
     result = pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments)
     assert result.exit_code == 0, result.output
     clusters = parquet.read(tmp_path / "c.parquet", slices=True)
     assert clusters.detector.name == "smart-pixel-lhc"
     assert clusters.slices_e is not None
-    assert clusters.slices_e.shape == (50, 5, 13, 21)
+    assert clusters.slices_e.shape == (50, 20, 13, 21)
     said = parquet.read_provenance(tmp_path / "c.parquet")["simulation"]
-    assert said["transport"] == {"trapping_time_ns": 2.0, "n_slices": 5}
+    assert said["transport"] == {"trapping_time_ns": 2.0, "n_slices": 20}
 
 
 @pytest.mark.parametrize(

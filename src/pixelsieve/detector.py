@@ -10,6 +10,13 @@ from pixelsieve.errors import ConfigError, nearest
 __all__ = ["DETECTORS", "MUON_COLLIDER_VXD", "SMART_PIXEL_LHC", "Barrel", "Detector", "Sensor"]
 
 
+def _require_between(owner: Sensor | Barrel, name: str, low: float, high: float) -> None:
+    value = getattr(owner, name)
+    if value is not None and not low <= value <= high:
+        msg = f"'{name}' is {value:g}; expected {low:g} to {high:g}"
+        raise ConfigError(msg)
+
+
 @dataclass(frozen=True, slots=True)
 class Sensor:
     """A pixel sensor and the window that is read out around a cluster.
@@ -37,10 +44,17 @@ class Sensor:
             if not 1 <= getattr(self, name) <= 64:  # noqa: PLR2004 (a window, not a sensor)
                 msg = f"'{name}' is {getattr(self, name)}; expected 1 to 64 pixels"
                 raise ConfigError(msg)
-        for name in ("pitch_x_um", "pitch_y_um", "thickness_um", "bias_V", "temperature_K"):
-            if not 0 < getattr(self, name) < float("inf"):
-                msg = f"'{name}' is {getattr(self, name):g}; expected a number above 0"
-                raise ConfigError(msg)
+        for name, low, high in (
+            ("pitch_x_um", 1.0, 1000.0),
+            ("pitch_y_um", 1.0, 1000.0),
+            ("thickness_um", 1.0, 1000.0),
+            ("bias_V", 0.1, 10_000.0),
+            ("temperature_K", 50.0, 500.0),
+            ("lorentz_tangent", -10.0, 10.0),
+            ("diffusion_um", 0.0, 100.0),
+            ("slice_ps", 1.0, 100_000.0),
+        ):
+            _require_between(self, name, low, high)
 
     @property
     def n_pixels(self) -> int:
@@ -72,10 +86,16 @@ class Barrel:
     field_T: float = 3.57
 
     def __post_init__(self) -> None:
-        for name in ("radius_mm", "half_length_mm", "y_local_scale_mm", "ladder_distance_mm"):
-            if not 0 < getattr(self, name) < float("inf"):
-                msg = f"'{name}' is {getattr(self, name):g}; expected a number above 0"
-                raise ConfigError(msg)
+        for name, low, high in (
+            ("radius_mm", 1.0, 10_000.0),
+            ("half_length_mm", 0.1, 10_000.0),
+            ("y_local_scale_mm", 0.01, 10_000.0),
+            ("ladder_distance_mm", 1.0, 10_000.0),
+            ("y_low_mm", -1000.0, 1000.0),
+            ("y_high_mm", -1000.0, 1000.0),
+            ("field_T", 0.0, 20.0),
+        ):
+            _require_between(self, name, low, high)
         if not self.y_low_mm < self.y_high_mm:
             msg = f"'y_low_mm' is {self.y_low_mm:g}; expected less than 'y_high_mm'"
             raise ConfigError(msg)
@@ -90,10 +110,10 @@ class Detector:
     barrel: Barrel
 
     @classmethod
-    def preset(cls, name: str) -> Detector:
+    def preset(cls, name: object) -> Detector:
         """A named detector; raises `ConfigError` with the known names."""
-        if name not in DETECTORS:
-            msg = f"unknown detector '{name}'{nearest(name, DETECTORS)}; known: "
+        if not isinstance(name, str) or name not in DETECTORS:
+            msg = f"unknown detector '{name}'{nearest(str(name), DETECTORS)}; known: "
             raise ConfigError(msg + ", ".join(DETECTORS))
         return DETECTORS[name]
 

@@ -39,7 +39,9 @@ def simulate(
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler's address (default: threads here).")
     ] = None,
-    workers: options.Workers = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads here (default: one a core).", min=1)
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Simulate labelled clusters into Parquet that `inspect`, `compare` and `train` read.
@@ -57,14 +59,23 @@ def simulate(
     from pixelsieve.studies.simulate import simulate as run_simulation
 
     table = read_toml(config) if config else {}
-    where = str(config) if config else "pixelsieve simulate"
+    where = str(config) if config else "simulate"
     for key in ("n_signal", "n_bib", "seed"):
         if key in table:
             msg = f"{where}: '{key}' belongs on the command line; take it out"
             raise ConfigError(msg)
+    if detector is not None and "detector" in table:
+        msg = f"{where}: has a detector, and so has --detector; give one of them"
+        raise ConfigError(msg)
+    if scheduler is not None and workers is not None:
+        msg = "--workers: counts threads here; leave it out with --scheduler"
+        raise ConfigError(msg)
     for key, name, value in (("ionization", "mode", mode), ("transport", "n_slices", slices)):
         if value is not None:
-            table[key] = {**table.get(key, {}), name: value}
+            if not isinstance(table.setdefault(key, {}), dict):
+                msg = f"{where}: '{key}' is {table[key]!r}; expected a table"
+                raise ConfigError(msg)
+            table[key] = {**table[key], name: value}
     sample = sample_from_mapping(
         table, where, detector=detector, n_signal=signal, n_bib=bib, seed=seed
     )

@@ -193,7 +193,7 @@ def collect_inlined(
     arrived, kept = 0, count
     if n_slices:
         steps = length / (geometry.velocity_electron_um_ns * geometry.slice_ns)
-        arrived = min(n_slices, int(steps))
+        arrived = int(steps) if steps < n_slices else n_slices
     if geometry.trapping_ns > 0.0:
         drift_ns = length / geometry.velocity_electron_um_ns
         kept = binomial(state, count, math.exp(-drift_ns / geometry.trapping_ns))

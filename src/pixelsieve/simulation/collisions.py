@@ -64,12 +64,12 @@ class CollisionSpectrum:
 
 
 def collision_spectrum(beta_gamma: float, highest_ev: float = _HIGHEST_EV) -> CollisionSpectrum:
-    """The spectrum for a particle of given beta gamma, with no transfer above `highest_ev`."""
+    """The spectrum for a heavy particle of given beta gamma, cut off above `highest_ev`."""
     energy = np.geomspace(_LOWEST_EV, _HIGHEST_EV, _POINTS)
     strength = _oscillator_strength(energy)
     below = np.concatenate([[0.0], np.cumsum(_steps(strength * energy, np.log(energy)))])
     beta2 = beta_gamma**2 / (1 + beta_gamma**2)
-    largest = min(2 * ELECTRON_MASS_EV * beta_gamma**2, highest_ev)
+    largest = 2 * ELECTRON_MASS_EV * beta_gamma**2
     shielding = np.where(
         energy > _PLASMA_EV,
         -np.log(1 / (1 + beta_gamma**2) + (_PLASMA_EV / energy) ** 2 * below),
@@ -79,7 +79,7 @@ def collision_spectrum(beta_gamma: float, highest_ev: float = _HIGHEST_EV) -> Co
     resonant = strength / energy * np.maximum(logarithm, 0)
     free = below / energy**2 * (1 - beta2 * energy / largest)
     density = _RUTHERFORD_EV_UM / beta2 * (resonant + np.maximum(free, 0))
-    return CollisionSpectrum(energy, np.where(energy <= largest, density, 0.0))
+    return CollisionSpectrum(energy, np.where(energy <= min(largest, highest_ev), density, 0.0))
 
 
 def _steps(values: Array, grid: Array) -> Array:

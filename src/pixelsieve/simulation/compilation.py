@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,9 @@ def _cache_folder() -> Path:
         digest.update(path.read_bytes())
     name = f"numba-{digest.hexdigest()[:16]}"
     beside = here / "__pycache__"
+    for stale in beside.glob("numba-*"):
+        if stale.name != name:
+            shutil.rmtree(stale, ignore_errors=True)
     if os.access(beside if beside.exists() else here, os.W_OK):
         return beside / name
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

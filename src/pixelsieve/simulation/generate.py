@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from pixelsieve.clusters import Clusters
-from pixelsieve.config import from_mapping
+from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor
 from pixelsieve.errors import ConfigError
 from pixelsieve.simulation.bib import BIB_UNIFORMS, BibModel, bib
@@ -20,13 +21,15 @@ from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons
 from pixelsieve.simulation.sensor_response import respond
 from pixelsieve.simulation.streams import start_states, uniforms
 from pixelsieve.simulation.tracks import Tracks, straight_flight_ns
-from pixelsieve.simulation.transport import Transport
+from pixelsieve.simulation.transport import Transport, diffusion_um, drift_velocity_um_ns
 
-__all__ = ["Sample", "generate", "sample_from_mapping"]
+__all__ = ["Sample", "differences", "generate", "sample_from_mapping"]
 
 _TRACK_STREAM, _SENSOR_STREAM, _GROUP_STREAM = 1, 2, 3
 _RESOLUTIONS_NS = {"hit_time_30ps_ns": 0.030, "hit_time_60ps_ns": 0.060}
-_MOST_CLUSTERS = 10**10
+_MOST_CLUSTERS = 2 * 10**9  # their products fit 64 bits
+_MOST_SEED = 2**63
+_WIDEST_DIFFUSION = 0.35  # of the pitch: charge is shared with the next pixels only
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,42 @@ class Sample:
     bib: BibModel = SAMPLE_BIB
 
     def __post_init__(self) -> None:
-        for name in ("n_signal", "n_bib", "seed"):
-            if getattr(self, name) < 0:
-                msg = f"'{name}' is {getattr(self, name)}; expected 0 or more"
+        for name, most in (
+            ("n_signal", _MOST_CLUSTERS),
+            ("n_bib", _MOST_CLUSTERS),
+            ("seed", _MOST_SEED),
+        ):
+            if not 0 <= getattr(self, name) < most:
+                msg = f"'{name}' is {getattr(self, name)}; expected 0 to {most - 1}"
                 raise ConfigError(msg)
-        if not 0 < len(self) <= _MOST_CLUSTERS:
-            msg = f"{len(self)} clusters asked for; expected 1 to {_MOST_CLUSTERS:g}"
+        if not 0 < self.n_signal + self.n_bib < _MOST_CLUSTERS:
+            msg = f"{self.n_signal + self.n_bib} clusters asked for; expected 1 to {_MOST_CLUSTERS}"
+            raise ConfigError(msg)
+        self._require_narrow_diffusion()
+        self._require_whole_pulses()
+        muons(self.gun, self.detector.barrel, np.full((1, MUON_UNIFORMS), 0.5))
+
+    def _require_narrow_diffusion(self) -> None:
+        sensor = self.detector.sensor
+        width, pitch = diffusion_um(sensor), min(sensor.pitch_x_um, sensor.pitch_y_um)
+        if width > _WIDEST_DIFFUSION * pitch:
+            msg = (
+                f"detector: charge diffuses by {width:.3g} um, more than {_WIDEST_DIFFUSION:g} of "
+                f"the pitch of {pitch:g} um, which this simulator does not model; raise 'bias_V' "
+                "or the pitch"
+            )
+            raise ConfigError(msg)
+
+    def _require_whole_pulses(self) -> None:
+        sensor, slices = self.detector.sensor, self.transport.n_slices
+        slowest = min(drift_velocity_um_ns(sensor), drift_velocity_um_ns(sensor, "hole"))
+        needed = int(np.ceil(sensor.thickness_um / slowest / (sensor.slice_ps / 1000)))
+        if 0 < slices < needed:
+            msg = (
+                f"transport: 'n_slices' is {slices}; charge drifts for up to "
+                f"{sensor.thickness_um / slowest:.3g} ns, expected at least {needed} slices of "
+                f"{sensor.slice_ps:g} ps (or 0)"
+            )
             raise ConfigError(msg)
 
     def __len__(self) -> int:
@@ -150,17 +183,31 @@ def sample_from_mapping(mapping: dict[str, Any], where: str, **given: Any) -> Sa
     given too. Raises `ConfigError`.
     """
     plain = {**mapping, **{k: v for k, v in given.items() if v is not None}}
-    plain["detector"] = _detector(plain.get("detector", MUON_COLLIDER_VXD.name), where)
-    detector = plain.pop("detector")
-    plain.setdefault("n_signal", 0)
-    plain.setdefault("n_bib", 0)
-    return replace(from_mapping(Sample, plain, where), detector=detector)
+    detector = _detector(plain.pop("detector", MUON_COLLIDER_VXD.name), where)
+    if isinstance(plain.get("bib"), Mapping):
+        plain["bib"] = _overlay(SAMPLE_BIB, BibModel, plain["bib"], f"{where}: bib")
+    counts = {name: plain.get(name, 0) for name in ("n_signal", "n_bib")}
+    return from_mapping(Sample, {**plain, **counts, "detector": detector}, where)
+
+
+def differences(sample: Sample) -> dict[str, Any]:
+    """Settings that differ from the defaults, by dotted name; numbers and seed left out."""
+    usual = Sample(sample.n_signal, sample.n_bib, sample.seed)
+    return dict(_differences("", to_plain(sample), to_plain(usual)))
+
+
+def _differences(where: str, ours: Any, usual: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(ours, Mapping) and isinstance(usual, Mapping):
+        for key, value in ours.items():
+            yield from _differences(f"{where}.{key}" if where else key, value, usual.get(key))
+    elif ours != usual:
+        yield where, ours
 
 
 def _detector(value: Any, where: str) -> Detector:
     if isinstance(value, Detector):
         return value
-    table: dict[str, Any] = {"preset": value} if isinstance(value, str) else dict(value)
+    table: dict[str, Any] = {"preset": value} if isinstance(value, str) else _table(value, where)
     name = table.pop("preset", MUON_COLLIDER_VXD.name)
     try:
         base = Detector.preset(name)
@@ -169,8 +216,9 @@ def _detector(value: Any, where: str) -> Detector:
         raise ConfigError(msg) from error
     if not table:
         return base
-    sensor, barrel = dict(table.pop("sensor", {})), dict(table.pop("barrel", {}))
-    label = table.pop("name", f"{name}, changed")
+    sensor = _table(table.pop("sensor", {}), f"{where}: detector.sensor")
+    barrel = _table(table.pop("barrel", {}), f"{where}: detector.barrel")
+    label = str(table.pop("name", f"{name}, changed"))
     if table:
         msg = f"{where}: detector: unknown key '{next(iter(table))}'; "
         raise ConfigError(msg + "known: preset, name, sensor, barrel")
@@ -184,6 +232,13 @@ def _detector(value: Any, where: str) -> Detector:
     )
 
 
-def _overlay(base: Any, cls: type[Any], changes: dict[str, Any], where: str) -> Any:
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        msg = f"{where} is {value!r}; expected a table"
+        raise ConfigError(msg)
+    return dict(value)
+
+
+def _overlay(base: Any, cls: type[Any], changes: Mapping[str, Any], where: str) -> Any:
     values = {f.name: getattr(base, f.name) for f in fields(cls)}
     return from_mapping(cls, {**values, **changes}, where)

@@ -36,7 +36,7 @@ __all__ = [
 STEP_UM = 2.0
 """Path of one step in um; the soft loss of a step is one draw."""
 
-_PAIRS = 4096  # numbers of pairs a step that are told apart
+_PAIRS = 8192  # numbers of pairs a step that are told apart
 _HEAD = 512  # of them, those in the table that most draws end in
 _QUANTILES = 512
 _SINGLE_POINTS = 500  # energies between which the pairs of one collision are interpolated
@@ -70,7 +70,7 @@ class Ionization:
             ("effective_share", 0.0, 1.0),
             ("least_beta_gamma", 0.1, 100.0),
             ("fano", 0.05, 1.0),
-            ("charge_scale", 0.5, 2.0),
+            ("charge_scale", 0.8, 1.25),
         ):
             if not low <= getattr(self, name) <= high:
                 msg = f"'{name}' is {getattr(self, name):g}; expected {low:g} to {high:g}"

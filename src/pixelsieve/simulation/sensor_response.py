@@ -18,7 +18,7 @@ from pixelsieve.simulation.transport import Transport
 from pixelsieve.simulation.walk import Tables
 from pixelsieve.simulation.weighting import weighting_potential
 
-__all__ = ["Response", "geometry_of", "respond", "tables_of"]
+__all__ = ["Response", "geometry_of", "prepare", "respond", "tables_of"]
 
 _MUON_PDG = 13
 
@@ -80,6 +80,13 @@ def tables_of(ionization: Ionization) -> Tables:
         pair_ev=PAIR_EV / ionization.charge_scale,
         delta_rays=ionization.delta_rays,
     )
+
+
+def prepare(detector: Detector, ionization: Ionization, options: Transport) -> None:
+    """Make the tables now, once, so that threads need not wait for or repeat them."""
+    tables_of(ionization)
+    if options.n_slices:
+        _potential(detector)
 
 
 def respond(

@@ -81,7 +81,8 @@ def _quick_normal(state: NDArray[np.uint64]) -> float:
 def _near_normal(state: NDArray[np.uint64], mean: float, variance: float, skew: float) -> int:
     """A count by Cornish and Fisher's expansion to the third moment."""
     z = _quick_normal(state)
-    value = mean + math.sqrt(variance) * (z + skew / 6.0 * (z * z - 1.0))
+    # Rounding to whole numbers adds 1/12 to the variance.
+    value = mean + math.sqrt(variance - 1.0 / 12.0) * (z + skew / 6.0 * (z * z - 1.0))
     return max(0, math.floor(value + 0.5))
 
 

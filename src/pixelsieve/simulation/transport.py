@@ -83,8 +83,8 @@ def lorentz_tangent(detector: Detector, carrier: Carrier = "electron") -> float:
     field = detector.sensor.bias_V / (detector.sensor.thickness_um * 1e-4)
     mobility = mobility_cm2_Vs(field, detector.sensor.temperature_K, "hole")
     # Holes turn the other way and drift the other way: their shift has the sign of the electrons'.
-    sign = np.sign(measured) or 1.0
-    return float(sign * _HALL["hole"] * mobility * 1e-4 * detector.barrel.field_T)
+    size = _HALL["hole"] * mobility * 1e-4 * detector.barrel.field_T
+    return float(np.sign(measured) * size)
 
 
 def diffusion_um(sensor: Sensor) -> float:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
+import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -13,7 +16,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ from pixelsieve.errors import RunError
 from pixelsieve.files import replacing
 from pixelsieve.formats import parquet
 from pixelsieve.runs import RunFolder
-from pixelsieve.simulation.generate import Sample, generate
+from pixelsieve.simulation.generate import Sample, differences, generate
+from pixelsieve.simulation.sensor_response import prepare
 
 __all__ = ["CHUNK", "simulate"]
 
@@ -52,8 +56,11 @@ def simulate(
     clusters were new. Raises `RunError` where `out` holds something else.
     """
     single = out.suffix == ".parquet"
-    provenance = {"simulation": to_plain(sample)}
+    provenance = _provenance(sample)
     counts = {"signal": sample.n_signal, "bib": sample.n_bib, "file": str(out)}
+    if single and out.is_dir():
+        msg = f"{out}: is a folder; name a file, or leave .parquet out to fill a folder"
+        raise RunError(msg)
     if single and out.exists():
         if parquet.read_provenance(out) != provenance:
             msg = f"{out}: exists and is not this sample; remove it or choose another --out"
@@ -62,25 +69,30 @@ def simulate(
             on_chunk(len(sample))
         return {**counts, "new": 0}
     folder = out.with_name(f".{out.name}.parts") if single else out
-    with RunFolder(folder, provenance) as run:
-        chunks = _chunks(sample)
-        paths = {
-            first: run.path / f"clusters-{first // _size(sample):06d}.parquet" for first in chunks
-        }
-        missing = {first: count for first, count in chunks.items() if not paths[first].exists()}
-        if on_chunk:
-            on_chunk(len(sample) - sum(missing.values()))
-        for first, data in _run(sample, missing, workers, scheduler):
-            _write(paths[first], data)
-            if on_chunk:
-                on_chunk(missing[first])
-        if single:
-            _join([paths[first] for first in chunks], out)
-    if single:
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+    chunks = _chunks(sample)
+    paths = {
+        first: folder / f"clusters-{number:06d}.parquet" for number, first in enumerate(chunks)
+    }
+    with _executor(sample, workers, scheduler) as (executor, threads):
+        try:
+            with RunFolder(folder, provenance), _joined(out, [*paths.values()], single) as join:
+                missing = {f: count for f, count in chunks.items() if not paths[f].exists()}
+                if on_chunk:
+                    on_chunk(len(sample) - sum(missing.values()))
+                join()
+                for first, data in _run(sample, missing, executor, threads):
+                    _write(paths[first], data)
+                    if on_chunk:
+                        on_chunk(missing[first])
+                    join()
+        finally:
+            if single and (out.exists() or not any(p.exists() for p in paths.values())):
+                shutil.rmtree(folder, ignore_errors=True)
     return {**counts, "new": sum(missing.values())}
+
+
+def _provenance(sample: Sample) -> dict[str, Any]:
+    return {"simulation": to_plain(sample), "changed": differences(sample)}
 
 
 def _size(sample: Sample) -> int:
@@ -95,54 +107,55 @@ def _chunks(sample: Sample) -> dict[int, int]:
 def encoded_chunk(sample: Sample, first: int, count: int) -> bytes:
     """A stretch of the sample as the bytes of a Parquet file; what the workers run."""
     buffer = io.BytesIO()
-    with parquet.Writer(buffer, {"simulation": to_plain(sample)}) as writer:
+    with parquet.Writer(buffer, _provenance(sample)) as writer:
         writer.write(generate(sample, first, count))
     return buffer.getvalue()
 
 
 def _run(
-    sample: Sample, missing: dict[int, int], workers: int, scheduler: str | None
+    sample: Sample, missing: dict[int, int], executor: Executor, threads: int
 ) -> Iterator[tuple[int, bytes]]:
     """Chunks in the order in which they are done; only a few are under way at a time."""
-    if not missing:
-        return
-    with _executor(workers, scheduler) as (executor, threads):
-        waiting = iter(missing.items())
-        running: dict[Future[bytes], int] = {}
-        while True:
-            for first, count in itertools.islice(waiting, _QUEUED * threads - len(running)):
-                running[executor.submit(encoded_chunk, sample, first, count)] = first
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), _result(future, scheduler)
+    waiting = iter(missing.items())
+    running: dict[Future[bytes], int] = {}
+    while True:
+        for first, count in itertools.islice(waiting, _QUEUED * threads - len(running)):
+            running[executor.submit(encoded_chunk, sample, first, count)] = first
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield running.pop(future), _result(future)
 
 
-def _result(future: Future[bytes], scheduler: str | None) -> bytes:
+def _result(future: Future[bytes]) -> bytes:
     try:
         return future.result()
-    except CancelledError as error:
-        msg = f"--scheduler {scheduler}: gave up a chunk; run the same command again to go on"
+    except (CancelledError, OSError) as error:  # a lost connection is an OSError
+        msg = f"a chunk was lost ({error or 'cancelled'}); run the same command again to go on"
         raise RunError(msg) from error
 
 
 @contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, int]]:
+def _executor(
+    sample: Sample, workers: int, scheduler: str | None
+) -> Iterator[tuple[Executor, int]]:
     """Threads of this process, or those of a Dask cluster, and how many they are.
 
     Threads suffice: compiled loops and the Parquet encoder leave the interpreter alone. A Dask
     cluster inside this process would lose its workers, and wait for ever, when a laptop sleeps.
     """
     if scheduler is None:
+        prepare(sample.detector, sample.ionization, sample.transport)
         local = ThreadPoolExecutor(workers)
         try:
             yield local, workers
         finally:
             local.shutdown(cancel_futures=True)
         return
-    from distributed import Client
+    from distributed import Client, KilledWorker
 
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told in one line
     try:
         client = Client(scheduler, timeout=_CONNECT_S)
     except (OSError, ValueError) as error:
@@ -151,8 +164,46 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, i
             "start one with 'dask scheduler' or leave the option out"
         )
         raise RunError(msg) from error
-    with client, client.get_executor(pure=False) as remote:
-        yield remote, sum(client.nthreads().values()) or 1
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_S)
+        except TimeoutError as error:
+            msg = f"--scheduler {scheduler}: has no workers; start some with 'dask worker'"
+            raise RunError(msg) from error
+        try:
+            with client.get_executor(pure=False) as remote:
+                yield remote, sum(client.nthreads().values())
+        except KilledWorker as error:
+            msg = (
+                f"--scheduler {scheduler}: lost its workers ({error}); run the same command again "
+                "to go on"
+            )
+            raise RunError(msg) from error
+
+
+@contextmanager
+def _joined(out: Path, parts: list[Path], wanted: bool) -> Iterator[Callable[[], None]]:
+    """Gives a call that appends to `out` the parts that are there, in order; whole at the end."""
+    if not wanted:
+        yield lambda: None
+        return
+    waiting = deque(parts)
+    try:
+        with replacing(out) as temporary, ExitStack() as stack:
+            writer: pq.ParquetWriter | None = None
+
+            def join() -> None:
+                nonlocal writer
+                while waiting and waiting[0].exists():
+                    table = pq.read_table(waiting.popleft())
+                    if writer is None:
+                        writer = stack.enter_context(parquet.open_writer(temporary, table.schema))
+                    writer.write_table(table)
+
+            yield join
+    except OSError as error:
+        msg = f"{out}: cannot be written ({error.strerror or error})"
+        raise RunError(msg) from error
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -161,16 +212,4 @@ def _write(path: Path, data: bytes) -> None:
             temporary.write_bytes(data)
     except OSError as error:
         msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
-
-
-def _join(parts: list[Path], out: Path) -> None:
-    try:
-        with replacing(out) as temporary:
-            schema = pq.read_schema(parts[0])
-            with parquet.open_writer(temporary, schema) as writer:
-                for part in parts:
-                    writer.write_table(pq.read_table(part))
-    except OSError as error:
-        msg = f"{out}: cannot be written ({error.strerror or error})"
         raise RunError(msg) from error
