@@ -74,6 +74,7 @@ def test_an_adder_in_luts_and_carries(tool: Yosys, rtl: Path, tmp_path: Path) ->
     assert found.luts is not None
     # One XOR a bit feeds the carry chain; the fifth sum bit needs a second CARRY4 to come out.
     assert found.luts.total == found.luts.by_size["LUT2"] == 4
+    assert found.luts.logic_cells == 2
     assert (found.luts.carry, found.luts.flip_flops, found.luts.dsp) == (2, 0, 0)
     assert found.luts.other == {}
     assert found.gates is None
@@ -149,7 +150,7 @@ def test_too_little_time_or_memory_gives_no_number(tool: Yosys, rtl: Path, tmp_p
 
 def test_verilog_that_yosys_refuses(tool: Yosys, tmp_path: Path) -> None:
     (tmp_path / "bad.v").write_text("module bad(input a, output b); assign b = ; endmodule\n")
-    with pytest.raises(DataError, match=r"bad: Yosys stopped .*syntax error") as error:
+    with pytest.raises(DataError, match=r"bad: Yosys stopped .*bad.v:1: .*syntax error") as error:
         synthesize_gates(tmp_path, "bad", tool=tool)
     assert "\n" not in str(error.value)
 

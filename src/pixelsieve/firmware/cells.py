@@ -38,12 +38,15 @@ PLAIN_FLIP_FLOP, SET_FLIP_FLOP = 6.0, 7.0
 class Luts:
     """Cells of a Xilinx FPGA.
 
-    `total` is the sum over `by_size`; an inverter counts as a LUT1. `carry` counts CARRY4 cells
+    `total` is the sum over `by_size`; an inverter counts as a LUT1. `logic_cells` is Yosys's own
+    estimate after two small LUTs share a LUT6, which is a lower bound: it does not ask whether
+    they share inputs or drive a carry chain. `carry` counts CARRY4 cells
     (4 bits each), `wide_mux` MUXF7 to MUXF9, `bram_18k` halves of a block memory, `lut_memory`
     SRL and RAM cells; what no field names is in `other` by type.
     """
 
     total: int
+    logic_cells: int | None
     by_size: dict[str, int]
     flip_flops: int
     carry: int
@@ -79,7 +82,7 @@ _KINDS = (
 )
 
 
-def count_luts(cells: Mapping[str, int]) -> Luts:
+def count_luts(cells: Mapping[str, int], logic_cells: int | None = None) -> Luts:
     """Sort cells of a Xilinx netlist into sizes."""
     sizes = {f"LUT{n}": 0 for n in range(1, 7)}
     counts = dict.fromkeys(("flip_flops", "carry", "wide_mux", "dsp", "bram_18k", "lut_memory"), 0)
@@ -92,7 +95,9 @@ def count_luts(cells: Mapping[str, int]) -> Luts:
             sizes["LUT1" if name == "INV" else name] += number
         else:
             counts[kind] += number * (2 if name.startswith("RAMB36") else 1)
-    return Luts(total=sum(sizes.values()), by_size=sizes, other=other, **counts)
+    return Luts(
+        total=sum(sizes.values()), logic_cells=logic_cells, by_size=sizes, other=other, **counts
+    )
 
 
 def count_gates(cells: Mapping[str, int], depth: int) -> Gates:

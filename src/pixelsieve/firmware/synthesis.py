@@ -6,6 +6,7 @@ carry every setting they were taken with. A design too large for the limits has 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -163,12 +164,12 @@ def _measure(
             [*tool.command, "-q", "-s", "run.ys"], work,
             time_limit_s=settings.time_limit_s, memory_limit_gib=settings.memory_limit_gib,
         )  # fmt: skip
-        status = _status(finished, settings, top)
+        status = _status(finished, settings, top, dict(zip(names, files, strict=True)))
         luts = gates = None
         if status == "done":
-            cells = _cells(work / STAT)
+            cells, logic_cells = _cells(work / STAT)
             if measure == "luts":
-                luts = count_luts(cells)
+                luts = count_luts(cells, logic_cells)
             else:
                 gates = count_gates(cells, _depth(work / DEPTH))
             for produced, target in results.items():
@@ -218,7 +219,7 @@ def _copy(files: Sequence[Path], folder: Path, work: Path) -> list[str]:
     return names
 
 
-def _status(finished: Finished, settings: Settings, top: str) -> str:
+def _status(finished: Finished, settings: Settings, top: str, names: Mapping[str, Path]) -> str:
     if finished.stopped_by == "time":
         return f"not finished in {settings.time_limit_s:g} s"
     if finished.stopped_by == "memory":
@@ -226,16 +227,17 @@ def _status(finished: Finished, settings: Settings, top: str) -> str:
     if finished.code:
         lines = [line.strip() for line in finished.output.splitlines() if line.strip()]
         wrong = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no word")
+        wrong = functools.reduce(lambda w, n: w.replace(n, names[n].name), names, wrong)
         msg = f"{top}: Yosys stopped (exit {finished.code}): {wrong}; mend the Verilog or report it"
         raise DataError(msg)
     return "done"
 
 
-def _cells(path: Path) -> dict[str, int]:
-    report: Any = json.loads(path.read_text(encoding="utf-8"))
-    counts = report["design"]["num_cells_by_type"]
+def _cells(path: Path) -> tuple[dict[str, int], int | None]:
+    design: Any = json.loads(path.read_text(encoding="utf-8"))["design"]
     # $scopeinfo remembers where flattened logic came from; it is no cell.
-    return {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
+    counts = {n: int(c) for n, c in design["num_cells_by_type"].items() if n != "$scopeinfo"}
+    return counts, design.get("estimated_num_lc")
 
 
 def _depth(path: Path) -> int:
