@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
 from pixelsieve.detector import MUON_COLLIDER_VXD
-from pixelsieve.formats.labels import flight_time_ns
+from pixelsieve.physics import straight_flight_ns
 from tests.conftest import make_clusters
 
 HEADER = "dot1_25x25:BPix@-50V,3.57T@90deg,253K\n25.000000  25.000000  50.000000  200.000000\n"
@@ -46,7 +46,7 @@ def full_clusters(n: int = 6, seed: int = 0, slices: int = 20, **columns: Any) -
         "truth_cot_alpha": alpha,
         "truth_cot_beta": beta,
     }
-    flight = flight_time_ns(base.z_global_mm, MUON_COLLIDER_VXD)
+    flight = straight_flight_ns(MUON_COLLIDER_VXD.barrel.radius_mm, base.z_global_mm)
     truth["hit_time_ns"] = (truth["truth_hit_time_ns"] - flight).astype(np.float32)
     return base.replace(
         pixels_e=np.ascontiguousarray(images[:, -1]),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import SMART_PIXEL_LHC
+from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Sensor
 from pixelsieve.errors import DataError
 from pixelsieve.formats import triples
+from pixelsieve.formats.parquet import schema_metadata
 from tests.format_files import assert_same, flat, full_clusters, rewrite, set_value
 
 KINDS = ("labels", "recon2D", "recon3D")
@@ -142,6 +144,18 @@ def test_a_named_detector_keeps_the_window_of_the_data(folder: Path) -> None:
     assert clusters.pixels_e.shape[1:] == (13, 21)
 
 
+def test_the_detector_of_the_labels_is_taken_where_none_is_said(tmp_path: Path) -> None:
+    clusters = full_clusters(9, slices=1).replace(detector=SMART_PIXEL_LHC)
+    folder = write(tmp_path / "t", clusters)
+    assert read(folder).detector == SMART_PIXEL_LHC
+    first = triples.find([folder])[0]
+    told = next(triples.iterate(first, detector=MUON_COLLIDER_VXD))
+    assert told.detector == MUON_COLLIDER_VXD
+    for path in folder.iterdir():
+        rewrite(path, lambda table: table.replace_schema_metadata(None))
+    assert read(folder).detector == MUON_COLLIDER_VXD
+
+
 def test_class_from_the_name_the_pid_or_the_user(folder: Path, tmp_path: Path) -> None:
     def renamed(name: str, of: str = "bib") -> triples.Triple:
         for kind in KINDS:
@@ -175,6 +189,13 @@ BAD: dict[str, tuple[str, Change, str]] = {
     "infinite z": ("labels", set_value("z-global", 6, np.inf), "'z_global_mm', row 6: inf"),
     "fraction of a PID": ("labels", set_value("PID", 6, 11.5), "'PID', row 6: 11.5; expected a w"),
     "NaN for charge": ("labels", set_value("number_eh_pairs", 2, np.nan), "pairs', row 2: nan; e"),
+    "an id above 63 bits": (
+        "labels",
+        lambda t: t.set_column(
+            t.schema.get_field_index("group_id"), "group_id", pa.array([2**63] * 7, pa.uint64())
+        ),
+        "'group_id', row 0: 9.22337e.18; expected a whole number of 64 bits",
+    ),
     "no rows": ("labels", lambda t: t.slice(0, 0), "recon2D_0.parquet: 7 rows; expected 0"),
     "fewer rows": ("recon3D", lambda t: t.slice(0, 5), "recon3D_0.parquet: 5 rows; expected 7"),
     "mixed slices": (
@@ -193,6 +214,13 @@ BAD: dict[str, tuple[str, Change, str]] = {
         "labels",
         lambda t: t.set_column(0, "x-entry", pa.array(["a"] * len(t))),
         "column 'x-entry' holds string",
+    ),
+    "another window than the labels name": (
+        "labels",
+        lambda t: t.replace_schema_metadata(
+            schema_metadata(replace(SMART_PIXEL_LHC, sensor=Sensor(rows=16, columns=16)))
+        ),
+        "273 pixel columns; expected 256, the window of detector 'smart-pixel-lhc' that",
     ),
     "column twice": (
         "labels",

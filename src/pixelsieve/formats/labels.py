@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import DataError, nearest
+from pixelsieve.physics import MUON_PDG, straight_flight_ns
 
 __all__ = [
     "LABELS",
     "columns_of_labels",
-    "flight_time_ns",
     "is_signal",
     "labels_of_clusters",
 ]
@@ -62,8 +62,6 @@ _WHOLE: dict[str, type[np.signedinteger[Any]]] = {
     "event_id": np.int64,
 }
 _TRUTH = ("hit_time_ns", "total_charge_e")
-_LIGHT_MM_A_NS = 299.792458
-_MUON = 13
 _KINDS = re.compile(r"labels|recon[23]D")
 
 
@@ -110,7 +108,7 @@ def _add_derived(known: dict[str, NDArray[Any]], detector: Detector) -> None:
             if name not in known and part in known and "n_z" in known:
                 known[name] = known[part] / known["n_z"]
     if "adjusted_hit_time" not in known and "hit_time" in known:
-        flight = flight_time_ns(known["z-global"], detector)
+        flight = straight_flight_ns(detector.barrel.radius_mm, known["z-global"])
         known["adjusted_hit_time"] = known["hit_time"] - flight
 
 
@@ -119,14 +117,16 @@ def _typed(values: NDArray[Any], name: str, path: Path, first_row: int) -> NDArr
         with np.errstate(over="ignore"):  # infinities are refused by `Clusters`
             return np.asarray(values, dtype=np.float32)
     kind: type[np.int32 | np.int64] = _WHOLE[name]
-    low = -(2.0 ** (8 * np.dtype(kind).itemsize - 1))
-    plain = np.asarray(values, dtype=np.float64)
-    bad = ~((plain >= low) & (plain < -low) & (np.rint(plain) == plain))
+    low, high = int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+    if values.dtype.kind in "iu":  # never by way of float64, which cannot tell large ids apart
+        bad = (values < low) | (values > high)
+    else:
+        bad = ~((values >= low) & (values < high + 1) & (np.rint(values) == values))
     if bad.any():
         row = int(bad.argmax())
         msg = (
-            f"{path}: label column '{name}', row {first_row + row}: {plain[row]:g}; "
-            "expected a whole number"
+            f"{path}: label column '{name}', row {first_row + row}: {values[row]:g}; "
+            f"expected a whole number of {8 * np.dtype(kind).itemsize} bits"
         )
         raise DataError(msg)
     return np.asarray(values).astype(kind)
@@ -155,7 +155,7 @@ def is_signal(
         what = "both signal and BIB" if signal else "neither signal nor BIB, nor is there a PID"
         msg = f"{path}: its name says {what}; say --signal or --bib"
         raise DataError(msg)
-    muon = None if pdg is None else np.abs(pdg) == _MUON
+    muon = None if pdg is None else np.abs(pdg) == MUON_PDG
     if signal and muon is not None and not muon.all():
         row = int(np.argmin(muon))
         value = 0 if pdg is None else int(pdg[row])
@@ -167,12 +167,6 @@ def is_signal(
     if muon is not None and not signal and not bib:
         return np.asarray(muon, dtype=np.int8)
     return np.full(n, signal, dtype=np.int8)
-
-
-def flight_time_ns(z_global_mm: NDArray[Any], detector: Detector) -> NDArray[np.float64]:
-    """Time of straight flight at c from the origin to the barrel's radius at z."""
-    z = np.asarray(z_global_mm, dtype=np.float64)
-    return np.hypot(z, detector.barrel.radius_mm) / _LIGHT_MM_A_NS
 
 
 def labels_of_clusters(clusters: Clusters) -> dict[str, NDArray[Any]]:

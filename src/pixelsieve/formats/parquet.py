@@ -26,11 +26,13 @@ from pixelsieve.files import replacing
 __all__ = [
     "SPLIT_COLUMN",
     "Writer",
+    "detector_said",
     "iterate",
     "open_writer",
     "read",
     "read_provenance",
     "read_split_column",
+    "schema_metadata",
     "write",
 ]
 
@@ -63,7 +65,7 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
     -1 e, an empty or a damaged file.
     """
     file = _open(path)
-    detector = _detector(path, file)
+    detector = detector_said(path, file) or MUON_COLLIDER_VXD
     _require_columns(path, file.schema_arrow.names)
     names = [f.name for f in file.schema_arrow if _is_known(f)]
     if slices and "slices_e" in file.schema_arrow.names:
@@ -161,13 +163,22 @@ class Writer:
                 columns[name] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
             else:
                 columns[name] = pa.array(values)
-        said = {
-            "schema": _SCHEMA,
-            "detector": to_plain(clusters.detector),
-            "provenance": self._provenance,
-        }
         schema = pa.schema([pa.field(n, a.type, nullable=False) for n, a in columns.items()])
-        return pa.table(columns, schema.with_metadata({_KEY: json.dumps(said)}))
+        return pa.table(
+            columns, schema.with_metadata(schema_metadata(clusters.detector, self._provenance))
+        )
+
+
+def schema_metadata(
+    detector: Detector, provenance: Mapping[str, Any] | None = None
+) -> dict[bytes, str]:
+    """What the columns of a Parquet file cannot say, for its schema."""
+    said = {
+        "schema": _SCHEMA,
+        "detector": to_plain(detector),
+        "provenance": to_plain(provenance or {}),
+    }
+    return {_KEY: json.dumps(said)}
 
 
 def open_writer(where: Path | IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
@@ -206,10 +217,11 @@ def _metadata(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
     return said
 
 
-def _detector(path: Path, file: pq.ParquetFile) -> Detector:
+def detector_said(path: Path, file: pq.ParquetFile) -> Detector | None:
+    """The detector that the schema of an open file names, None where it names none."""
     said = _metadata(path, file)
     if "detector" not in said:
-        return MUON_COLLIDER_VXD
+        return None
     try:
         return from_mapping(Detector, said["detector"], f"{path}: detector")
     except ConfigError as error:

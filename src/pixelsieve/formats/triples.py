@@ -23,7 +23,8 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import DataError
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
-from pixelsieve.formats.window import detector_of_pixels, window_of_columns
+from pixelsieve.formats.parquet import detector_said, schema_metadata
+from pixelsieve.formats.window import detector_of_pixels, fitted, window_of_columns
 
 __all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
 
@@ -92,7 +93,8 @@ def iterate(
 ) -> Iterator[Clusters]:
     """Read a triple `rows` clusters at a time, in bounded memory.
 
-    `signal` says the class where names and PID do not (see `labels.is_signal`). Without `slices`
+    `signal` says the class where names and PID do not (see `labels.is_signal`). `detector` comes
+    before the one that the labels' schema may name (pixelsieve writes it there). Without `slices`
     the big file is left alone if there is a `recon2D`. Raises `DataError` naming file and row for
     wrong numbers of columns, files of unequal length, missing and non-finite values, and images
     that contradict each other.
@@ -109,12 +111,20 @@ def iterate(
     if not labels.n_rows:
         msg = f"{triple.labels}: holds no clusters; expected at least one"
         raise DataError(msg)
+    said = labels.detector()
+    if said:
+        rows_columns = (said.sensor.rows, said.sensor.columns)
+        detector = fitted(detector, *rows_columns) if detector else said
     pixels = flat.width if flat else None
     if deep:
         pixels = window_of_columns(deep.path, deep.width, pixels, detector)
     images = deep or flat
     assert images is not None
     assert pixels is not None
+    if said and said.sensor.n_pixels != pixels:
+        msg = f"{(flat or images).path}: {pixels} pixel columns; expected {said.sensor.n_pixels}, "
+        msg += f"the window of detector '{said.name}' that {labels.path} names"
+        raise DataError(msg)
     fitting = detector_of_pixels((flat or images).path, pixels, detector)
     window = (fitting.sensor.rows, fitting.sensor.columns)
     first_row = 0
@@ -132,7 +142,7 @@ def iterate(
             origin=str(images.path),
             first_row=first_row,
             **columns_of_labels(
-                dict(zip(labels.names, named.T, strict=True)),
+                {name: named[name] for name in labels.names},
                 triple.labels,
                 fitting,
                 signal=signal,
@@ -153,7 +163,10 @@ def _same(path: Path, flat: NDArray[Any], last: NDArray[Any], first_row: int) ->
 
 
 class _Table:
-    """The numbers of a Parquet file: the wanted columns, or those called "0", "1", ...."""
+    """The numbers of a Parquet file: the wanted columns, or those called "0", "1", ....
+
+    Blocks are arrays (rows, pixels), of the wanted columns structured arrays (rows,).
+    """
 
     def __init__(self, path: Path, wanted: Mapping[str, str] | None = None) -> None:
         self.path = path
@@ -181,12 +194,21 @@ class _Table:
                 msg = f"{path}: none of the label columns; expected y-local, z-global, ..."
                 raise DataError(msg)
         self.width = len(self.names)
-        self._is_image = wanted is None
         for name in self.names:
             kind = kinds[name]
             if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
                 msg = f"{path}: column '{name}' holds {kind}; expected numbers"
                 raise DataError(msg)
+        # Whole numbers stay what they are: float64 cannot tell 63-bit ids apart.
+        self._fields: np.dtype[Any] | None = None
+        if wanted is not None:
+            whole = {n: pa.types.is_integer(kinds[n]) for n in self.names}
+            types = {n: kinds[n].to_pandas_dtype() if whole[n] else np.float64 for n in self.names}
+            self._fields = np.dtype(list(types.items()))
+
+    def detector(self) -> Detector | None:
+        """The detector that the file names, if any."""
+        return detector_said(self.path, self._file)
 
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Blocks of `rows` rows (the last one shorter), whatever the file's row groups are."""
@@ -206,8 +228,10 @@ class _Table:
             yield np.concatenate(kept)
 
     def _numbers(self, batch: pa.RecordBatch, first_row: int) -> NDArray[Any]:
-        block = np.empty(
-            (len(batch), self.width), dtype=np.float32 if self._is_image else np.float64
+        block: NDArray[Any] = (
+            np.empty((len(batch), self.width), np.float32)
+            if self._fields is None
+            else np.empty(len(batch), self._fields)
         )
         with np.errstate(over="ignore"):  # infinities are refused by row
             for i, column in enumerate(batch.columns):
@@ -217,8 +241,9 @@ class _Table:
                         f"{self.path}: column '{self.names[i]}', row {row}: no value; expected one"
                     )
                     raise DataError(msg)
-                block[:, i] = column.to_numpy(zero_copy_only=False)
-        if self._is_image and not np.isfinite(block).all():
+                where = (slice(None), i) if self._fields is None else self.names[i]
+                block[where] = column.to_numpy(zero_copy_only=False)
+        if self._fields is None and not np.isfinite(block).all():
             row, i = np.argwhere(~np.isfinite(block))[0]
             msg = f"{self.path}: column '{self.names[i]}', row {first_row + row}: {block[row, i]:g}"
             msg += " is not a finite number; mend or drop it"
@@ -235,7 +260,8 @@ class Writer:
     """Writes clusters part by part as triples into a folder, numbered for each class.
 
     The class is in the names: `signal_labels_0.parquet`, `bib_labels_0.parquet`, ...; `recon3D`
-    only where clusters have slices. A context manager; all parts need the columns of the first.
+    only where clusters have slices. The schema of `labels` names the detector, as in Parquet
+    files of clusters. A context manager; all parts need the columns of the first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -263,7 +289,8 @@ class Writer:
             if not which.any():
                 continue
             part = clusters.select(which)
-            self._append(name, "labels", labels_of_clusters(part))
+            said = schema_metadata(part.detector)
+            self._append(name, "labels", labels_of_clusters(part), said)
             self._append(name, "recon2D", _by_pixel(part.pixels_e))
             if part.slices_e is not None:
                 self._append(name, "recon3D", _by_pixel(part.slices_e))
@@ -274,8 +301,14 @@ class Writer:
                 self._rows[name] = 0
                 self._numbers[name] += 1
 
-    def _append(self, name: str, kind: str, columns: Mapping[str, NDArray[Any]]) -> None:
-        table = pa.table(dict(columns))
+    def _append(
+        self,
+        name: str,
+        kind: str,
+        columns: Mapping[str, NDArray[Any]],
+        said: Mapping[bytes, str] | None = None,
+    ) -> None:
+        table = pa.table(dict(columns), metadata=said)
         if (name, kind) not in self._files:
             path = self._folder / f"{name}_{kind}_{self._numbers[name]}.parquet"
             # Charges repeat too little for a dictionary; without one they are written faster.
