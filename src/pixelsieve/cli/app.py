@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pixelsieve import __version__
 from pixelsieve.cli.compare import compare
@@ -17,8 +20,62 @@ from pixelsieve.cli.train import train
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130
+# Typer brings its own copy of click or takes the installed one, by its version.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+
+
+class _Program(TyperGroup):
+    """Typer's program, but wrong usage is one line too."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Parse and run; as a program (`standalone_mode`), show errors and exit."""
+        try:
+            code = super().main(
+                args,
+                prog_name,
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+            if not standalone_mode:
+                return code
+        except _USAGE_ERROR as error:
+            if not standalone_mode:
+                raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()  # the whole help, where it is not printed yet
+            else:
+                typer.echo(_line(error), err=True)
+            code = error.exit_code
+        except typer.Abort:
+            if not standalone_mode:
+                raise
+            code = _INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _line(error: Any) -> str:
+    """A usage error of click as `pixelsieve VERB: message; see ... --help`."""
+    inside = error.ctx is not None and error.ctx.parent is not None
+    verb = f"pixelsieve {error.ctx.info_name}" if inside else "pixelsieve"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message.replace("Value error, ", "")  # of newer versions of Typer
+    return f"{verb}: {message[:1].lower()}{message[1:]}; see {verb} --help"
+
+
 app = typer.Typer(
     name="pixelsieve",
+    cls=_Program,
     help="Small quantized networks that keep signal clusters and drop beam-induced background.",
     no_args_is_help=True,
     add_completion=False,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["firmware"]
 
 
-@options.shows_errors
+@options.shows_errors(interrupted="interrupted")
 def firmware(
     run: Annotated[Path, typer.Argument(help="Folder of a run (compare or train).")],
     data: options.Data,

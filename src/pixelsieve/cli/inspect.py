@@ -12,7 +12,7 @@ from pixelsieve.cli import options
 __all__ = ["inspect"]
 
 
-@options.shows_errors
+@options.shows_errors(interrupted="interrupted")
 def inspect(
     paths: Annotated[
         list[str], typer.Argument(help="Parquet files, folders or quoted patterns; or a model.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar, overload
 
 import typer
 
@@ -30,21 +30,40 @@ Workers = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
-def shows_errors(verb: Callable[P, T]) -> Callable[P, T]:
-    """Turn a `PixelsieveError` into one line on standard error and its exit code."""
+_RESUMES = "interrupted; the same command goes on from here"
 
-    @functools.wraps(verb)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return verb(*args, **kwargs)
-        except PixelsieveError as error:
-            typer.echo(f"pixelsieve: {error}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            typer.echo("pixelsieve: interrupted; the same command goes on from here", err=True)
-            raise typer.Exit(130) from None
 
-    return wrapped
+@overload
+def shows_errors(verb: Callable[P, T]) -> Callable[P, T]: ...
+
+
+@overload
+def shows_errors(*, interrupted: str) -> Callable[[Callable[P, T]], Callable[P, T]]: ...
+
+
+def shows_errors(
+    verb: Callable[..., Any] | None = None, *, interrupted: str = _RESUMES
+) -> Callable[..., Any]:
+    """Turn a `PixelsieveError` into one line on standard error and its exit code.
+
+    `interrupted` is the line for Ctrl-C; verbs that do not resume must give their own.
+    """
+
+    def decorate(verb: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(verb)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return verb(*args, **kwargs)
+            except PixelsieveError as error:
+                typer.echo(f"pixelsieve: {error}", err=True)
+                raise typer.Exit(error.exit_code) from None
+            except KeyboardInterrupt:
+                typer.echo(f"pixelsieve: {interrupted}", err=True)
+                raise typer.Exit(130) from None
+
+        return wrapped
+
+    return decorate if verb is None else decorate(verb)
 
 
 def warn(text: str) -> None:
