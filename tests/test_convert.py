@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from pixelsieve.cli import app
 from pixelsieve.clusters import Clusters, concatenate
+from pixelsieve.detector import SMART_PIXEL_LHC
 from pixelsieve.errors import DataError
 from pixelsieve.formats import convert as module
 from pixelsieve.formats import dataset, parquet, tfrecord, tracklist, triples
@@ -97,7 +98,7 @@ def test_pixelav_with_tracks_by_the_command_line(tmp_path: Path) -> None:
     assert (shown["clusters"], shown["sources"], shown["time_slices"]) == (8, 2, 0)
     assert shown["signal"] + shown["bib"] == 8
     assert (parquet.read(out).y_local_mm == 2).all()
-    line = refused(*sources, "--out", out, *given[:2])
+    line = refused(*sources, "--out", tmp_path / "other.parquet", *given[:2])
     assert "--tracks: 1 track lists for 2 PixelAV files; give one each" in line
 
 
@@ -108,8 +109,9 @@ def test_smeared_times_depend_on_the_seed_alone(tmp_path: Path) -> None:
     parquet.write(bare, tmp_path / "b.parquet", row_group=17)
 
     def times(name: str, seed: int) -> np.ndarray:
-        convert([tmp_path / f"{name}.parquet"], tmp_path / "o.parquet", smear_seed=seed)
-        found = parquet.read(tmp_path / "o.parquet").hit_time_60ps_ns
+        out = tmp_path / f"{name}_{seed}_{len(list(tmp_path.iterdir()))}.parquet"
+        convert([tmp_path / f"{name}.parquet"], out, smear_seed=seed)
+        found = parquet.read(out).hit_time_60ps_ns
         assert found is not None
         return found
 
@@ -155,6 +157,8 @@ def test_formats_are_told_by_names(tmp_path: Path) -> None:
         find_sources([tmp_path])
     with pytest.raises(DataError, match="no file of a known format"):
         find_sources([tmp_path / "nothing*"])
+    with pytest.raises(DataError, match=r"nothing.parquet: no such file or folder; check the path"):
+        find_sources([tmp_path / "nothing.parquet"])
 
 
 def test_bad_sources_are_one_line_and_nothing_is_left(tmp_path: Path) -> None:
@@ -204,15 +208,22 @@ def test_what_is_there_is_not_lost(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").touch()
-    assert "kept: exists; triples go to a new folder" in refused(
-        good, "--out", kept, "--to", "triples"
+    assert "kept: is a folder that holds files; expected a new folder, name another --out" in (
+        refused(good, "--out", kept, "--to", "triples")
     )
+    assert "kept: is a folder; expected a file, e.g." in refused(good, "--out", kept)
     assert "cannot be written" in refused(good, "--out", kept / "file" / "x.parquet")
-    cut = tmp_path / "cut.parquet"
-    cut.write_bytes(good.read_bytes()[:-30])
     before = good.read_bytes()
-    assert "not a whole Parquet file" in refused(cut, "--out", good)
+    link = tmp_path / "link.parquet"
+    link.symlink_to(tmp_path / "nowhere")
+    for out, to in ((good, "parquet"), (good, "triples"), (link, "parquet")):
+        line = refused(good, "--out", out, "--to", to)
+        assert f"{out}: exists and would be overwritten; name another --out or remove it" in line
     assert good.read_bytes() == before
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    convert([good], empty, to="triples")
+    assert triples.find([empty])
 
 
 def test_a_column_split_would_be_lost(tmp_path: Path) -> None:
@@ -242,3 +253,39 @@ def test_the_options_of_a_triple_reach_its_reader(tmp_path: Path) -> None:
     assert (result.signal, result.bib, result.time_slices) == (0, 10, 0)
     parts = [parquet.read(tmp_path / "o.parquet")]
     assert concatenate(parts).n_signal == 0
+
+
+def test_triples_keep_ids_of_63_bits_and_the_detector(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).integers(2**53, 2**63 - 1, 30, dtype=np.int64) | 1
+    clusters = full_clusters(30, slices=2, group_id=ids, event_id=ids[::-1] - 1)
+    clusters = clusters.replace(detector=SMART_PIXEL_LHC)
+    parquet.write(clusters, tmp_path / "a.parquet")
+    convert([tmp_path / "a.parquet"], tmp_path / "t", to="triples")
+    convert([tmp_path / "t"], tmp_path / "b.parquet")
+    back = ordered(parquet.read(tmp_path / "b.parquet", slices=True))
+    assert_same(back, ordered(clusters))
+    assert back.group_id is not None
+    assert set(back.group_id.tolist()) == set(ids.tolist())
+
+
+def test_a_seed_out_of_range_is_one_line(tmp_path: Path) -> None:
+    parquet.write(make_clusters(20), tmp_path / "a.parquet")
+    for seed in (-1, 2**63):
+        line = refused(tmp_path / "a.parquet", "--out", tmp_path / "b.parquet", "--smear", seed)
+        assert line.startswith("pixelsieve convert: invalid value for '--smear': ")
+    arguments = ("--out", tmp_path / "b.parquet", "--smear", 2**63 - 1)
+    assert pixelsieve("convert", tmp_path / "a.parquet", *arguments).exit_code == 0
+
+
+def test_an_interrupted_conversion_promises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    parquet.write(make_clusters(20), tmp_path / "a.parquet")
+    monkeypatch.setattr(module, "_grouped", interrupted)
+    result = pixelsieve("convert", tmp_path / "a.parquet", "--out", tmp_path / "b.parquet")
+    assert result.exit_code == 130
+    assert result.output.strip() == "pixelsieve: interrupted; nothing was written"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]

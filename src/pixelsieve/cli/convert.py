@@ -12,7 +12,7 @@ from pixelsieve.cli import options
 __all__ = ["convert"]
 
 
-@options.shows_errors
+@options.shows_errors(interrupted="interrupted; nothing was written")
 def convert(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders or quoted patterns of one format.")
@@ -41,7 +41,11 @@ def convert(
     ] = None,
     smear: Annotated[
         int | None,
-        typer.Option(help="Add 30 and 60 ps arrival times made from the true one, with this seed."),
+        typer.Option(
+            help="Add 30 and 60 ps arrival times made from the true one, with this seed.",
+            min=0,
+            max=2**63 - 1,
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:

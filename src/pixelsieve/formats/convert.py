@@ -60,8 +60,8 @@ def convert(
 
     `centered` moves the windows by `windows.recenter`, `smear_seed` adds measured arrival times
     (`smeared`). `on_part` hears of (sources begun, sources, clusters read). `out` appears whole
-    or not at all. Raises `DataError` for bad sources and sources that do not belong together,
-    `RunError` where `out` cannot be written.
+    or not at all, and replaces nothing. Raises `DataError` for bad sources and sources that do
+    not belong together, `RunError` where `out` exists or cannot be written.
     """
     sources = find_sources(patterns, source_format)
     options = options or ReadOptions()
@@ -155,15 +155,13 @@ def _opened(
     out: Path, to: Target, provenance: Mapping[str, Any]
 ) -> Iterator[parquet.Writer | triples.Writer]:
     """A writer whose output takes its place when all went well."""
+    _refuse_existing(out, to)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if to == "parquet":
             with replacing(out) as temporary, parquet.Writer(temporary, provenance) as file:
                 yield file
             return
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            msg = f"{out}: exists; triples go to a new folder"
-            raise RunError(msg)
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
         try:
             with triples.Writer(folder) as writer:
@@ -177,3 +175,24 @@ def _opened(
     except OSError as error:
         msg = f"{out}: cannot be written ({error.strerror or error})"
         raise RunError(msg) from error
+
+
+def _refuse_existing(out: Path, to: Target) -> None:
+    """Raise `RunError` where something would be lost; triples may go to an empty folder."""
+    try:
+        if out.is_dir():
+            if to == "triples" and not any(out.iterdir()):
+                return
+            there = "a folder that holds files" if to == "triples" else "a folder"
+            wanted = (
+                "a new folder" if to == "triples" else f"a file, e.g. {out / 'clusters.parquet'}"
+            )
+            msg = f"{out}: is {there}; expected {wanted}, name another --out"
+        elif os.path.lexists(out):
+            msg = f"{out}: exists and would be overwritten; name another --out or remove it"
+        else:
+            return
+    except OSError as error:
+        msg = f"{out}: cannot be written ({error.strerror or error})"
+        raise RunError(msg) from error
+    raise RunError(msg)

@@ -57,6 +57,9 @@ def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> 
     found: dict[Path, Format] = {}
     for pattern in patterns:
         here = _files(pattern, told)
+        if not here and not Path(pattern).exists() and not glob.has_magic(str(pattern)):
+            msg = f"{pattern}: no such file or folder; check the path"
+            raise DataError(msg)
         if not here:
             kinds = ", ".join(FORMATS)
             msg = f"{pattern}: no file of a known format ({kinds}); check the path, or say --format"
