@@ -15,7 +15,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pixelsieve.cli import app
+from pixelsieve.detector import SMART_PIXEL_LHC
 from pixelsieve.formats import parquet
+from pixelsieve.model_file import load_model, save_model
 from tests.conftest import make_clusters
 
 PROGRAM = [sys.executable, "-m", "pixelsieve"]
@@ -197,6 +199,97 @@ def test_bad_input_is_one_line_and_nothing_is_written(dataset_file: Path, tmp_pa
         assert not out.exists(), expected
     unwritable = dataset_file / "run"
     assert "cannot be written" in refused(pixelsieve("compare", *good, "--out", unwritable))
+
+
+def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
+    wrong: dict[str, list[object]] = {
+        "pixelsieve inspect: invalid value for '--events': ": [
+            *("inspect", "a.parquet", "--events", "x")
+        ],
+        "pixelsieve convert: no such option: --detectr": [
+            *("convert", "a.parquet", "--detectr", "x")
+        ],
+        "pixelsieve convert: missing option '--out'; see pixelsieve convert --help": [
+            *("convert", "a.parquet")
+        ],
+        "pixelsieve evaluate: invalid value for '--split': 'tset' is not one of": [
+            *("evaluate", "m.keras", "--data", "a", "--split", "tset")
+        ],
+        "pixelsieve: no such command 'comprae'. Did you mean 'compare'?": ["comprae"],
+        "pixelsieve: no such option: --verson": ["--verson"],
+    }
+    for expected, arguments in wrong.items():
+        line = refused(pixelsieve(*arguments))
+        assert line.startswith(expected)
+        assert "--detectr" not in arguments or "--detector" in line  # the nearest one
+        real = subprocess.run(  # by the installed program's own way
+            [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        assert (real.returncode, real.stdout, real.stderr.strip()) == (2, "", line)
+
+
+def test_help_and_version_are_no_errors() -> None:
+    for arguments in (["--help"], ["--version"], ["convert", "--help"]):
+        result = pixelsieve(*arguments)
+        assert result.exit_code == 0
+        assert result.stdout
+        assert not result.stderr
+    bare = pixelsieve()
+    assert bare.exit_code == 2
+    assert "Usage" in bare.output
+    assert "see pixelsieve --help" not in bare.output
+
+
+def test_only_verbs_that_resume_promise_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from pixelsieve.formats import dataset
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("find_files", "load", "read_parts"):
+        monkeypatch.setattr(dataset, name, interrupted)
+    data = ["--data", "a.parquet", "--out", tmp_path / "out"]
+    for arguments, resumes in (
+        (["train", *data], True),
+        (["compare", *data], True),
+        (["inspect", "a.parquet"], False),
+    ):
+        result = pixelsieve(*arguments)
+        assert result.exit_code == 130
+        promise = "; the same command goes on from here" if resumes else ""
+        assert result.output.strip() == f"pixelsieve: interrupted{promise}"
+
+
+def test_data_of_another_detector_are_scored_with_a_warning(
+    compared: Path, dataset_file: Path, tmp_path: Path
+) -> None:
+    model = compared / "models" / "float_seed0.keras"
+    same = pixelsieve("evaluate", model, "--data", dataset_file, "--json")
+    assert json.loads(same.stdout)["detector_differs"] == []
+    assert "warning" not in same.stderr
+    other = tmp_path / "other_test.parquet"
+    parquet.write(make_clusters(150, seed=5, detector=SMART_PIXEL_LHC), other)
+    shown = pixelsieve("evaluate", model, "--data", other, "--json")
+    assert shown.exit_code == 0
+    differs = json.loads(shown.stdout)["detector_differs"]
+    assert "sensor.pitch_x_um 50.0 (in training 25.0)" in differs
+    (line,) = shown.stderr.strip().splitlines()
+    assert "warning:" in line
+    assert "trained on another detector than the data's: name smart-pixel-lhc (in training" in line
+    old = load_model(model)
+    del old.card["detector"]
+    save_model(tmp_path / "old.keras", old)
+    quiet = pixelsieve("evaluate", tmp_path / "old.keras", "--data", other, "--json")
+    assert json.loads(quiet.stdout)["detector_differs"] == []
+    assert not quiet.stderr
+
+
+def test_errors_of_all_splits_name_the_file_alone(compared: Path, tmp_path: Path) -> None:
+    model = compared / "models" / "float_seed0.keras"
+    path = tmp_path / "clusters.parquet"
+    parquet.write(make_clusters(200, signal=np.ones(200, np.int8)), path)
+    line = refused(pixelsieve("evaluate", model, "--data", path, "--split", "all"))
+    assert line.startswith(f"pixelsieve: {path}: column 'signal': no BIB clusters")
 
 
 def test_a_model_with_another_scaling_is_refused(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pixelsieve.clusters import Clusters, concatenate, hash_pixels
+from pixelsieve.detector import SMART_PIXEL_LHC
 from pixelsieve.errors import DataError
 from tests.conftest import make_clusters
 
@@ -70,3 +71,14 @@ def test_pixel_hash_sees_charges_alone(clusters: Clusters) -> None:
     assert hash_pixels(-np.zeros((1, 13, 21), np.float32)) == hash_pixels(
         np.zeros((1, 13, 21), np.float32)
     )
+
+
+def test_tables_of_other_detectors_say_what_differs() -> None:
+    one = make_clusters(10, origin="a")
+    other = make_clusters(10, origin="b", detector=SMART_PIXEL_LHC)
+    with pytest.raises(DataError) as caught:
+        concatenate([one, other])
+    expected = "b: clusters of detector 'smart-pixel-lhc', but a is of 'muon-collider-vxd' "
+    expected += "(sensor.pitch_x_um 50.0 instead of 25.0, sensor.pitch_y_um 12.5 instead of 25.0 "
+    assert str(caught.value).startswith(expected)
+    assert str(caught.value).endswith("more); give files of one detector")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.config import differences
 from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.errors import DataError
 
@@ -113,9 +114,15 @@ class Clusters:
     def require_detector_of(self, other: Clusters) -> None:
         """Raise `DataError` where `other` comes from another detector."""
         if self.detector != other.detector:
+            found = differences(self.detector, other.detector)
+            found.pop("name", None)
+            shown = [f"{k} {a} instead of {b}" for k, (a, b) in list(found.items())[:2]]
+            more = f" and {len(found) - 2} more" if len(found) > 2 else ""  # noqa: PLR2004
+            constants = f" ({', '.join(shown)}{more})" if shown else ""
             msg = (
                 f"{self.origin}: clusters of detector '{self.detector.name}', but "
-                f"{other.origin} is of '{other.detector.name}' (or its constants differ)"
+                f"{other.origin} is of '{other.detector.name}'{constants}; give files of one "
+                "detector"
             )
             raise DataError(msg)
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pixelsieve.errors import ConfigError, nearest
 
-__all__ = ["fingerprint", "from_mapping", "read_toml", "to_plain"]
+__all__ = ["differences", "fingerprint", "from_mapping", "read_toml", "to_plain"]
 
 T = TypeVar("T")
 
@@ -104,6 +104,19 @@ def to_plain(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         return value.item()
     return value
+
+
+def differences(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
+    """Where two values differ as plain data: dotted key to (ours, theirs), of keys in both."""
+    found: dict[str, tuple[Any, Any]] = {}
+    one, other = to_plain(ours), to_plain(theirs)
+    for key in [k for k in one if k in other]:
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            inner = differences(one[key], other[key])
+            found |= {f"{key}.{name}": pair for name, pair in inner.items()}
+        elif one[key] != other[key]:
+            found[key] = (one[key], other[key])
+    return found
 
 
 def fingerprint(value: Any) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 
-@options.shows_errors
+@options.shows_errors(interrupted="interrupted")
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A .keras file of a run.")],
     data: options.Data,
@@ -54,6 +54,9 @@ def evaluate(
     if result["front_end_differs"]:
         differing = "; ".join(result["front_end_differs"])
         options.warn(f"{model}: trained with another front end than the data's: {differing}")
+    if result["detector_differs"]:
+        differing = "; ".join(result["detector_differs"])
+        options.warn(f"{model}: trained on another detector than the data's: {differing}")
     if json:
         options.print_json(result)
         return

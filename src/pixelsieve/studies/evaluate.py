@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from pixelsieve.clusters import concatenate
-from pixelsieve.config import to_plain
+from pixelsieve.config import differences, to_plain
+from pixelsieve.detector import Detector
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.model_file import Model
 from pixelsieve.splits import SPLIT_NAMES, Splits
 
-__all__ = ["evaluate_model", "only", "settings_that_differ"]
+__all__ = ["constants_that_differ", "evaluate_model", "only", "settings_that_differ"]
 
 
 def only(parts: Parts, split: str) -> Parts:
@@ -24,7 +25,9 @@ def only(parts: Parts, split: str) -> Parts:
     Raises `DataError` where the split is not there.
     """
     if split == "all":
-        return replace(parts, parts={"all": concatenate(list(parts.parts.values()))})
+        tables = list(parts.parts.values())
+        origins = dict.fromkeys(c.origin.removesuffix(f" [{n}]") for n, c in parts.parts.items())
+        return replace(parts, parts={"all": concatenate(tables, ", ".join(origins))})
     if len(parts.parts) == len(SPLIT_NAMES):
         Splits(*(parts.parts[name] for name in SPLIT_NAMES))
     if split not in parts.parts:
@@ -46,6 +49,13 @@ def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> l
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
 
 
+def constants_that_differ(model: Model, detector: Detector) -> list[str]:
+    """Constants of the detector that the training's had not; empty for models that name none."""
+    trained = model.card.get("detector")
+    found = differences(detector, trained) if trained else {}
+    return [f"{key} {now} (in training {then})" for key, (now, then) in found.items()]
+
+
 def evaluate_model(model: Model, part: Parts) -> dict[str, Any]:
     """Figures of merit with bootstrap intervals, on clusters of one part, as plain data.
 
@@ -61,6 +71,7 @@ def evaluate_model(model: Model, part: Parts) -> dict[str, Any]:
         "clusters": {"signal": clusters.n_signal, "bib": len(clusters) - clusters.n_signal},
         "front_end": to_plain(part.front_end),
         "front_end_differs": settings_that_differ(model, part.front_end),
+        "detector_differs": constants_that_differ(model, clusters.detector),
         "figures": score(logits, clusters.signal),
         "bootstrap_68": to_plain(bootstrap([logits], clusters.signal, clusters.groups())),
     }

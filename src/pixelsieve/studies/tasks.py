@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.config import fingerprint
+from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
@@ -42,6 +42,7 @@ def training_data(
         features.table(dataset.splits.validation),
         fingerprint([*dataset.identity.values(), features.fingerprint]),
         settings,
+        to_plain(clusters.detector),
     )
 
 

@@ -59,13 +59,14 @@ class TrainingData:
     """What every job of a run shares.
 
     `fingerprint` stands for the data and their features. `front_end` are the settings that the
-    clusters were read out with, for the model's card.
+    clusters were read out with, `detector` the constants of theirs, for the model's card.
     """
 
     training: FeatureTable
     validation: FeatureTable
     fingerprint: str
     front_end: dict[str, Any] | None = None
+    detector: dict[str, Any] | None = None
 
 
 JobResult = dict[str, Any]
@@ -111,6 +112,7 @@ def run_job(
         "seed": job.seed,
         "best_epoch": trained.best_epoch,
         "front_end": data.front_end,
+        "detector": data.detector,
     }
     model = Model(job.spec, precision, trained.weights, data.training.features, card)
     save_model(model_path, model)
