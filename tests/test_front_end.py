@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from pixelsieve.front_end import (
     digitise,
     read_front_end,
     read_out,
+    readout,
 )
+from pixelsieve.parallel import default_workers
 from tests.conftest import make_clusters
 
 N = 2000
@@ -287,3 +290,17 @@ def test_real_clusters_keep_their_known_pixels_above_threshold(muc_real: Path) -
     assert pixels[signal].mean() == pytest.approx(2.3, abs=0.06)
     assert pixels[~signal].mean() == pytest.approx(2.8, abs=0.06)
     assert (higher.lost_signal + higher.lost_bib) / len(clusters) < 1e-4
+
+
+def test_no_more_threads_than_cores_that_may_be_used(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int | None] = []
+
+    def threads(max_workers: int | None = None) -> ThreadPoolExecutor:
+        seen.append(max_workers)
+        return ThreadPoolExecutor(max_workers)
+
+    monkeypatch.setattr(readout, "ThreadPoolExecutor", threads)
+    read_out(FrontEnd(noise_e=60), clusters)
+    assert seen == [default_workers()]

@@ -13,6 +13,7 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.errors import DataError
 from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
 from pixelsieve.front_end.settings import FrontEnd
+from pixelsieve.parallel import default_workers
 from pixelsieve.windows import recenter, shift_window
 
 __all__ = ["Readout", "digitise", "read_out"]
@@ -81,7 +82,7 @@ def _digitised(
         result[rows] = digitise(front_end, pixels_e[rows], keys[rows])
 
     # NumPy lets other threads run, and what is drawn depends on no order.
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(default_workers()) as threads:
         list(threads.map(fill, range(0, len(pixels_e), _CHUNK)))
     return result
 
