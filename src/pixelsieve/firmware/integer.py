@@ -11,91 +11,23 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.firmware.integer_layer import (
+    LARGEST_SUM_BITS,
+    Codes,
+    IntegerInput,
+    IntegerLayer,
+    round_half_even,
+)
 from pixelsieve.model_file import Model
 
 __all__ = [
-    "IntegerInput",
-    "IntegerLayer",
     "IntegerNetwork",
     "IntegerRun",
     "LayerCounters",
     "from_model",
-    "round_half_even",
 ]
 
-Codes = NDArray[np.int64]
-
-_LARGEST_SUM_BITS = 62
-_EXACT_IN_FLOAT64 = 2**53
 _CHUNK = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class IntegerInput:
-    """A feature: how many numbers, and the grid of their codes."""
-
-    name: str
-    width: int
-    grid: FixedPoint
-
-
-@dataclass(frozen=True, slots=True)
-class IntegerLayer:
-    """A dense layer in codes.
-
-    The codes of `inputs`, aligned to the finest of their grids, times `kernel` (fan-in, units)
-    plus `bias` (units,) give a sum with `sum_fraction_bits` behind the binary point. It is rounded
-    half to even and saturated to `activation` (unsigned: this is the relu too); None keeps the
-    exact sum. `input_fraction_bits` are those of the aligned inputs.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    kernel: Codes
-    bias: Codes
-    kernel_grid: FixedPoint
-    bias_grid: FixedPoint
-    activation: FixedPoint | None
-    input_fraction_bits: int
-
-    @property
-    def sum_fraction_bits(self) -> int:
-        """Bits behind the binary point of the exact sum."""
-        of_products = self.input_fraction_bits + self.kernel_grid.fraction_bits
-        return max(of_products, self.bias_grid.fraction_bits)
-
-    @property
-    def output_fraction_bits(self) -> int:
-        """Bits behind the binary point of what leaves the layer."""
-        return self.activation.fraction_bits if self.activation else self.sum_fraction_bits
-
-    @property
-    def _shifts(self) -> tuple[int, int]:
-        common = self.sum_fraction_bits
-        of_products = self.input_fraction_bits + self.kernel_grid.fraction_bits
-        return common - of_products, common - self.bias_grid.fraction_bits
-
-    def sums(self, inputs: Codes, largest: int) -> Codes:
-        """Exact sums (n, units) of aligned input codes (n, fan-in); none exceeds `largest`."""
-        of_products, of_bias = self._shifts
-        if largest < _EXACT_IN_FLOAT64:  # integers this small are exact in float64, and fast
-            products = (inputs.astype(np.float64) @ self.kernel.astype(np.float64)).astype(np.int64)
-        else:
-            products = inputs @ self.kernel
-        return np.asarray((products << of_products) + (self.bias << of_bias))
-
-    def sum_range(self, low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Smallest and largest sum of each unit for aligned inputs (fan-in,) in [low, high].
-
-        Arrays of Python integers, which never overflow.
-        """
-        of_products, of_bias = self._shifts
-        kernel, bias = self.kernel.astype(object), self.bias.astype(object)
-        positive, negative = np.maximum(kernel, 0), np.minimum(kernel, 0)
-        smallest = (low @ positive + high @ negative) * (1 << of_products) + bias * (1 << of_bias)
-        largest = (high @ positive + low @ negative) * (1 << of_products) + bias * (1 << of_bias)
-        return smallest, largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +90,7 @@ class IntegerNetwork:
             msg = f"{self.name}: the last layer must be one logit without activation"
             raise ConfigError(msg)
         for name, bits in self.sum_bits().items():
-            if bits > _LARGEST_SUM_BITS:
+            if bits > LARGEST_SUM_BITS:
                 msg = f"{self.name}: sums of layer '{name}' need {bits} bits; at most 62 are exact"
                 raise ConfigError(msg)
 
@@ -271,16 +203,6 @@ class IntegerNetwork:
         if len(lengths) > 1:
             msg = f"{self.name}: inputs of different lengths {sorted(lengths)}"
             raise ConfigError(msg)
-
-
-def round_half_even(codes: Codes, shift: int) -> Codes:
-    """`codes` / 2^shift, rounded half to even, in integers; |codes| < 2^62."""
-    if shift <= 0:
-        return codes << -shift
-    if shift > _LARGEST_SUM_BITS:
-        return np.zeros_like(codes)
-    half = np.int64(1) << np.int64(shift - 1)
-    return np.asarray((codes + (half - 1) + ((codes >> shift) & 1)) >> shift)
 
 
 def from_model(model: Model, name: str = "network") -> IntegerNetwork:

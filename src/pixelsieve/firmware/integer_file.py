@@ -16,7 +16,8 @@ from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
 from pixelsieve.files import read_json, replacing
-from pixelsieve.firmware.integer import IntegerInput, IntegerLayer, IntegerNetwork
+from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.fixed_point import FixedPoint
 
 __all__ = ["read_integer_network", "to_document", "write_integer_network"]

@@ -18,7 +18,7 @@ from pixelsieve.firmware.integer_file import write_integer_network
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.tools import find_verilator
-from pixelsieve.firmware.verify import Verification, verify
+from pixelsieve.firmware.verify import Verification, edge_codes, verify
 from pixelsieve.model_file import Model, load_model
 
 __all__ = ["Chosen", "FirmwareResult", "choose_threshold", "make_firmware", "pick_model"]
@@ -129,6 +129,9 @@ def make_firmware(
     say("Verilog")
     made = design(network, chosen.code, stages=stages, clock_ns=clock_ns)
     codes = network.input_codes(network.features.table(test))
+    at_threshold = edge_codes(
+        network, network.input_codes(network.features.table(validation)), chosen.code
+    )
     say("verification")
     with tempfile.TemporaryDirectory(prefix="pixelsieve-") as scratch:
         try:
@@ -137,7 +140,15 @@ def make_firmware(
             msg = f"{scratch}: cannot be written ({error.strerror or error}); set TMPDIR"
             raise RunError(msg) from error
         checked = verify(
-            model, network, Path(scratch), made, chosen.code, codes, verilator, jobs=jobs
+            model,
+            network,
+            Path(scratch),
+            made,
+            chosen.code,
+            codes,
+            verilator,
+            edges=at_threshold,
+            jobs=jobs,
         )
     target = out if checked.passed else failed_folder(out)
     with replacing_folder(target) as folder:

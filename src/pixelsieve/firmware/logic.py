@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.integer_layer import IntegerLayer
 from pixelsieve.firmware.tools import ToolError
+from pixelsieve.fixed_point import FixedPoint
 
 __all__ = ["alkaid", "traced", "without_lost_shifts"]
+
+_CONSTANT = 5
+"""alkaid's operation code of a constant."""
 
 _HARDWARE = (1, -1, -1)
 """Cost model: adders of any width, one level of latency each, no limit on the latency."""
@@ -51,24 +56,62 @@ def traced(network: IntegerNetwork) -> Any:
 
     Raises `ConfigError` where the logit is the same for every input.
     """
-    low, high = network.sum_ranges()[network.layers[-1].name]
-    if low == high:
-        msg = f"{network.name}: its logit is always {low}; there is nothing to build"
-        raise ConfigError(msg)
     trace = alkaid("trace")
     values: dict[str, Any] = {}
     for one in network.inputs:
         grid = one.grid
-        raw = trace.FVArrayInput((one.width,), trace.HWConfig(*_HARDWARE), None)
+        raw = trace.FVArrayInput((one.width,), _hardware(trace), None)
         values[one.name] = raw.quantize(int(grid.signed), grid.integer_bits, grid.fraction_bits)
     inputs = np.concatenate([values[one.name] for one in network.inputs])
     for layer in network.layers:
-        source = np.concatenate([values[s] for s in layer.inputs])
-        kernel = layer.kernel * layer.kernel_grid.step
-        sums = source @ kernel + layer.bias * layer.bias_grid.step
-        if (out := layer.activation) is not None:
-            fields = (int(out.signed), out.integer_bits, out.fraction_bits)
-            sums = sums.quantize(*fields, overflow_mode="SAT", round_mode="RND_CONV")
-        values[layer.name] = sums
-    with without_lost_shifts():
-        return trace.trace(inputs, values[network.layers[-1].name], keep_dead_inputs=True)
+        values[layer.name] = _layer(trace, layer, [v for s in layer.inputs for v in values[s]])
+    (logit,) = values[network.layers[-1].name]
+    program = None
+    if not _is_constant(logit):
+        with without_lost_shifts():
+            program = trace.trace(inputs, [logit], keep_dead_inputs=True)
+    if program is None or program.ops[program.out_idxs[0]].opcode == _CONSTANT:
+        msg = f"{network.name}: its logit is the same for every input; there is nothing to build"
+        raise ConfigError(msg)
+    return program
+
+
+def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
+    """The layer's outputs, one variable a unit.
+
+    What is constant, before or after rounding, is worked out here: alkaid 0.8.2 rounds it wrongly
+    where half to even is asked for, and fails where every input of a product is constant.
+    """
+    kernel = layer.kernel * layer.kernel_grid.step
+    varies = np.array([not _is_constant(v) for v in source])
+    fixed = np.array([v.low for v, moves in zip(source, varies, strict=True) if not moves])
+    offset = layer.bias * layer.bias_grid.step + fixed @ kernel[~varies]
+    live = kernel[varies].any(axis=0)
+    grid = layer.activation
+    constants = offset if grid is None else grid.quantize(offset)
+    outputs = [trace.FVariable.from_const(float(c), hwconf=_hardware(trace)) for c in constants]
+    if live.any():
+        moving = trace.FVArray(
+            np.array([v for v, moves in zip(source, varies, strict=True) if moves])
+        )
+        for unit, total in zip(
+            np.flatnonzero(live), moving @ kernel[varies][:, live] + offset[live], strict=True
+        ):
+            outputs[unit] = total if grid is None else _activated(total, grid)
+    return outputs
+
+
+def _activated(total: Any, grid: FixedPoint) -> Any:
+    low, high = grid.quantize(total.low), grid.quantize(total.high)
+    if low == high:
+        return type(total).from_const(float(low), hwconf=total.hwconf)
+    fields = (int(grid.signed), grid.integer_bits, grid.fraction_bits)
+    return total.quantize(*fields, overflow_mode="SAT", round_mode="RND_CONV")
+
+
+def _is_constant(variable: Any) -> bool:
+    return bool(variable.low == variable.high)
+
+
+def _hardware(trace: Any) -> Any:
+    return trace.HWConfig(*_HARDWARE)

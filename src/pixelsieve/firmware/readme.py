@@ -20,6 +20,11 @@ _ENCODING = """## Encoding
 * `keep` = 1 where the code of `logit` is at or above `THRESHOLD`; equal codes are kept.
 """
 
+_MIRRORED = (
+    "* Mirrored: where z_global < 0 its absolute value goes in, and the x profile reversed.",
+    "",
+)
+
 _FILES = """## Files
 
 * `verilog/`: the top module, its core (one module a pipeline stage) and the adders it is made of.
@@ -82,6 +87,7 @@ def readme(
             estimate,
             "",
             _ENCODING,
+            *(_MIRRORED if network.features.mirror_x else ()),
             _FILES,
         ]
     )

@@ -18,6 +18,9 @@ __all__ = ["Answers", "pack", "simulate_verilog"]
 
 _WORD = 32
 _QUIET = ("UNUSEDSIGNAL", "ALWNEVER", "DECLFILENAME", "UNUSEDPARAM", "VARHIDDEN")
+_FAST_TO_COMPILE = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+"""g++ needs minutes to optimise a large network, and the simulation seconds without that."""
+
 _FLUSH = 4
 """Clocks simulated beyond the stated latency, so that a longer one shows."""
 
@@ -63,7 +66,8 @@ def simulate_verilog(
             *verilator.build_arguments,
             *("--exe", "--build", "-j", str(jobs), "--Mdir", "build", "--prefix", "Vdesign"),
             *("--top-module", made.top, "-Wall", *(f"-Wno-{w}" for w in _QUIET)),
-            *("-CFLAGS", "-std=c++17 -O1", *sources, "main.cpp", "-o", "simulate"),
+            *("-MAKEFLAGS", _FAST_TO_COMPILE, "-CFLAGS", "-std=c++17"),
+            *(*sources, "main.cpp", "-o", "simulate"),
         ]
         environment = dict(verilator.environment)
         run_tool(command, folder=work, environment=environment, what="Verilator")

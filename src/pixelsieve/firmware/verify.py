@@ -16,7 +16,7 @@ from pixelsieve.firmware.simulation import Answers, simulate_verilog
 from pixelsieve.firmware.tools import Verilator
 from pixelsieve.model_file import Model
 
-__all__ = ["FirstDifference", "Verification", "corner_codes", "verify"]
+__all__ = ["FirstDifference", "Verification", "corner_codes", "edge_codes", "verify"]
 
 _FLOAT32_BITS = 25  # 24 of the significand and the sign
 
@@ -86,6 +86,15 @@ def corner_codes(network: IntegerNetwork, n_random: int = 2000, seed: int = 0) -
     return corners
 
 
+def edge_codes(network: IntegerNetwork, codes: Codes, threshold: int) -> Codes:
+    """Those of `codes` that tell the threshold best: a logit on it, and the nearest below it."""
+    logits = network.run(codes)
+    rows = [int((logits == threshold).argmax())]
+    if (below := logits < threshold).any():
+        rows.append(int(np.where(below, logits, logits.min()).argmax()))
+    return {name: values[rows] for name, values in codes.items()}
+
+
 def verify(
     model: Model,
     network: IntegerNetwork,
@@ -95,16 +104,20 @@ def verify(
     clusters: Codes,
     verilator: Verilator,
     *,
+    edges: Codes | None = None,
     n_random: int = 2000,
     seed: int = 0,
     jobs: int = 2,
 ) -> Verification:
     """Compare all three on `clusters` (codes by feature name) and on corner vectors.
 
+    `edges` (see `edge_codes`) are more corners.
     `folder` holds the Verilog of `made`; `threshold` is the code that `keep` must have. Raises
     `ToolError` where Verilator fails; a difference is a result, not an error.
     """
     corners = corner_codes(network, n_random, seed)
+    if edges is not None:
+        corners = {name: np.concatenate([edges[name], c]) for name, c in corners.items()}
     codes = {i.name: np.concatenate([clusters[i.name], corners[i.name]]) for i in network.inputs}
     n_clusters, n_corners = (len(c[network.inputs[0].name]) for c in (clusters, corners))
     n = n_clusters + n_corners
@@ -183,13 +196,19 @@ def _latency(answers: Answers, made: Design, expected: NDArray[np.int64]) -> int
 
 
 def _keras_layers(model: Model, network: IntegerNetwork, vector: Codes) -> dict[str, list[float]]:
+    import jax
     import keras
 
     whole = model.keras_model()
     names = [layer.name for layer in network.layers]
     inner = keras.Model(whole.inputs, [whole.get_layer(name).output for name in names])
     values = network.input_values(vector)
-    outputs = inner([values.inputs[tensor.name] for tensor in whole.inputs])
+    variables = [
+        [np.asarray(v.value) for v in some]
+        for some in (inner.trainable_variables, inner.non_trainable_variables)
+    ]
+    inputs = [values.inputs[tensor.name] for tensor in whole.inputs]
+    outputs, _ = jax.jit(inner.stateless_call)(*variables, inputs)
     return {
         layer.name: (np.asarray(out, np.float64)[0] * 2.0**layer.output_fraction_bits).tolist()
         for layer, out in zip(network.layers, outputs, strict=True)
