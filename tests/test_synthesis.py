@@ -181,6 +181,9 @@ def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
         Settings(time_limit_s=0)
     with pytest.raises(ConfigError, match="family"):
         Settings(family="xcu; exec")
+    with pytest.raises(ConfigError, match="mapping"):
+        Settings(mapping="&if; exec")
+    assert Settings(mapping="").mapping == ""
 
 
 def test_no_tool_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, rtl: Path) -> None:
