@@ -23,7 +23,8 @@ import numpy as np
 
 from pixelsieve.features import REGISTRY, FeatureSet
 from pixelsieve.files import write_json
-from pixelsieve.firmware.integer import IntegerInput, IntegerLayer, IntegerNetwork
+from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.synthesis import Settings, Synthesis, synthesize_gates, synthesize_luts
 from pixelsieve.fixed_point import FixedPoint
