@@ -499,6 +499,9 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No space left"):
         fail()
     assert (out / "verification.json").read_text() == "1"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="takes no files"), replacing_folder(tmp_path / "file" / "x"):
+        pass
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(RunError, match="holds other files"), replacing_folder(tmp_path / "mine"):
