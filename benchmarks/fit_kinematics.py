@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pixelsieve.detector import MUON_COLLIDER_VXD
+from pixelsieve.physics import LIGHT_MM_PER_NS, straight_flight_ns
 from pixelsieve.simulation.bib import BibModel, Origin
 from pixelsieve.simulation.burr import Burr, burr_log_density
-from pixelsieve.simulation.tracks import LIGHT_MM_PER_NS, straight_flight_ns
 
 Floats = NDArray[np.float64]
 BARREL = MUON_COLLIDER_VXD.barrel

@@ -20,21 +20,22 @@ from pathlib import Path
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.transport import Transport
 from pixelsieve.studies.simulate import simulate
-n, workers, slices, folder = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+n, workers, slices, out = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 sample = replace(Sample(n // 2, n // 2), transport=Transport(n_slices=slices))
 generate(sample, 0, 100)
 start = time.perf_counter()
-simulate(sample, Path(folder) / "out", workers=workers)
+simulate(sample, out, workers=workers)
 seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-size = sum(p.stat().st_size for p in (Path(folder) / "out").glob("*.parquet"))
+size = sum(p.stat().st_size for p in ([out] if out.is_file() else out.glob("*.parquet")))
 print(json.dumps({"seconds": seconds, "peak_mb": peak, "bytes": size}))
 """
 
 
-def measure(clusters: int, workers: int, slices: int) -> dict[str, float]:
+def measure(clusters: int, workers: int, slices: int, output: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", ONE_RUN, str(clusters), str(workers), str(slices), folder]
+        out = f"{folder}/out{'.parquet' if output == 'file' else ''}"
+        command = [sys.executable, "-c", ONE_RUN, str(clusters), str(workers), str(slices), out]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, float] = json.loads(done.stdout)
     return result
@@ -49,21 +50,21 @@ def main() -> None:
     arguments = parser.parse_args()
     workers = [int(w) for w in arguments.workers.split(",")]
     if arguments.memory:
-        rows = [(n, workers[-1], 0) for n in (10**5, 10**6, 10**7)]
+        rows = [(n, workers[-1], 0, "folder") for n in (10**5, 10**6, 10**7)]
     else:
-        rows = [(arguments.clusters, w, 0) for w in workers]
-        rows += [(arguments.clusters // 20, w, 20) for w in workers]
+        rows = [(arguments.clusters, w, 0, o) for o in ("folder", "file") for w in workers]
+        rows += [(arguments.clusters // 20, w, 20, "folder") for w in workers]
     print(
         "| clusters | workers | slices | clusters/s (best; all) | peak memory | bytes a cluster |"
     )
-    print("|---|---|---|---|---|---|")
-    for clusters, threads, slices in rows:
+    print("|---|---|---|---|---|---|---|")
+    for clusters, threads, slices, output in rows:
         repeats = 1 if arguments.memory else arguments.repeats
-        results = [measure(clusters, threads, slices) for _ in range(repeats)]
+        results = [measure(clusters, threads, slices, output) for _ in range(repeats)]
         rates = sorted((clusters / r["seconds"] for r in results), reverse=True)
         peak = max(r["peak_mb"] for r in results)
         print(
-            f"| {clusters:,} | {threads} | {slices} | {rates[0]:,.0f}; "
+            f"| {clusters:,} | {threads} | {slices} | {output} | {rates[0]:,.0f}; "
             f"{', '.join(f'{r:,.0f}' for r in rates)} | {peak:,.0f} MB | "
             f"{results[0]['bytes'] / clusters:.0f} |",
             flush=True,

@@ -9,13 +9,8 @@ from scipy import stats
 
 from pixelsieve.detector import MUON_COLLIDER_VXD as VXD
 from pixelsieve.errors import ConfigError
-from pixelsieve.simulation.collisions import (
-    ELECTRON_MASS_EV,
-    HARD_EV,
-    MUON_MASS_EV,
-    PAIR_EV,
-    collision_spectrum,
-)
+from pixelsieve.physics import ELECTRON_MASS_EV, MUON_MASS_EV
+from pixelsieve.simulation.collisions import HARD_EV, PAIR_EV, collision_spectrum
 from pixelsieve.simulation.ionization import (
     AliasTable,
     Ionization,

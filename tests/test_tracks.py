@@ -14,13 +14,12 @@ from scipy import integrate, stats
 
 from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel
 from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.physics import LIGHT_MM_PER_NS, MUON_MASS_GEV
 from pixelsieve.simulation.bib import BIB_UNIFORMS, bib, copula_factor
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.burr import Burr, burr_cumulative, burr_log_density, cut_burr_quantile
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, Secondaries, muons
 from pixelsieve.simulation.tracks import (
-    LIGHT_MM_PER_NS,
-    MUON_MASS_GEV,
     Tracks,
     arc_length_mm,
     half_turn_angle,

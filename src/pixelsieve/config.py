@@ -19,6 +19,14 @@ __all__ = ["differences", "fingerprint", "from_mapping", "read_toml", "to_plain"
 T = TypeVar("T")
 
 
+def require_between(owner: object, name: str, low: float, high: float) -> None:
+    """Raise `ConfigError` where the number `owner.name` is not in [low, high]; None passes."""
+    value = getattr(owner, name)
+    if value is not None and not low <= value <= high:
+        msg = f"'{name}' is {value:g}; expected {low:g} to {high:g}"
+        raise ConfigError(msg)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raise `ConfigError` naming the file where it cannot be read."""
     try:

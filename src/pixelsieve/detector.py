@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pixelsieve.config import require_between
 from pixelsieve.errors import ConfigError, nearest
 
 __all__ = ["DETECTORS", "MUON_COLLIDER_VXD", "SMART_PIXEL_LHC", "Barrel", "Detector", "Sensor"]
-
-
-def _require_between(owner: Sensor | Barrel, name: str, low: float, high: float) -> None:
-    value = getattr(owner, name)
-    if value is not None and not low <= value <= high:
-        msg = f"'{name}' is {value:g}; expected {low:g} to {high:g}"
-        raise ConfigError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,7 @@ class Sensor:
             ("diffusion_um", 0.0, 100.0),
             ("slice_ps", 1.0, 100_000.0),
         ):
-            _require_between(self, name, low, high)
+            require_between(self, name, low, high)
 
     @property
     def n_pixels(self) -> int:
@@ -95,7 +89,7 @@ class Barrel:
             ("y_high_mm", -1000.0, 1000.0),
             ("field_T", 0.0, 20.0),
         ):
-            _require_between(self, name, low, high)
+            require_between(self, name, low, high)
         if not self.y_low_mm < self.y_high_mm:
             msg = f"'y_low_mm' is {self.y_low_mm:g}; expected less than 'y_high_mm'"
             raise ConfigError(msg)

@@ -7,10 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ELECTRON_PDG", "LIGHT_MM_PER_NS", "MUON_MASS_GEV", "MUON_PDG", "straight_flight_ns"]
+__all__ = [
+    "ELECTRON_MASS_EV",
+    "ELECTRON_PDG",
+    "LIGHT_MM_PER_NS",
+    "MUON_MASS_EV",
+    "MUON_MASS_GEV",
+    "MUON_PDG",
+    "straight_flight_ns",
+]
 
 LIGHT_MM_PER_NS = 299.792458
-MUON_MASS_GEV = 0.1056583755
+ELECTRON_MASS_EV = 510_998.95
+MUON_MASS_EV = 105_658_375.5
+MUON_MASS_GEV = MUON_MASS_EV * 1e-9
 MUON_PDG = 13
 ELECTRON_PDG = 11
 

@@ -10,13 +10,9 @@ from scipy.special import ndtr, ndtri
 
 from pixelsieve.detector import Barrel
 from pixelsieve.errors import ConfigError
+from pixelsieve.physics import ELECTRON_PDG, LIGHT_MM_PER_NS, straight_flight_ns
 from pixelsieve.simulation.burr import Burr, cut_burr_quantile
-from pixelsieve.simulation.tracks import (
-    ELECTRON_PDG,
-    LIGHT_MM_PER_NS,
-    Tracks,
-    straight_flight_ns,
-)
+from pixelsieve.simulation.tracks import Tracks
 
 __all__ = ["BIB_UNIFORMS", "BibModel", "Origin", "bib", "copula_factor"]
 

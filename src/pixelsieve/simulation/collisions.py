@@ -12,17 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.physics import ELECTRON_MASS_EV
+
 __all__ = [
-    "ELECTRON_MASS_EV",
     "HARD_EV",
-    "MUON_MASS_EV",
     "PAIR_EV",
     "CollisionSpectrum",
     "collision_spectrum",
 ]
 
-ELECTRON_MASS_EV = 510_998.95
-MUON_MASS_EV = 105_658_375.5
 PAIR_EV = 3.68
 """Mean energy for an electron-hole pair in silicon, in eV."""
 HARD_EV = 6_000.0

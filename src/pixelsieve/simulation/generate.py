@@ -14,13 +14,14 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor
 from pixelsieve.errors import ConfigError
+from pixelsieve.physics import straight_flight_ns
 from pixelsieve.simulation.bib import BIB_UNIFORMS, BibModel, bib
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons
 from pixelsieve.simulation.sensor_response import respond
 from pixelsieve.simulation.streams import start_states, uniforms
-from pixelsieve.simulation.tracks import Tracks, straight_flight_ns
+from pixelsieve.simulation.tracks import Tracks
 from pixelsieve.simulation.transport import Transport, diffusion_um, drift_velocity_um_ns
 
 __all__ = ["Sample", "differences", "generate", "sample_from_mapping"]

@@ -15,13 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pixelsieve.config import require_between
 from pixelsieve.errors import ConfigError
-from pixelsieve.simulation.collisions import (
-    HARD_EV,
-    PAIR_EV,
-    CollisionSpectrum,
-    collision_spectrum,
-)
+from pixelsieve.simulation.collisions import HARD_EV, PAIR_EV, CollisionSpectrum, collision_spectrum
 from pixelsieve.simulation.compilation import compiled
 
 __all__ = [
@@ -72,9 +68,7 @@ class Ionization:
             ("fano", 0.05, 1.0),
             ("charge_scale", 0.8, 1.25),
         ):
-            if not low <= getattr(self, name) <= high:
-                msg = f"'{name}' is {getattr(self, name):g}; expected {low:g} to {high:g}"
-                raise ConfigError(msg)
+            require_between(self, name, low, high)
 
 
 class AliasTable(NamedTuple):

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from pixelsieve.config import require_between
 from pixelsieve.detector import Barrel
 from pixelsieve.errors import ConfigError
+from pixelsieve.physics import LIGHT_MM_PER_NS, MUON_MASS_GEV, MUON_PDG, straight_flight_ns
 from pixelsieve.simulation.burr import Burr
 from pixelsieve.simulation.tracks import (
-    LIGHT_MM_PER_NS,
-    MUON_MASS_GEV,
-    MUON_PDG,
     Tracks,
     arc_length_mm,
     half_turn_angle,
     radius_of_curvature_mm,
-    straight_flight_ns,
 )
 
 __all__ = ["MUON_UNIFORMS", "MuonGun", "Secondaries", "muons"]
@@ -90,12 +88,8 @@ class MuonGun:
             if not 0 < first <= last < end:
                 msg = f"'{low}' is {first:g} and '{high}' {last:g}; expected 0 < {low} <= {high}"
                 raise ConfigError(msg + f" < {end:g}")
-        if not 0 <= self.vertex_z_mm < float("inf"):
-            msg = f"'vertex_z_mm' is {self.vertex_z_mm:g}; expected a width of 0 or more"
-            raise ConfigError(msg)
-        if not 0 <= self.secondary_share <= 1:
-            msg = f"'secondary_share' is {self.secondary_share:g}; expected 0 to 1"
-            raise ConfigError(msg)
+        require_between(self, "vertex_z_mm", 0.0, 1000.0)
+        require_between(self, "secondary_share", 0.0, 1.0)
 
 
 def muons(gun: MuonGun, barrel: Barrel, uniforms: Floats) -> Tracks:

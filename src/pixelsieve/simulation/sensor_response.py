@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.detector import Detector
+from pixelsieve.physics import ELECTRON_MASS_EV, MUON_MASS_EV, MUON_PDG
 from pixelsieve.simulation import transport
 from pixelsieve.simulation.charge import Geometry
-from pixelsieve.simulation.collisions import ELECTRON_MASS_EV, MUON_MASS_EV, PAIR_EV
+from pixelsieve.simulation.collisions import PAIR_EV
 from pixelsieve.simulation.ionization import Ionization, ionization_tables
 from pixelsieve.simulation.kernel import simulate_tracks, working_room
 from pixelsieve.simulation.transport import Transport
@@ -20,7 +21,6 @@ from pixelsieve.simulation.weighting import weighting_potential
 
 __all__ = ["Response", "geometry_of", "prepare", "respond", "tables_of"]
 
-_MUON_PDG = 13
 
 Floats = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def respond(
     `pdg` is +-13 or +-11; slopes are those of the image frame.
     """
     n, sensor = len(states), detector.sensor
-    mass = np.where(np.abs(pdg) == _MUON_PDG, MUON_MASS_EV, ELECTRON_MASS_EV)
+    mass = np.where(np.abs(pdg) == MUON_PDG, MUON_MASS_EV, ELECTRON_MASS_EV)
     momentum = np.asarray(p_gev, np.float64) * 1e9
     true = momentum / mass
     effective = np.maximum(ionization.effective_share * true, ionization.least_beta_gamma)

@@ -15,23 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import DataError
+from pixelsieve.physics import LIGHT_MM_PER_NS
 
 __all__ = [
-    "ELECTRON_PDG",
-    "LIGHT_MM_PER_NS",
-    "MUON_MASS_GEV",
-    "MUON_PDG",
     "Tracks",
     "arc_length_mm",
     "half_turn_angle",
     "radius_of_curvature_mm",
-    "straight_flight_ns",
 ]
-
-LIGHT_MM_PER_NS = 299.792458
-MUON_MASS_GEV = 0.1056583755
-MUON_PDG = 13
-ELECTRON_PDG = 11
 
 Floats = NDArray[np.float64]
 
@@ -85,10 +76,4 @@ def half_turn_angle(chord_mm: Floats, radius_mm: Floats) -> Floats:
 def arc_length_mm(chord_mm: Floats, half_angle: Floats) -> Floats:
     """Length of the arc over a chord: chord * angle/sin(angle), also for angle 0."""
     result: Floats = chord_mm / np.sinc(half_angle / np.pi)
-    return result
-
-
-def straight_flight_ns(radius_mm: float, z_mm: Floats) -> Floats:
-    """Time of straight flight at c from the origin to (radius, z): what hit times count from."""
-    result: Floats = np.hypot(radius_mm, z_mm) / LIGHT_MM_PER_NS
     return result

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.physics import ELECTRON_MASS_EV, LIGHT_MM_PER_NS
 from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collect, collect_inlined
 from pixelsieve.simulation.compilation import compiled, inlined
 from pixelsieve.simulation.streams import binomial, poisson, uniform
 
 __all__ = ["Particle", "Tables", "delta_range_um", "walk_delta", "walk_physical", "walk_straight"]
 
-_ELECTRON_EV = 510_998.95
 _DELTA_STEPS = 14
 _RANGE_UM, _RANGE_POWER, _RANGE_BEND = 0.030, 1.73, -0.28  # practical range of 1 keV and its rise
 _RADIATION_LENGTH_UM = 93_700.0
@@ -199,11 +199,11 @@ def walk_delta(
         energy = left
         if energy <= 0.0 or not _inside(s, geometry):
             break
-        momentum = _momentum_ev(_ELECTRON_EV, energy)
-        beta = momentum / (energy + _ELECTRON_EV)
+        momentum = _momentum_ev(ELECTRON_MASS_EV, energy)
+        beta = momentum / (energy + ELECTRON_MASS_EV)
         width = _HIGHLAND_EV / (momentum * beta) * math.sqrt(step / _RADIATION_LENGTH_UM)
         ux, uy, us = _bend(
-            ux, uy, us, electron.charge * 299.792458 * geometry.field_T * step / momentum
+            ux, uy, us, electron.charge * LIGHT_MM_PER_NS * geometry.field_T * step / momentum
         )
         ux, uy, us = _scatter(state, ux, uy, us, width)
     return total
@@ -226,9 +226,9 @@ def _eject(
         count = poisson(state, energy_ev / tables.pair_ev)
         collect(state, image, induced, potential, count, x, y, s, geometry)
         return count
-    cosine = math.sqrt(energy_ev / (energy_ev + 2.0 * _ELECTRON_EV))
+    cosine = math.sqrt(energy_ev / (energy_ev + 2.0 * ELECTRON_MASS_EV))
     ux, uy, us = _turn(state, parent.ux, parent.uy, parent.us, cosine)
-    ray = Particle(x, y, s, ux, uy, us, _ELECTRON_EV, energy_ev, -1.0)
+    ray = Particle(x, y, s, ux, uy, us, ELECTRON_MASS_EV, energy_ev, -1.0)
     return walk_delta(state, image, induced, potential, geometry, tables, ray)
 
 
@@ -346,7 +346,7 @@ def walk_physical(
         x, y, s = x + ux * part * step, y + uy * part * step, s + us * part * step
         if part < 1.0:
             break
-        angle = particle.charge * 299.792458 * geometry.field_T * step / momentum
+        angle = particle.charge * LIGHT_MM_PER_NS * geometry.field_T * step / momentum
         ux, uy, us = _bend(ux, uy, us, angle)
         ux, uy, us = _scatter(state, ux, uy, us, width_one / (momentum * beta))
     end[0], end[1], end[2], end[3], end[4], end[5], end[6] = x, y, s, ux, uy, us, energy

@@ -132,7 +132,7 @@ def _result(future: Future[bytes]) -> bytes:
     try:
         return future.result()
     except (CancelledError, OSError) as error:  # a lost connection is an OSError
-        msg = f"a chunk was lost ({error or 'cancelled'}); run the same command again to go on"
+        msg = f"a chunk was lost ({error!r}); run the same command again to go on"
         raise RunError(msg) from error
 
 
