@@ -42,14 +42,14 @@ class Settings:
 
     `only_luts` keeps multipliers, memories and shift registers out of DSP, BRAM and SRL cells, so
     that LUTs and flip-flops alone tell the size. `mapping` is abc9's script from logic to LUTs;
-    "" leaves Yosys its own, which was up to seven times slower and gave no fewer LUTs (within
+    "" leaves Yosys its own, which was up to five times slower and gave no fewer LUTs (within
     2 %). `gates` are the cells abc may use for gates. `memory_limit_gib` holds on Linux; the Yosys
     wheel never gets more than 4 GiB.
     """
 
     family: str = "xcu"
     only_luts: bool = True
-    mapping: str = "&scorr;&sweep;&if,{C},{W},{D},{R}"
+    mapping: str = "&if,{C},{W},{D},{R}"
     gates: str = "NAND,NOR,AND,OR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4"
     time_limit_s: float = 600.0
     memory_limit_gib: float = 4.0
