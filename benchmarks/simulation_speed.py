@@ -55,7 +55,7 @@ def main() -> None:
         rows = [(arguments.clusters, w, 0, o) for o in ("folder", "file") for w in workers]
         rows += [(arguments.clusters // 20, w, 20, "folder") for w in workers]
     print(
-        "| clusters | workers | slices | clusters/s (best; all) | peak memory | bytes a cluster |"
+        "| clusters | workers | slices | output | clusters/s (best; all) | memory | bytes each |"
     )
     print("|---|---|---|---|---|---|---|")
     for clusters, threads, slices, output in rows:

@@ -17,6 +17,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def simulate(
     return {**counts, "new": sum(missing.values())}
 
 
+@lru_cache(maxsize=2)
 def _provenance(sample: Sample) -> dict[str, Any]:
     return {"simulation": to_plain(sample), "changed": differences(sample)}
 
