@@ -54,9 +54,7 @@ def main() -> None:
     else:
         rows = [(arguments.clusters, w, 0, o) for o in ("folder", "file") for w in workers]
         rows += [(arguments.clusters // 20, w, 20, "folder") for w in workers]
-    print(
-        "| clusters | workers | slices | output | clusters/s (best; all) | memory | bytes each |"
-    )
+    print("| clusters | workers | slices | output | clusters/s (best; all) | memory | bytes each |")
     print("|---|---|---|---|---|---|---|")
     for clusters, threads, slices, output in rows:
         repeats = 1 if arguments.memory else arguments.repeats
