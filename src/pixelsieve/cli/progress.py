@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -19,16 +20,10 @@ from rich.progress import (
 __all__ = ["ClusterProgress", "TrainingProgress"]
 
 
-class TrainingProgress:
-    """Bars on standard error: all epochs, and for each running job loss, AUC and learning rate.
+class _Bars:
+    """Bars on standard error while in a `with` block; `extra` columns come last."""
 
-    Where standard error is no terminal, one line a finished job instead.
-    """
-
-    def __init__(self, epochs: dict[str, int]) -> None:
-        self._epochs = epochs
-        self._seen: dict[str, int] = {}
-        self._bars: dict[str, TaskID] = {}
+    def __init__(self, *extra: ProgressColumn) -> None:
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -36,12 +31,10 @@ class TrainingProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            *extra,
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        total = sum(epochs.values())
-        self._total = self._progress.add_task("epochs", total=total, figures="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -54,6 +47,21 @@ class TrainingProgress:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+
+class TrainingProgress(_Bars):
+    """Bars on standard error: all epochs, and for each running job loss, AUC and learning rate.
+
+    Where standard error is no terminal, one line a finished job instead.
+    """
+
+    def __init__(self, epochs: dict[str, int]) -> None:
+        super().__init__(TextColumn("{task.fields[figures]}"))
+        self._epochs = epochs
+        self._seen: dict[str, int] = {}
+        self._bars: dict[str, TaskID] = {}
+        total = sum(epochs.values())
+        self._total = self._progress.add_task("epochs", total=total, figures="")
 
     def on_report(self, name: str, record: dict[str, Any]) -> None:
         """Take note of a finished epoch."""
@@ -86,36 +94,15 @@ class TrainingProgress:
         self._progress.update(self._total, completed=sum(self._seen.values()))
 
 
-class ClusterProgress:
+class ClusterProgress(_Bars):
     """A bar on standard error that counts clusters; where that is no terminal, a line a tenth."""
 
     def __init__(self, what: str, total: int | None) -> None:
+        super().__init__()
         self._what = what
         self._total = total
         self._done = 0
-        self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
         self._bar = self._progress.add_task(f"{what} clusters", total=total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def advance(self, clusters: int) -> None:
         """Take note of clusters that are done."""

@@ -26,6 +26,7 @@ from pixelsieve.files import replacing
 __all__ = [
     "SPLIT_COLUMN",
     "Writer",
+    "damaged",
     "detector_said",
     "iterate",
     "open_writer",
@@ -78,7 +79,7 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
         try:
             table = file.read_row_group(group, columns=names)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         if table.num_rows:
             yield _clusters(table, detector, str(path), first_row)
         first_row += table.num_rows
@@ -97,7 +98,7 @@ def read_split_column(path: Path) -> NDArray[np.str_] | None:
         msg = f"{path}: column 'split' holds {kind}; expected train, val or test"
         raise DataError(msg) from error
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -194,10 +195,11 @@ def _open(path: Path) -> pq.ParquetFile:
         msg = f"{path}: no such file"
         raise DataError(msg) from error
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def damaged(path: Path, error: Exception) -> DataError:
+    """The error for a file that is not, or no longer, Parquet; to be raised from `error`."""
     reason = str(error).splitlines()[0].rstrip(".")
     return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
 

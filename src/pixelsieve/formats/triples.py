@@ -23,7 +23,7 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import DataError
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
-from pixelsieve.formats.parquet import detector_said, schema_metadata
+from pixelsieve.formats.parquet import damaged, detector_said, schema_metadata
 from pixelsieve.formats.window import detector_of_pixels, fitted, window_of_columns
 
 __all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
@@ -173,7 +173,7 @@ class _Table:
         try:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         self.n_rows = self._file.metadata.num_rows
         schema = self._file.schema_arrow  # made anew at each access, slow with many columns
         kinds = {f.name: f.type for f in schema}
@@ -223,7 +223,7 @@ class _Table:
                     yield block[:rows]
                     kept = [block[rows:]] if len(block) > rows else []
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         if kept:
             yield np.concatenate(kept)
 
@@ -249,11 +249,6 @@ class _Table:
             msg += " is not a finite number; mend or drop it"
             raise DataError(msg)
         return block
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0].rstrip(".")
-    return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
 
 
 class Writer:

@@ -62,29 +62,35 @@ def mobility_cm2_Vs(  # noqa: N802 (units keep their case)
     return float(saturation / critical / (1 + ratio) ** (1 / power))
 
 
+def _field_V_cm(sensor: Sensor) -> float:  # noqa: N802 (units keep their case)
+    """The mean field, bias over thickness."""
+    return sensor.bias_V / (sensor.thickness_um * 1e-4)
+
+
+def _mobility_in(sensor: Sensor, carrier: Carrier) -> float:
+    return mobility_cm2_Vs(_field_V_cm(sensor), sensor.temperature_K, carrier)
+
+
 def drift_velocity_um_ns(sensor: Sensor, carrier: Carrier = "electron") -> float:
     """Speed in um/ns in the mean field, bias over thickness."""
-    field = sensor.bias_V / (sensor.thickness_um * 1e-4)
-    return mobility_cm2_Vs(field, sensor.temperature_K, carrier) * field * 1e-5
+    return _mobility_in(sensor, carrier) * _field_V_cm(sensor) * 1e-5
 
 
 def lorentz_tangent(detector: Detector, carrier: Carrier = "electron") -> float:
-    """Shift along y for a unit of electron drift: the measured value, else -r_H mu B.
+    """Shift along y for a unit of drift: for electrons the measured value, else -r_H mu B.
 
-    The magnetic field is along z, in the plane of the sensor.
+    The magnetic field is along z, in the plane of the sensor. Holes turn the other way and drift
+    the other way: their shift, by the formula, has the sign of the electrons'.
     """
+
+    def by_formula(kind: Carrier) -> float:
+        return _HALL[kind] * _mobility_in(detector.sensor, kind) * 1e-4 * detector.barrel.field_T
+
     measured = detector.sensor.lorentz_tangent
-    if measured is None:
-        field = detector.sensor.bias_V / (detector.sensor.thickness_um * 1e-4)
-        mobility = mobility_cm2_Vs(field, detector.sensor.temperature_K, "electron")
-        measured = -_HALL["electron"] * mobility * 1e-4 * detector.barrel.field_T
+    electrons = -by_formula("electron") if measured is None else measured
     if carrier == "electron":
-        return measured
-    field = detector.sensor.bias_V / (detector.sensor.thickness_um * 1e-4)
-    mobility = mobility_cm2_Vs(field, detector.sensor.temperature_K, "hole")
-    # Holes turn the other way and drift the other way: their shift has the sign of the electrons'.
-    size = _HALL["hole"] * mobility * 1e-4 * detector.barrel.field_T
-    return float(np.sign(measured) * size)
+        return electrons
+    return float(np.sign(electrons) * by_formula("hole"))
 
 
 def diffusion_um(sensor: Sensor) -> float:
