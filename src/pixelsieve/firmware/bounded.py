@@ -1,4 +1,4 @@
-"""Running another program within limits of time and memory."""
+"""Running another program, within limits of time and memory where asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ToolError
 
 __all__ = ["Finished", "run_bounded"]
 
@@ -30,46 +30,51 @@ class Finished:
 
 
 def run_bounded(
-    command: Sequence[str], folder: Path, *, time_limit_s: float, memory_limit_gib: float
+    command: Sequence[str],
+    folder: Path,
+    *,
+    time_limit_s: float | None = None,
+    memory_limit_gib: float | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run `command` in `folder`; at the time limit it and all its children are killed.
 
     The memory limit is the kernel's on the data of each process and holds on Linux only. Output
     and errors come back as one text. Temporary files of the program go to `folder`. Raises
-    `ConfigError` where the program cannot be started.
+    `ToolError` where the program cannot be started.
     """
     start = time.monotonic()
-    log = folder / ".output"
-    environment = {**os.environ, "TMPDIR": str(folder)}
+    variables = {**os.environ, "TMPDIR": str(folder), **(environment or {})}
     stopped = False
-    with log.open("wb") as sink:
-        try:
-            # No preexec_fn: it would fork this process, which may hold JAX's threads.
-            process = subprocess.Popen(  # noqa: S603 (a list, no shell)
-                list(command), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-                stdout=sink, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            msg = f"{command[0]}: cannot be started ({error.strerror or error}); check its install"
-            raise ConfigError(msg) from error
-        try:
+    output = b""
+    try:
+        # No preexec_fn: it would fork this process, which may hold JAX's threads.
+        process = subprocess.Popen(  # noqa: S603 (a list, no shell)
+            list(command), cwd=folder, env=variables, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        msg = f"{command[0]}: cannot be started ({error.strerror or error}); check its install"
+        raise ToolError(msg) from error
+    try:
+        if memory_limit_gib is not None:
             _limit_memory(process.pid, memory_limit_gib)
-            process.wait(time_limit_s)
-        except subprocess.TimeoutExpired:
-            stopped = True
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    seconds = time.monotonic() - start
-    output = log.read_text(encoding="utf-8", errors="replace")
-    log.unlink()
+        output, _ = process.communicate(timeout=time_limit_s)
+    except subprocess.TimeoutExpired:
+        stopped = True
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     if stopped:
-        return Finished(process.returncode, output, seconds, "time")
+        output, _ = process.communicate()
+    seconds = time.monotonic() - start
+    text = output.decode(errors="replace")
+    if stopped:
+        return Finished(process.returncode, text, seconds, "time")
     # A kill that was not ours comes from the kernel, short of memory.
     killed = process.returncode == -signal.SIGKILL
-    full = process.returncode != 0 and any(w in output.lower() for w in OUT_OF_MEMORY)
-    return Finished(process.returncode, output, seconds, "memory" if killed or full else None)
+    full = process.returncode != 0 and any(w in text.lower() for w in OUT_OF_MEMORY)
+    return Finished(process.returncode, text, seconds, "memory" if killed or full else None)
 
 
 def _limit_memory(process_id: int, gib: float) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ConfigError, ToolError
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerLayer
-from pixelsieve.firmware.tools import ToolError
 from pixelsieve.fixed_point import FixedPoint
 
 __all__ = ["alkaid", "traced", "without_lost_shifts"]

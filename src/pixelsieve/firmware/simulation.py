@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.errors import ToolError
 from pixelsieve.firmware.rtl import Design, Port
-from pixelsieve.firmware.tools import ToolError, Verilator, run_tool
+from pixelsieve.firmware.tools import Verilator, run_tool
 
 __all__ = ["Answers", "pack", "simulate_verilog"]
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixelsieve.errors import PixelsieveError
+from pixelsieve.errors import ToolError
+from pixelsieve.firmware.bounded import run_bounded
 
-__all__ = ["OLDEST_VERILATOR", "ToolError", "Verilator", "find_verilator", "run_tool"]
+__all__ = ["OLDEST_VERILATOR", "Verilator", "find_verilator", "run_tool"]
 
 OLDEST_VERILATOR = (5, 48)
 """Older ones may miscompile what alkaid writes (verilator/verilator#7012)."""
-
-
-class ToolError(PixelsieveError):
-    """An outside program or package is missing or fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +65,14 @@ def run_tool(
 
     Raises `ToolError` with the first line that speaks of an error where it fails.
     """
-    try:
-        done = subprocess.run(  # noqa: S603 (a program that was looked for, fixed arguments)
-            command,
-            cwd=folder,
-            env={**os.environ, **(environment or {})},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        msg = f"{what}: {command[0]} cannot be run ({error.strerror or error})"
-        raise ToolError(msg) from error
-    if done.returncode:
-        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    done = run_bounded(command, folder, environment=environment)
+    if done.code:
+        lines = [line.strip() for line in done.output.splitlines() if line.strip()]
         telling = [line for line in lines if re.search(r"error|no space", line, re.IGNORECASE)]
-        reason = (telling or lines or [f"exit code {done.returncode}"])[0]
+        reason = (telling or lines or [f"exit code {done.code}"])[0]
         msg = f"{what} failed: {reason[:300]}"
         raise ToolError(msg)
-    return done.stdout
+    return done.output
 
 
 def _on_path() -> Verilator | None:

