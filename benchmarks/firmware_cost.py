@@ -27,7 +27,7 @@ from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.synthesis import Settings, Synthesis, synthesize_gates, synthesize_luts
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.fixed_point import FixedPoint, Quantizer
 
 SHAPES = (
     (4, 2), (8, 4), (14, 4), (14, 8), (14, 16), (21, 16), (14, 32), (21, 16, 8), (35, 32, 16),
@@ -69,7 +69,7 @@ def random_network(shape: tuple[int, ...], bits: int, seed: int) -> IntegerNetwo
                 grid.codes(rng.normal(0, 0.5, units)),
                 grid,
                 grid,
-                None if last else inner,
+                None if last else Quantizer.uniform(inner, units),
                 fraction,
             )
         )

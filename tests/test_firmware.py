@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from pixelsieve.firmware import logic
 from pixelsieve.firmware.folder import failed_folder, replacing_folder
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, round_half_even
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.simulation import Answers, pack, simulate_verilog
 from pixelsieve.firmware.tools import Verilator, find_verilator
 from pixelsieve.firmware.verify import Verification, corner_codes, verify
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
 from pixelsieve.formats import parquet
 from pixelsieve.model_file import Model, save_model
 from pixelsieve.networks import Dense, NetworkSpec
@@ -83,11 +82,48 @@ def mixed_network(seed: int) -> IntegerNetwork:
             rng.integers(bias.lowest_code, bias.highest_code + 1, units),
             kernel,
             bias,
-            activation,
+            activation and Quantizer.uniform(activation, units),
             max(widths[s][1] for s in sources),
         )
         layers.append(one)
         widths[name] = (units, one.output_fraction_bits)
+        sources = (name,)
+    return IntegerNetwork("mixed", FeatureSet(SCALAR), inputs, tuple(layers))
+
+
+def heterogeneous_network(seed: int) -> IntegerNetwork:
+    """Few neurons; every input and every activation with bits of its own, some with none."""
+    rng = np.random.default_rng(seed)
+    overflow: Overflow = ("WRAP", "SAT")[seed % 2]  # type: ignore[assignment]
+    rounding: Rounding = ("TRN", "RND", "RND_CONV")[seed // 2 % 3]  # type: ignore[assignment]
+
+    def quantizer(width: int, *, signed: bool) -> Quantizer:
+        return Quantizer(
+            tuple(signed and bool(rng.integers(2)) for _ in range(width)),
+            tuple(rng.integers(0, 6, width).tolist()),
+            tuple(rng.integers(-2, 3, width).tolist()),
+            rounding,
+            overflow,
+        )
+
+    port, grid = FixedPoint(signed=True, bits=5), FixedPoint(signed=True, bits=5, integer_bits=2)
+    inputs = tuple(IntegerInput(f, 1, port, quantizer(1, signed=True)) for f in SCALAR)
+    fractions = {i.name: i.output_fraction_bits for i in inputs}
+    layers: list[IntegerLayer] = []
+    sources: tuple[str, ...] = SCALAR
+    for name, fan_in, units in (("h1", 4, 3), ("h2", 3, 2), ("output", 2, 1)):
+        one = IntegerLayer(
+            name,
+            sources,
+            rng.integers(-8, 9, (fan_in, units)) << rng.integers(0, 2, (fan_in, units)),
+            rng.integers(-16, 16, units),
+            grid,
+            grid,
+            None if name == "output" else quantizer(units, signed=False),
+            max(fractions[s] for s in sources),
+        )
+        layers.append(one)
+        fractions[name] = one.output_fraction_bits
         sources = (name,)
     return IntegerNetwork("mixed", FeatureSet(SCALAR), inputs, tuple(layers))
 
@@ -117,13 +153,6 @@ def needs_alkaid() -> None:
 # ---- the integer program
 
 
-@given(st.lists(st.integers(-(2**61), 2**61), min_size=1), st.integers(-1, 64))
-def test_rounding_is_half_to_even(codes: list[int], shift: int) -> None:
-    small = [c % 1000 - 500 if shift < 0 else c for c in codes]
-    got = round_half_even(np.array(small, np.int64), shift)
-    assert got.tolist() == [round(Fraction(c) / Fraction(2) ** shift) for c in small]
-
-
 @settings(deadline=None, max_examples=10)
 @given(
     bits=st.integers(2, 8),
@@ -148,10 +177,10 @@ def test_counters_tell_saturated_and_negative_sums() -> None:
     codes = corner_codes(network, 100)
     run = network.trace(codes)
     by_layer = {c.layer: c for c in run.counters}
-    grid = network.layers[0].activation
-    assert grid is not None
+    activation = network.layers[0].activation
+    assert activation is not None
     assert by_layer["a"].values == 103 * 3
-    assert 0 < by_layer["a"].saturated <= (run.layers["a"] == grid.highest_code).sum()
+    assert 0 < by_layer["a"].saturated <= (run.layers["a"] == activation.highest_codes).sum()
     assert 0 < by_layer["a"].below <= (run.layers["a"] == 0).sum()
     assert by_layer["output"].saturated == by_layer["output"].below == 0
 
@@ -189,13 +218,18 @@ def test_json_round_trip(tmp_path: Path) -> None:
     codes = corner_codes(network, 100)
     np.testing.assert_array_equal(network.run(codes), again.run(codes))
     assert write_integer_network(path, again) == digest
+    mixed = heterogeneous_network(3)
+    write_integer_network(tmp_path / "mixed.json", mixed)
+    again = read_integer_network(tmp_path / "mixed.json")
+    codes = corner_codes(mixed, 100)
+    np.testing.assert_array_equal(mixed.run(codes), again.run(codes))
     assert json.loads(path.read_text())["layers"][0]["kernel"] == network.layers[0].kernel.tolist()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "written by another version of pixelsieve; expected schema 1"),
+        ({"schema": 1}, "written by another version of pixelsieve; expected schema 2"),
         ({"kind": "x"}, "no integer network"),
         ({"logit_bits": 3}, "its contents are not those of its sha256"),
     ],
@@ -224,10 +258,13 @@ def test_alkaid_loses_a_shift_unless_its_pass_is_off(
 
 
 @pytest.mark.usefixtures("needs_alkaid")
-def test_alkaid_programs_of_mixed_networks_are_exact() -> None:
+@pytest.mark.parametrize("make", [mixed_network, heterogeneous_network])
+def test_alkaid_programs_of_mixed_networks_are_exact(
+    make: Callable[[int], IntegerNetwork],
+) -> None:
     built = 0
     for seed in range(60):
-        network = mixed_network(seed)
+        network = make(seed)
         try:
             assert program_differs(network) == 0, seed
         except ConfigError:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelsieve.errors import ConfigError
-from pixelsieve.fixed_point import FixedPoint, best_integer_bits
+from pixelsieve.fixed_point import (
+    FixedPoint,
+    Overflow,
+    Quantizer,
+    Rounding,
+    best_integer_bits,
+    rounded,
+)
 
 GOLDEN = {
     "qbits_4_0": FixedPoint(signed=True, bits=4),
@@ -18,6 +27,7 @@ GOLDEN = {
     "qrelu_4_0": FixedPoint(signed=False, bits=4),
     "qrelu_8_0": FixedPoint(signed=False, bits=8),
 }
+ROUNDINGS: tuple[Rounding, ...] = ("RND_CONV", "RND", "TRN")
 GRIDS = st.builds(
     FixedPoint, signed=st.booleans(), bits=st.integers(2, 16), integer_bits=st.integers(-6, 6)
 )
@@ -93,6 +103,83 @@ def test_saturation_is_judged_after_rounding() -> None:
     np.testing.assert_array_equal(
         grid.saturates([0.93, 0.94, -1.05, -1.07]), [False, True, False, True]
     )
+
+
+def exactly(value: Fraction, rounding: Rounding) -> int:
+    if rounding == "RND_CONV":
+        return round(value)
+    return math.floor(value + (Fraction(1, 2) if rounding == "RND" else 0))
+
+
+@given(
+    st.lists(st.integers(-(2**61) + 1, 2**61 - 1), min_size=1),
+    st.integers(-1, 64),
+    st.sampled_from(ROUNDINGS),
+)
+def test_codes_are_rounded_in_integers(codes: list[int], shift: int, rounding: Rounding) -> None:
+    small = [c % 1000 - 500 if shift < 0 else c for c in codes]
+    got = rounded(np.array(small, np.int64), shift, rounding)
+    assert got.tolist() == [exactly(Fraction(c) / Fraction(2) ** shift, rounding) for c in small]
+
+
+ELEMENTS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 6), st.integers(-3, 3)), min_size=1, max_size=4
+)
+
+
+@given(
+    ELEMENTS,
+    st.sampled_from(ROUNDINGS),
+    st.sampled_from(["SAT", "WRAP"]),
+    st.integers(-400, 400),
+    st.integers(-1, 6),
+)
+def test_each_element_has_its_own_grid(
+    elements: list[tuple[bool, int, int]],
+    rounding: Rounding,
+    overflow: Overflow,
+    code: int,
+    fraction_bits: int,
+) -> None:
+    quantizer = Quantizer(*zip(*elements, strict=True), rounding, overflow)  # type: ignore[arg-type]
+    got = quantizer.codes(np.full((1, len(elements)), code), fraction_bits)[0]
+    value = Fraction(code) / Fraction(2) ** fraction_bits
+    for (signed, bits, integer_bits), out in zip(elements, got.tolist(), strict=True):
+        step = Fraction(2) ** (integer_bits + signed - bits)
+        n = exactly(value / step, rounding)
+        low = -(2 ** (bits - 1)) if signed and bits else 0
+        high = low + 2**bits - 1
+        n = min(max(n, low), high) if overflow == "SAT" else (n - low) % 2**bits + low
+        assert out / Fraction(2) ** quantizer.fraction_bits == n * step * (bits > 0)
+
+
+def test_hgq_wraps_and_rounds_like_our_quantizer() -> None:
+    from hgq.quantizer import Quantizer as HgqQuantizer
+    from hgq.quantizer import QuantizerConfig
+
+    x = np.arange(-40, 40) / 16
+    for rounding in ROUNDINGS:
+        for overflow in ("SAT", "WRAP"):
+            config = QuantizerConfig(
+                "kif", "datalane", k0=1, i0=0, f0=2, round_mode=rounding, overflow_mode=overflow,
+                trainable=False, heterogeneous_axis=(), homogeneous_axis=None,
+            )  # fmt: skip
+            ours = Quantizer((True,), (3,), (0,), rounding, overflow)  # type: ignore[arg-type]
+            codes = ours.codes((x * 16).astype(np.int64)[:, None], 4)
+            theirs = HgqQuantizer(config)(x[:, None].astype(np.float32))
+            np.testing.assert_array_equal(codes / 4, theirs)
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (((True,), (1, 2), (0,)), r"lists of lengths \[1, 2\]; expected one number an element"),
+        (((True,), (-1,), (0,)), "bits are -1; expected 0"),
+    ],
+)
+def test_quantizers_that_do_not_fit_are_refused(lists: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Quantizer(*lists)
 
 
 def test_too_few_bits_are_refused() -> None:

@@ -1,16 +1,36 @@
-"""Fixed-point numbers: `fixed<signed, total bits, integer bits>`, half to even, saturating."""
+"""Fixed-point numbers: `FixedPoint` grids, and `Quantizer`s with bits of their own per element."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pixelsieve.errors import ConfigError
 
-__all__ = ["FixedPoint", "best_integer_bits"]
+__all__ = [
+    "LARGEST_SUM_BITS",
+    "Codes",
+    "FixedPoint",
+    "Overflow",
+    "Quantizer",
+    "Rounding",
+    "best_integer_bits",
+    "rounded",
+]
+
+Codes = NDArray[np.int64]
+
+Rounding = Literal["RND_CONV", "RND", "TRN"]
+"""To the nearest, half to even; to the nearest, half up; down."""
+
+Overflow = Literal["SAT", "WRAP"]
+"""At the end of the range: stay there, or go on at its other end (upper bits are dropped)."""
+
+LARGEST_SUM_BITS = 62
+"""Integers of at most this many bits can be rounded in int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +116,127 @@ def best_integer_bits(
         return float(np.mean((grid.quantize(flat) - flat) ** 2)), abs(integer_bits)
 
     return min(range(lowest, highest + 1), key=error)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantizer:
+    """The way onto fixed-point grids that may differ from element to element of a vector.
+
+    Element i has `bits[i]` (its sign included, 0: always zero) and `integer_bits[i]` (its sign not
+    included, see `FixedPoint`). A code of the vector counts steps of its finest element. Raises
+    `ConfigError` for lists of different lengths and negative bits.
+    """
+
+    signed: tuple[bool, ...]
+    bits: tuple[int, ...]
+    integer_bits: tuple[int, ...]
+    rounding: Rounding = "RND_CONV"
+    overflow: Overflow = "SAT"
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.signed), len(self.bits), len(self.integer_bits)}
+        if len(lengths) > 1 or not self.bits:
+            msg = f"quantizer: lists of lengths {sorted(lengths)}; expected one number an element"
+            raise ConfigError(msg)
+        if min(self.bits) < 0:
+            msg = f"quantizer: bits are {min(self.bits)}; expected 0 (always zero) or more"
+            raise ConfigError(msg)
+
+    @classmethod
+    def uniform(cls, grid: FixedPoint, width: int) -> Quantizer:
+        """The same grid for each of `width` elements; half to even, saturating."""
+        return cls((grid.signed,) * width, (grid.bits,) * width, (grid.integer_bits,) * width)
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    @property
+    def fractions(self) -> NDArray[np.int64]:
+        """Bits behind the binary point of each element; those of the finest where it is zero."""
+        bits, signed = np.array(self.bits), np.array(self.signed, np.int64)
+        own = bits - signed - np.array(self.integer_bits)
+        alive = bits > 0
+        return np.asarray(np.where(alive, own, own[alive].max() if alive.any() else 0), np.int64)
+
+    @property
+    def fraction_bits(self) -> int:
+        """Bits behind the binary point of the codes, those of the finest element."""
+        return int(self.fractions.max())
+
+    @property
+    def lowest_codes(self) -> NDArray[Any]:
+        """Smallest code of each element, as Python integers."""
+        codes = [
+            -(1 << (b - 1)) if s and b else 0 for s, b in zip(self.signed, self.bits, strict=True)
+        ]
+        return np.array(codes, dtype=object) << self._shifts
+
+    @property
+    def highest_codes(self) -> NDArray[Any]:
+        """Largest code of each element, as Python integers."""
+        codes = [
+            (1 << (b - s)) - 1 if b else 0 for s, b in zip(self.signed, self.bits, strict=True)
+        ]
+        return np.array(codes, dtype=object) << self._shifts
+
+    @property
+    def _shifts(self) -> NDArray[Any]:
+        return (self.fraction_bits - self.fractions).astype(object)
+
+    def element(self, i: int) -> Quantizer:
+        """The quantizer of element i alone."""
+        one = slice(i, i + 1)
+        return replace(
+            self, signed=self.signed[one], bits=self.bits[one], integer_bits=self.integer_bits[one]
+        )
+
+    def above(self, codes: Codes, fraction_bits: int) -> NDArray[np.bool_]:
+        """Where codes (n, elements) with `fraction_bits`, once rounded, exceed the range."""
+        own = rounded(codes, fraction_bits - self.fractions, self.rounding)
+        return np.asarray(own > self._ends[1])
+
+    def codes_in_order(self, codes: Codes, fraction_bits: int) -> Codes:
+        """Like `codes`, but where the range wraps the upper bits are kept: larger is never less.
+
+        Equal values for the ends of a range of inputs say that the output is constant.
+        """
+        own = rounded(codes, fraction_bits - self.fractions, self.rounding)
+        low, high = self._ends
+        if self.overflow == "SAT":
+            own = np.clip(own, low, high)
+        return np.asarray(
+            np.where(np.array(self.bits) > 0, own, 0) << self._shifts.astype(np.int64)
+        )
+
+    def codes(self, codes: Codes, fraction_bits: int) -> Codes:
+        """Codes of this quantizer for codes (n, elements) with `fraction_bits`, |code| < 2^61."""
+        own = rounded(codes, fraction_bits - self.fractions, self.rounding)
+        low, high = self._ends
+        if self.overflow == "SAT":
+            own = np.clip(own, low, high)
+        else:
+            own = ((own - low) & (high - low)) + low
+        return np.asarray(own << (self.fraction_bits - self.fractions))
+
+    @property
+    def _ends(self) -> tuple[Codes, Codes]:
+        signed, bits = np.array(self.signed, np.int64), np.array(self.bits, np.int64)
+        alive = bits > 0
+        one = np.int64(1)
+        low = np.where(alive & (signed > 0), -(one << np.maximum(bits - 1, 0)), 0)
+        high = np.where(alive, (one << np.maximum(bits - signed, 0)) - 1, 0)
+        return low, high
+
+
+def rounded(codes: Codes, shift: int | NDArray[np.int64], rounding: Rounding = "RND_CONV") -> Codes:
+    """`codes` / 2^`shift` in integers, |codes| < 2^61; `shift` may differ from column to column."""
+    shift = np.asarray(shift, np.int64)
+    up = np.maximum(-shift, 0)
+    down = np.clip(shift, 0, LARGEST_SUM_BITS)
+    if rounding == "TRN":
+        return np.asarray((codes >> down) << up)
+    half = (np.int64(1) << down) >> 1
+    if rounding == "RND":
+        return np.asarray(((codes + half) >> down) << up)
+    even = (codes + half - (down > 0) + ((codes >> down) & (down > 0))) >> down
+    return np.asarray(even << up)

@@ -11,13 +11,8 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware.integer_layer import (
-    LARGEST_SUM_BITS,
-    Codes,
-    IntegerInput,
-    IntegerLayer,
-    round_half_even,
-)
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
+from pixelsieve.fixed_point import LARGEST_SUM_BITS, Codes, Quantizer
 from pixelsieve.model_file import Model
 
 __all__ = [
@@ -32,9 +27,10 @@ _CHUNK = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LayerCounters:
-    """What became of a layer's sums: `values` in all, of which `saturated` met the upper end.
+    """What became of a layer's sums: `values` in all, of which `saturated` left it at its upper end.
 
-    `below` were cut at the lower end (for an unsigned grid: relu). `sum_bits` hold every sum that
+    They were cut there, or wrapped where the layer wraps. `below` were cut at zero (relu).
+    `sum_bits` hold every sum that
     could occur, sign included, so the sum itself never overflows.
     """
 
@@ -68,7 +64,7 @@ class IntegerNetwork:
     layers: tuple[IntegerLayer, ...]
 
     def __post_init__(self) -> None:
-        widths = {i.name: (i.width, i.grid.fraction_bits) for i in self.inputs}
+        widths = {i.name: (i.width, i.output_fraction_bits) for i in self.inputs}
         if not self.layers or not self.inputs:
             raise ConfigError(f"{self.name}: no {'layers' if self.inputs else 'inputs'}")  # noqa: EM102
         for layer in self.layers:
@@ -83,6 +79,9 @@ class IntegerNetwork:
                     f"{self.name}: layer '{layer.name}': input_fraction_bits is "
                     f"{layer.input_fraction_bits}; expected {fraction}"
                 )
+                raise ConfigError(msg)
+            if layer.activation is not None and len(layer.activation) != len(layer.bias):
+                msg = f"{self.name}: layer '{layer.name}': its activation has other units"
                 raise ConfigError(msg)
             widths[layer.name] = (len(layer.bias), layer.output_fraction_bits)
         last = self.layers[-1]
@@ -107,12 +106,7 @@ class IntegerNetwork:
     def sum_ranges(self) -> dict[str, tuple[int, int]]:
         """Smallest and largest sum that any input code can make, by layer."""
         spans: dict[str, tuple[NDArray[Any], NDArray[Any], int]] = {
-            i.name: (
-                np.full(i.width, i.grid.lowest_code, dtype=object),
-                np.full(i.width, i.grid.highest_code, dtype=object),
-                i.grid.fraction_bits,
-            )
-            for i in self.inputs
+            i.name: (*i.output_range(), i.output_fraction_bits) for i in self.inputs
         }
         ranges = {}
         for layer in self.layers:
@@ -125,10 +119,8 @@ class IntegerNetwork:
             )
             low, high = layer.sum_range(low, high)
             ranges[layer.name] = (int(low.min()), int(high.max()))
-            if (grid := layer.activation) is not None:
-                units = len(layer.bias)
-                low = np.full(units, grid.lowest_code, dtype=object)
-                high = np.full(units, grid.highest_code, dtype=object)
+            if layer.activation is not None:
+                low, high = layer.activation.lowest_codes, layer.activation.highest_codes
             spans[layer.name] = (low, high, layer.output_fraction_bits)
         return ranges
 
@@ -165,8 +157,8 @@ class IntegerNetwork:
         Raises `ConfigError` for missing features, other shapes, and codes out of their grid.
         """
         self._check(codes)
-        values = {i.name: np.asarray(codes[i.name], np.int64) for i in self.inputs}
-        fractions = {i.name: i.grid.fraction_bits for i in self.inputs}
+        values = {i.name: i.outputs(np.asarray(codes[i.name], np.int64)) for i in self.inputs}
+        fractions = {i.name: i.output_fraction_bits for i in self.inputs}
         ranges, bits = self.sum_ranges(), self.sum_bits()
         outputs: dict[str, Codes] = {}
         counters = []
@@ -177,11 +169,11 @@ class IntegerNetwork:
             largest = max(abs(end) for end in ranges[layer.name])
             sums = layer.sums(np.concatenate(aligned, axis=1), largest)
             above = below = 0
-            if (grid := layer.activation) is not None:
-                sums = round_half_even(sums, layer.sum_fraction_bits - grid.fraction_bits)
-                above = int((sums > grid.highest_code).sum())
-                below = int((sums < grid.lowest_code).sum())
-                sums = np.clip(sums, grid.lowest_code, grid.highest_code)
+            if layer.activation is not None:
+                below = int((sums < 0).sum())
+                sums = np.maximum(sums, 0)
+                above = int(layer.activation.above(sums, layer.sum_fraction_bits).sum())
+                sums = layer.activation.codes(sums, layer.sum_fraction_bits)
             counters.append(LayerCounters(layer.name, sums.size, above, below, bits[layer.name]))
             values[layer.name] = outputs[layer.name] = sums
             fractions[layer.name] = layer.output_fraction_bits
@@ -225,7 +217,7 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
             bias.codes(weights["bias"]),
             kernel,
             bias,
-            precision.activation() if layer.relu else None,
+            Quantizer.uniform(precision.activation(), layer.units) if layer.relu else None,
             max(fractions[s] for s in layer.inputs),
         )
         fractions[layer.name] = one.output_fraction_bits

@@ -18,11 +18,11 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.files import read_json, replacing
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.fixed_point import FixedPoint, Quantizer
 
 __all__ = ["read_integer_network", "to_document", "write_integer_network"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _KIND = "pixelsieve integer network"
 _HASH = "sha256"
 _LARGEST_BITS = 32
@@ -35,7 +35,7 @@ class _LayerDocument:
     input_fraction_bits: int
     kernel_grid: FixedPoint
     bias_grid: FixedPoint
-    activation: FixedPoint | None
+    activation: Quantizer | None
     kernel: tuple[tuple[int, ...], ...]
     bias: tuple[int, ...]
 
@@ -54,7 +54,8 @@ class _Document:
 def to_document(network: IntegerNetwork) -> dict[str, Any]:
     """Plain data that say everything; `sha256` is that of the canonical JSON of the rest.
 
-    A code stands for code * 2^-fraction, fraction = bits - signed - integer_bits of its grid.
+    A code stands for code * 2^-fraction, fraction = bits - signed - integer_bits of its grid; the
+    codes of a quantizer's elements all have the largest fraction among those with bits.
     """
     document = {
         "kind": _KIND,

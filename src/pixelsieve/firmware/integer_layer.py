@@ -1,4 +1,4 @@
-"""A layer of an integer network: exact sums of int64 codes, and their rounding."""
+"""Inputs and layers of an integer network: exact sums of int64 codes, and their rounding."""
 
 from __future__ import annotations
 
@@ -8,25 +8,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.errors import ConfigError
+from pixelsieve.fixed_point import Codes, FixedPoint, Quantizer
 
-__all__ = ["LARGEST_SUM_BITS", "Codes", "IntegerInput", "IntegerLayer", "round_half_even"]
-
-Codes = NDArray[np.int64]
-
-LARGEST_SUM_BITS = 62
-"""Sums of at most this many bits are exact in int64 with room for rounding."""
+__all__ = ["IntegerInput", "IntegerLayer"]
 
 _EXACT_IN_FLOAT64 = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class IntegerInput:
-    """A feature: how many numbers, and the grid of their codes."""
+    """A feature: how many numbers, the grid of their codes, and what the network takes of them.
+
+    `quantizer` (None: the codes as they are) wraps or saturates each element onto its own bits.
+    """
 
     name: str
     width: int
     grid: FixedPoint
+    quantizer: Quantizer | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantizer is not None and len(self.quantizer) != self.width:
+            msg = f"input '{self.name}': a quantizer of {len(self.quantizer)} elements for {self.width}"
+            raise ConfigError(msg)
+
+    @property
+    def output_fraction_bits(self) -> int:
+        """Bits behind the binary point of what enters the layers."""
+        return (self.quantizer or self.grid).fraction_bits
+
+    def outputs(self, codes: Codes) -> Codes:
+        """What enters the layers for codes (n, width) of the grid."""
+        if self.quantizer is None:
+            return codes
+        return self.quantizer.codes(codes, self.grid.fraction_bits)
+
+    def output_range(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Smallest and largest code of each element that enters the layers, Python integers."""
+        if self.quantizer is not None:
+            return self.quantizer.lowest_codes, self.quantizer.highest_codes
+        low, high = self.grid.lowest_code, self.grid.highest_code
+        return np.full(self.width, low, dtype=object), np.full(self.width, high, dtype=object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +57,9 @@ class IntegerLayer:
     """A dense layer in codes.
 
     The codes of `inputs`, aligned to the finest of their grids, times `kernel` (fan-in, units)
-    plus `bias` (units,) give a sum with `sum_fraction_bits` behind the binary point. It is rounded
-    half to even and saturated to `activation` (unsigned: this is the relu too); None keeps the
-    exact sum. `input_fraction_bits` are those of the aligned inputs.
+    plus `bias` (units,) give a sum with `sum_fraction_bits` behind the binary point. A negative
+    sum is set to zero (relu), then `activation` rounds it; None keeps the exact sum.
+    `input_fraction_bits` are those of the aligned inputs.
     """
 
     name: str
@@ -45,7 +68,7 @@ class IntegerLayer:
     bias: Codes
     kernel_grid: FixedPoint
     bias_grid: FixedPoint
-    activation: FixedPoint | None
+    activation: Quantizer | None
     input_fraction_bits: int
 
     @property
@@ -85,13 +108,3 @@ class IntegerLayer:
         smallest = (low @ positive + high @ negative) * (1 << of_products) + bias * (1 << of_bias)
         largest = (high @ positive + low @ negative) * (1 << of_products) + bias * (1 << of_bias)
         return smallest, largest
-
-
-def round_half_even(codes: Codes, shift: int) -> Codes:
-    """`codes` / 2^shift, rounded half to even, in integers; |codes| < 2^62."""
-    if shift <= 0:
-        return codes << -shift
-    if shift > LARGEST_SUM_BITS:
-        return np.zeros_like(codes)
-    half = np.int64(1) << np.int64(shift - 1)
-    return np.asarray((codes + (half - 1) + ((codes >> shift) & 1)) >> shift)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from pixelsieve.errors import ConfigError, ToolError
 from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.integer_layer import IntegerLayer
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
+from pixelsieve.fixed_point import Quantizer
 
 __all__ = ["alkaid", "traced", "without_lost_shifts"]
 
@@ -57,11 +58,14 @@ def traced(network: IntegerNetwork) -> Any:
     """
     trace = alkaid("trace")
     values: dict[str, Any] = {}
+    ports = []
     for one in network.inputs:
         grid = one.grid
         raw = trace.FVArrayInput((one.width,), _hardware(trace), None)
-        values[one.name] = raw.quantize(int(grid.signed), grid.integer_bits, grid.fraction_bits)
-    inputs = np.concatenate([values[one.name] for one in network.inputs])
+        port = raw.quantize(int(grid.signed), grid.integer_bits, grid.fraction_bits)
+        ports.append(port)
+        values[one.name] = _taken(port, one)
+    inputs = np.concatenate(ports)
     for layer in network.layers:
         values[layer.name] = _layer(trace, layer, [v for s in layer.inputs for v in values[s]])
     (logit,) = values[network.layers[-1].name]
@@ -75,6 +79,13 @@ def traced(network: IntegerNetwork) -> Any:
     return program
 
 
+def _taken(port: Any, one: IntegerInput) -> Any:
+    """What the network takes of an input's elements."""
+    if one.quantizer is None:
+        return port
+    return [_quantized(value, one.quantizer.element(i)) for i, value in enumerate(port)]
+
+
 def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
     """The layer's outputs, one variable a unit.
 
@@ -86,9 +97,7 @@ def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
     fixed = np.array([v.low for v, moves in zip(source, varies, strict=True) if not moves])
     offset = layer.bias * layer.bias_grid.step + fixed @ kernel[~varies]
     live = kernel[varies].any(axis=0)
-    grid = layer.activation
-    constants = offset if grid is None else grid.quantize(offset)
-    outputs = [trace.FVariable.from_const(float(c), hwconf=_hardware(trace)) for c in constants]
+    outputs = [trace.FVariable.from_const(float(c), hwconf=_hardware(trace)) for c in offset]
     if live.any():
         moving = trace.FVArray(
             np.array([v for v, moves in zip(source, varies, strict=True) if moves])
@@ -96,16 +105,30 @@ def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
         for unit, total in zip(
             np.flatnonzero(live), moving @ kernel[varies][:, live] + offset[live], strict=True
         ):
-            outputs[unit] = total if grid is None else _activated(total, grid)
-    return outputs
+            outputs[unit] = total
+    if layer.activation is None:
+        return outputs
+    return [_activated(total, layer.activation.element(i)) for i, total in enumerate(outputs)]
 
 
-def _activated(total: Any, grid: FixedPoint) -> Any:
-    low, high = grid.quantize(total.low), grid.quantize(total.high)
-    if low == high:
-        return type(total).from_const(float(low), hwconf=total.hwconf)
-    fields = (int(grid.signed), grid.integer_bits, grid.fraction_bits)
-    return total.quantize(*fields, overflow_mode="SAT", round_mode="RND_CONV")
+def _activated(total: Any, one: Quantizer) -> Any:
+    """Relu and rounding of one sum."""
+    # An unsigned range that saturates is a relu already.
+    relu = total.low < 0 and (one.signed[0] or one.overflow == "WRAP")
+    return _quantized(total.relu() if relu else total, one)
+
+
+def _quantized(value: Any, one: Quantizer) -> Any:
+    """`value` on the grid of a quantizer of one element."""
+    low, high = Fraction(value.low), Fraction(value.high)
+    whole = max(low.denominator, high.denominator)
+    fraction = whole.bit_length() - 1
+    ends = np.array([[int(low * whole)], [int(high * whole)]])
+    if len(np.unique(one.codes_in_order(ends, fraction))) == 1:
+        constant = one.codes(ends, fraction)[0, 0]
+        return type(value).from_const(float(constant * 2.0**-one.fraction_bits), value.hwconf)
+    fields = (int(one.signed[0]), one.integer_bits[0], one.fraction_bits)
+    return value.quantize(*fields, overflow_mode=one.overflow, round_mode=one.rounding)
 
 
 def _is_constant(variable: Any) -> bool:
