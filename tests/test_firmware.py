@@ -82,7 +82,7 @@ def mixed_network(seed: int) -> IntegerNetwork:
             rng.integers(bias.lowest_code, bias.highest_code + 1, units),
             kernel,
             bias,
-            activation and Quantizer.uniform(activation, units),
+            Quantizer.uniform(activation, units) if activation else None,
             max(widths[s][1] for s in sources),
         )
         layers.append(one)
@@ -94,8 +94,8 @@ def mixed_network(seed: int) -> IntegerNetwork:
 def heterogeneous_network(seed: int) -> IntegerNetwork:
     """Few neurons; every input and every activation with bits of its own, some with none."""
     rng = np.random.default_rng(seed)
-    overflow: Overflow = ("WRAP", "SAT")[seed % 2]  # type: ignore[assignment]
-    rounding: Rounding = ("TRN", "RND", "RND_CONV")[seed // 2 % 3]  # type: ignore[assignment]
+    overflow: Overflow = ("WRAP", "SAT")[seed % 2]
+    rounding: Rounding = ("TRN", "RND", "RND_CONV")[seed // 2 % 3]
 
     def quantizer(width: int, *, signed: bool) -> Quantizer:
         return Quantizer(

@@ -28,6 +28,7 @@ GOLDEN = {
     "qrelu_8_0": FixedPoint(signed=False, bits=8),
 }
 ROUNDINGS: tuple[Rounding, ...] = ("RND_CONV", "RND", "TRN")
+OVERFLOWS: tuple[Overflow, ...] = ("SAT", "WRAP")
 GRIDS = st.builds(
     FixedPoint, signed=st.booleans(), bits=st.integers(2, 16), integer_bits=st.integers(-6, 6)
 )
@@ -130,7 +131,7 @@ ELEMENTS = st.lists(
 @given(
     ELEMENTS,
     st.sampled_from(ROUNDINGS),
-    st.sampled_from(["SAT", "WRAP"]),
+    st.sampled_from(OVERFLOWS),
     st.integers(-400, 400),
     st.integers(-1, 6),
 )
@@ -141,7 +142,8 @@ def test_each_element_has_its_own_grid(
     code: int,
     fraction_bits: int,
 ) -> None:
-    quantizer = Quantizer(*zip(*elements, strict=True), rounding, overflow)  # type: ignore[arg-type]
+    signs, widths, integers = zip(*elements, strict=True)
+    quantizer = Quantizer(signs, widths, integers, rounding, overflow)
     got = quantizer.codes(np.full((1, len(elements)), code), fraction_bits)[0]
     value = Fraction(code) / Fraction(2) ** fraction_bits
     for (signed, bits, integer_bits), out in zip(elements, got.tolist(), strict=True):
@@ -159,12 +161,12 @@ def test_hgq_wraps_and_rounds_like_our_quantizer() -> None:
 
     x = np.arange(-40, 40) / 16
     for rounding in ROUNDINGS:
-        for overflow in ("SAT", "WRAP"):
+        for overflow in OVERFLOWS:
             config = QuantizerConfig(
                 "kif", "datalane", k0=1, i0=0, f0=2, round_mode=rounding, overflow_mode=overflow,
                 trainable=False, heterogeneous_axis=(), homogeneous_axis=None,
             )  # fmt: skip
-            ours = Quantizer((True,), (3,), (0,), rounding, overflow)  # type: ignore[arg-type]
+            ours = Quantizer((True,), (3,), (0,), rounding, overflow)
             codes = ours.codes((x * 16).astype(np.int64)[:, None], 4)
             theirs = HgqQuantizer(config)(x[:, None].astype(np.float32))
             np.testing.assert_array_equal(codes / 4, theirs)

@@ -169,7 +169,7 @@ class Quantizer:
         codes = [
             -(1 << (b - 1)) if s and b else 0 for s, b in zip(self.signed, self.bits, strict=True)
         ]
-        return np.array(codes, dtype=object) << self._shifts
+        return np.asarray(np.array(codes, dtype=object) << self._shifts)
 
     @property
     def highest_codes(self) -> NDArray[Any]:
@@ -177,7 +177,7 @@ class Quantizer:
         codes = [
             (1 << (b - s)) - 1 if b else 0 for s, b in zip(self.signed, self.bits, strict=True)
         ]
-        return np.array(codes, dtype=object) << self._shifts
+        return np.asarray(np.array(codes, dtype=object) << self._shifts)
 
     @property
     def _shifts(self) -> NDArray[Any]:
@@ -212,10 +212,8 @@ class Quantizer:
         """Codes of this quantizer for codes (n, elements) with `fraction_bits`, |code| < 2^61."""
         own = rounded(codes, fraction_bits - self.fractions, self.rounding)
         low, high = self._ends
-        if self.overflow == "SAT":
-            own = np.clip(own, low, high)
-        else:
-            own = ((own - low) & (high - low)) + low
+        wraps = self.overflow == "WRAP"
+        own = low + ((own - low) & (high - low)) if wraps else np.clip(own, low, high)
         return np.asarray(own << (self.fraction_bits - self.fractions))
 
     @property

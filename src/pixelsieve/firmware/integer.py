@@ -27,9 +27,9 @@ _CHUNK = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LayerCounters:
-    """What became of a layer's sums: `values` in all, of which `saturated` left it at its upper end.
+    """What became of a layer's sums: `values` in all, of which `saturated` are too large.
 
-    They were cut there, or wrapped where the layer wraps. `below` were cut at zero (relu).
+    Those were cut at the largest code, or wrapped where the layer wraps. `below` were cut at zero (relu).
     `sum_bits` hold every sum that
     could occur, sign included, so the sum itself never overflows.
     """

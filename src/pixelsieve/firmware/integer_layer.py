@@ -30,7 +30,8 @@ class IntegerInput:
 
     def __post_init__(self) -> None:
         if self.quantizer is not None and len(self.quantizer) != self.width:
-            msg = f"input '{self.name}': a quantizer of {len(self.quantizer)} elements for {self.width}"
+            elements = len(self.quantizer)
+            msg = f"input '{self.name}': a quantizer of {elements} elements; expected {self.width}"
             raise ConfigError(msg)
 
     @property
