@@ -29,9 +29,9 @@ _CHUNK = 65_536
 class LayerCounters:
     """What became of a layer's sums: `values` in all, of which `saturated` are too large.
 
-    Those were cut at the largest code, or wrapped where the layer wraps. `below` were cut at zero (relu).
-    `sum_bits` hold every sum that
-    could occur, sign included, so the sum itself never overflows.
+    Those were cut at the largest code, or wrapped where the layer wraps. `below` were cut at zero
+    (relu). `sum_bits` hold every sum that could occur, sign included, so the sum itself never
+    overflows.
     """
 
     layer: str
