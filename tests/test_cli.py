@@ -297,11 +297,11 @@ def test_a_model_with_another_scaling_is_refused(
 ) -> None:
     from dataclasses import replace
 
-    from pixelsieve import features
+    from pixelsieve.features import REGISTRY, feature_set
 
-    changed = dict(features.REGISTRY)
+    changed = dict(REGISTRY)
     changed["x_profile"] = replace(changed["x_profile"], divisor=16)
-    monkeypatch.setattr(features, "REGISTRY", changed)
+    monkeypatch.setattr(feature_set, "REGISTRY", changed)
     model = compared / "models" / "float_seed0.keras"
     line = refused(pixelsieve("evaluate", model, "--data", dataset_file))
     assert "feature 'x_profile' was divided by 32 when the model was trained" in line

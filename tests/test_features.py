@@ -11,8 +11,9 @@ from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.features import REGISTRY, FeatureSet
 from tests.conftest import make_clusters
 
-ABSENT = ("hit_time_60ps", "hit_time_measured")
-"""Features whose columns the made-up clusters lack."""
+CODE_SUMS = tuple(n for n, f in REGISTRY.items() if f.logic == "code_sum")
+ABSENT = ("hit_time_60ps", "hit_time_measured", *CODE_SUMS)
+"""Features whose columns the made-up clusters lack, and those of an ADC's codes."""
 
 
 def one_cluster(**columns: Any) -> Clusters:

@@ -85,11 +85,11 @@ def test_a_threshold_alone_is_sharp() -> None:
 
 def test_codes_are_exact_and_stand_for_the_middle_of_their_step() -> None:
     front_end = FrontEnd(threshold_e=400, adc="codes", adc_codes_e=CODES)
-    assert list(front_end.code_values_e) == [1000, 2000, 2800]
+    assert list(front_end.code_values_e) == [0, 1000, 2000, 2800]
     steps = {399: 0, 400: 1000, 1599: 1000, 1600: 2000, 2399: 2000, 2400: 2800, 50_000: 2800}
     assert {q: level(front_end, q).max() for q in steps} == steps
     single = FrontEnd(threshold_e=500, adc="codes", adc_codes_e=(500.0,))
-    assert list(single.code_values_e) == [500]
+    assert list(single.code_values_e) == [0, 500]
     # A pixel whose own threshold lies below the edge of code 1 still has code 1.
     low = level(FrontEnd(**{**to_fields(front_end), "threshold_dispersion_e": 90.0}), 390)
     assert set(np.unique(low)) == {0, 1000}

@@ -28,9 +28,11 @@ class Clusters:
     the charge seen by the end of each time slice of `detector.sensor.slice_ps`. Units are in the
     names. `hit_time_measured_ns` is the time as a front end measured it. `signal` is 1 for muons
     and 0 for beam-induced background. `truth` holds columns that no network may see
-    (`hit_time_ns`, `total_charge_e`, `truth_*`). `origin` and `first_row` name the source in error
-    messages. Raises `DataError` (column, row, what was expected) on NaN, a
-    collected charge below -1 e, wrong shapes, labels other than 0 and 1, and empty tables.
+    (`hit_time_ns`, `total_charge_e`, `truth_*`). `code_values_e` are the charges that the codes
+    0, 1, 2, ... of a front end's ADC stand for, empty where there was none. `origin` and
+    `first_row` name the source in error messages. Raises `DataError` (column, row, what was
+    expected) on NaN, a collected charge below -1 e, wrong shapes, labels other than 0 and 1, and
+    empty tables.
     """
 
     pixels_e: NDArray[np.float32]
@@ -44,6 +46,7 @@ class Clusters:
     event_id: NDArray[np.int64] | None = None
     slices_e: NDArray[np.float32] | None = None
     truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    code_values_e: tuple[float, ...] = ()
     detector: Detector = MUON_COLLIDER_VXD
     origin: str = "clusters"
     first_row: int = 0
@@ -95,6 +98,11 @@ class Clusters:
         return self.detector.sensor.rows, self.detector.sensor.columns
 
     @property
+    def adc_bits(self) -> int:
+        """Bits of the codes of the ADC that made `pixels_e`, 0 without one."""
+        return max(len(self.code_values_e) - 1, 0).bit_length()
+
+    @property
     def n_signal(self) -> int:
         """Number of signal clusters."""
         return int(np.count_nonzero(self.signal))
@@ -135,7 +143,13 @@ class Clusters:
             k: function(v) for k, v in self.columns().items() if k not in self.truth
         }
         truth = {k: function(v) for k, v in self.truth.items()}
-        return Clusters(**main, truth=truth, detector=self.detector, origin=origin)
+        return Clusters(
+            **main,
+            truth=truth,
+            code_values_e=self.code_values_e,
+            detector=self.detector,
+            origin=origin,
+        )
 
     def replace(self, **changes: Any) -> Clusters:
         """The same clusters with other columns, checked again."""
@@ -170,6 +184,8 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:
     """Join tables; optional and truth columns are kept where every part has them.
 
+    So are the values of ADC codes where all parts have the same.
+
     Raises `DataError` where some parts have `group_id` and others do not, and where they come
     from different detectors.
     """
@@ -186,6 +202,11 @@ def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Cluster
         n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)
     }
     truth = {n: joined.pop(n) for n in sorted(truth_names)}
+    values = {p.code_values_e for p in parts}
     return Clusters(
-        **joined, truth=truth, detector=parts[0].detector, origin=origin or parts[0].origin
+        **joined,
+        truth=truth,
+        code_values_e=values.pop() if len(values) == 1 else (),
+        detector=parts[0].detector,
+        origin=origin or parts[0].origin,
     )

@@ -120,7 +120,18 @@ MODEL2 = NetworkSpec(
     time_layer="yl_dense1",
 )
 
-ZOO = MappingProxyType({spec.name: spec for spec in (MODEL2,)})
+MODEL2_CODES = replace(
+    MODEL2,
+    name="model2_codes",
+    layers=(
+        Dense("xz_dense1", 32, ("x_code_profile", "z_global")),
+        Dense("yl_dense1", 32, ("y_code_profile", "y_local")),
+        *MODEL2.layers[2:],
+    ),
+)
+"""Model2 on sums of ADC codes, which a chip can make, instead of logarithms."""
+
+ZOO = MappingProxyType({spec.name: spec for spec in (MODEL2, MODEL2_CODES)})
 """Named networks, read-only."""
 
 

@@ -34,11 +34,11 @@ class Readout:
 def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
     """Send clusters through the front end.
 
-    `pixels_e` becomes what the codes stand for, `hit_time_measured_ns` appears where the front
-    end has a clock, `group_id` becomes that of the clusters as they came. Each cluster's random
-    numbers follow from the seed, its own charges and its place alone. Raises `DataError` where
-    the truth column `hit_time_ns` is needed but missing, where no cluster is left, and for time
-    slices, which the front end does not model.
+    `pixels_e` becomes what the codes stand for (`code_values_e`), `hit_time_measured_ns` appears
+    where the front end has a clock, `group_id` becomes that of the clusters as they came. Each
+    cluster's random numbers follow from the seed, its own charges and its place alone. Raises
+    `DataError` where the truth column `hit_time_ns` is needed but missing, where no cluster is
+    left, and for time slices, which the front end does not model.
     """
     if clusters.slices_e is not None:
         msg = (
@@ -60,6 +60,7 @@ def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
             f"({front_end.threshold_e:g})"
         )
         raise DataError(msg)
+    changes["code_values_e"] = front_end.code_values_e
     read = clusters.replace(pixels_e=pixels, **changes)
     if not fired.all():
         read, keys = read.select(fired), keys[fired]
@@ -112,12 +113,14 @@ def digitise(
 
 def _coded(front_end: FrontEnd, charge: NDArray[np.float64]) -> NDArray[np.float64]:
     values = np.array(front_end.code_values_e)
+    lowest = 0
     if front_end.adc == "linear":
         assert front_end.adc_full_scale_e is not None
         codes = np.floor(charge * (len(values) / front_end.adc_full_scale_e))
     else:
-        codes = np.searchsorted(front_end.adc_codes_e, charge, side="right") - 1.0
-    return values[np.clip(codes, 0, len(values) - 1).astype(np.intp)]
+        lowest = 1  # the threshold is the first comparator
+        codes = np.searchsorted(front_end.adc_codes_e, charge, side="right").astype(np.float64)
+    return values[np.clip(codes, lowest, len(values) - 1).astype(np.intp)]
 
 
 def _measured_time(

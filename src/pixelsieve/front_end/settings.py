@@ -100,10 +100,10 @@ class FrontEnd:
 
     @property
     def code_values_e(self) -> tuple[float, ...]:
-        """The charge that each code stands for, in order; empty without an ADC.
+        """The charge that each code stands for, from code 0; empty without an ADC.
 
-        The middle of its step. The last of `adc_codes_e` is open upwards: it counts as wide as
-        the one below (and a single code stands for its edge).
+        The middle of its step; code 0 of `codes` is a silent pixel. The last of `adc_codes_e` is
+        open upwards: it counts as wide as the one below (and a single code stands for its edge).
         """
         if self.adc == "linear":
             assert self.adc_bits is not None
@@ -113,7 +113,8 @@ class FrontEnd:
         edges = self.adc_codes_e
         widths = [b - a for a, b in pairwise(edges)]
         widths += widths[-1:] or [0.0] * len(edges)
-        return tuple(edge + width / 2 for edge, width in zip(edges, widths, strict=True))
+        middles = (edge + width / 2 for edge, width in zip(edges, widths, strict=True))
+        return (0.0, *middles) if edges else ()
 
 
 def read_front_end(path: Path) -> FrontEnd:

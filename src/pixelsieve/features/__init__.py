@@ -1,0 +1,20 @@
+"""Network inputs: the registry of them, and the set that a model sees."""
+
+from __future__ import annotations
+
+from pixelsieve.features.feature_set import FeatureSet, FeatureTable
+from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
+from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Feature
+
+__all__ = [
+    "LARGEST_INPUT",
+    "REGISTRY",
+    "WINDOW",
+    "Along",
+    "Feature",
+    "FeatureSet",
+    "FeatureTable",
+    "Logic",
+    "pixel_codes",
+    "pixel_sums",
+]

@@ -1,0 +1,122 @@
+"""`FeatureSet`: which inputs a model sees, how they are scaled, and the table of their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.config import fingerprint, from_mapping, to_plain
+from pixelsieve.errors import ConfigError, DataError, nearest
+from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Array
+
+__all__ = ["FeatureSet", "FeatureTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Which features a model sees and how they are scaled; saved inside every model.
+
+    With `mirror_x` profiles along x are reversed and z_global replaced by |z_global| where z < 0,
+    so that both ends of the barrel look alike. `divisors` is filled from the registry; a set that
+    was saved with other divisors than today's registry is refused. `window` are the rows and
+    columns of the clusters.
+    """
+
+    names: tuple[str, ...]
+    mirror_x: bool = False
+    divisors: tuple[float, ...] = ()
+    window: tuple[int, int] = WINDOW
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            msg = "features: the list is empty; expected at least one name"
+            raise ConfigError(msg)
+        for name in self.names:
+            if name not in REGISTRY:
+                known = ", ".join(REGISTRY)
+                msg = f"unknown feature '{name}'{nearest(name, REGISTRY)}; known: {known}"
+                raise ConfigError(msg)
+        today = tuple(float(REGISTRY[n].divisor) for n in self.names)
+        if len(self.divisors) not in (0, len(today)):
+            msg = f"features: {len(self.divisors)} divisors for {len(today)} names"
+            raise ConfigError(msg)
+        object.__setattr__(self, "divisors", self.divisors or today)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of names, divisors and mirroring: equal sets make equal inputs."""
+        return fingerprint(self)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return dict(to_plain(self))
+
+    @classmethod
+    def from_plain(cls, data: dict[str, Any], where: str) -> FeatureSet:
+        """Rebuild a saved set; raises `ConfigError` where the registry scales differently."""
+        saved = from_mapping(cls, data, where)
+        for name, divisor in zip(saved.names, saved.divisors, strict=True):
+            now = REGISTRY[name].divisor
+            if divisor != now:
+                msg = (
+                    f"{where}: feature '{name}' was divided by {divisor:g} when the model was "
+                    f"trained, now it is divided by {now:g}; train again or use that version"
+                )
+                raise ConfigError(msg)
+        return saved
+
+    def table(self, clusters: Clusters) -> FeatureTable:
+        """Compute the inputs, float32 of shape (n, size) in [-1, 1), by feature name.
+
+        Raises `DataError` for clusters of another window and for missing columns.
+        """
+        if clusters.window != self.window:
+            (rows, columns), (its_rows, its_columns) = self.window, clusters.window
+            msg = (
+                f"{clusters.origin}: windows of {its_rows} rows x {its_columns} columns; the "
+                f"network takes {rows} x {columns}"
+            )
+            raise DataError(msg)
+        mirrored = clusters.z_global_mm < 0 if self.mirror_x else None
+        inputs = {}
+        for name, divisor in zip(self.names, self.divisors, strict=True):
+            values = np.asarray(REGISTRY[name].compute(clusters), dtype=np.float32)
+            values = values.reshape(len(clusters), REGISTRY[name].size(self.window))
+            if mirrored is not None and REGISTRY[name].along == "columns":
+                values = np.where(mirrored[:, None], values[:, ::-1], values)
+            if mirrored is not None and name == "z_global":
+                values = np.abs(values)
+            inputs[name] = np.clip(values / np.float32(divisor), -1, np.float32(LARGEST_INPUT))
+        return FeatureTable(self, inputs, clusters.signal.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """Scaled inputs (n, size) and labels (n,), with the set that made them."""
+
+    features: FeatureSet
+    inputs: dict[str, Array]
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def require(self, expected: FeatureSet, model: str) -> None:
+        """Raise `ConfigError` unless these inputs were made the way `model` was trained."""
+        if self.features == expected:
+            return
+        differences = [
+            f"{part} {ours} in the data, {theirs} in the model"
+            for part, ours, theirs in (
+                ("features", self.features.names, expected.names),
+                ("divisors", self.features.divisors, expected.divisors),
+                ("mirror_x", self.features.mirror_x, expected.mirror_x),
+                ("window", self.features.window, expected.window),
+            )
+            if ours != theirs
+        ]
+        msg = f"{model}: the data were scaled differently: {'; '.join(differences)}"
+        raise ConfigError(msg)

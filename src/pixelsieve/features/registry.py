@@ -1,0 +1,268 @@
+"""The registry of network inputs: what each is, how it is scaled, what it costs on the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.detector import MUON_COLLIDER_VXD
+from pixelsieve.errors import DataError
+from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
+
+__all__ = ["LARGEST_INPUT", "REGISTRY", "WINDOW", "Array", "Feature"]
+
+LARGEST_INPUT = float(np.nextafter(np.float32(1), np.float32(0)))
+"""Largest float32 below 1: scaled features lie in [-1, 1)."""
+
+WINDOW = (MUON_COLLIDER_VXD.sensor.rows, MUON_COLLIDER_VXD.sensor.columns)
+"""Rows and columns of the window where nothing else is said, 13 x 21."""
+
+_BARREL = MUON_COLLIDER_VXD.barrel
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One network input before scaling.
+
+    The input is `formula(clusters) / divisor`, saturated to [-1, 1). `usual_range` is that of
+    the unscaled values on the muc-real sample, in `unit`. `along` says that there is one number
+    for each of the window's rows or columns. `logic` is the recipe by which a chip makes exactly
+    this number of ADC codes; where it is None `instead` names the feature to take for that.
+    """
+
+    name: str
+    unit: str
+    usual_range: tuple[float, float]
+    divisor: float
+    formula: str
+    hardware_cost: str
+    compute: Callable[[Clusters], Array]
+    along: Along | None = None
+    logic: Logic | None = None
+    instead: str | None = None
+
+    def size(self, window: tuple[int, int] = WINDOW) -> int:
+        """How many numbers there are for a window of (rows, columns)."""
+        return {"rows": window[0], "columns": window[1], None: 1}[self.along]
+
+    def steps_per_unit(self, adc_bits: int) -> int:
+        """How many steps of the whole number that logic makes are 1 of `unit`."""
+        return 1 << adc_bits if self.logic == "code_sum" else 1
+
+
+def _log_charge(clusters: Clusters) -> Array:
+    q = clusters.pixels_e
+    return np.asarray(np.sign(q) * np.log2(np.float32(1) + np.abs(q)))
+
+
+def _hits(logic: Logic, along: Along | None = None) -> Callable[[Clusters], Array]:
+    return lambda clusters: pixel_sums(logic, along, clusters.pixels_e).astype(np.float32)
+
+
+def _code_sum(name: str, along: Along | None = None) -> Callable[[Clusters], Array]:
+    def compute(clusters: Clusters) -> Array:
+        sums = pixel_sums("code_sum", along, pixel_codes(clusters, name))
+        return sums.astype(np.float32) / np.float32(1 << clusters.adc_bits)
+
+    return compute
+
+
+def _time(column: str) -> Callable[[Clusters], Array]:
+    def compute(clusters: Clusters) -> Array:
+        values: Array | None = getattr(clusters, column)
+        if values is None:
+            msg = (
+                f"{clusters.origin}: column '{column}' is missing; "
+                f"the feature '{column.removesuffix('_ns')}' needs it"
+            )
+            if column == "hit_time_measured_ns":
+                msg += " (a front end with 'time_resolution_ps' measures it)"
+            raise DataError(msg)
+        return values
+
+    return compute
+
+
+_LOG_COST = "a logarithm per pixel (table) and an adder tree"
+_CODE_COST = "an adder tree by line"
+_COUNT_COST = "a comparator per pixel, OR by line, a population count"
+_POPULATION_COST = "a comparator per pixel, a population count"
+
+_FEATURES = (
+    Feature(
+        "x_profile",
+        "log2(1 + e)",
+        (0, 150),
+        32,
+        "sum over the rows (y) of sign(q) log2(1 + |q|), for each column (x)",
+        _LOG_COST,
+        lambda c: _log_charge(c).sum(axis=1),
+        along="columns",
+        instead="x_code_profile",
+    ),
+    Feature(
+        "y_profile",
+        "log2(1 + e)",
+        (0, 220),
+        32,
+        "sum over the columns (x) of sign(q) log2(1 + |q|), for each row (y)",
+        _LOG_COST,
+        lambda c: _log_charge(c).sum(axis=2),
+        along="rows",
+        instead="y_code_profile",
+    ),
+    Feature(
+        "x_code_profile",
+        "ADC full scales",
+        (0, 2),
+        4,
+        "sum over the rows (y) of ADC code / 2^bits, for each column (x)",
+        _CODE_COST,
+        _code_sum("x_code_profile", "columns"),
+        along="columns",
+        logic="code_sum",
+    ),
+    Feature(
+        "y_code_profile",
+        "ADC full scales",
+        (0, 3),
+        4,
+        "sum over the columns (x) of ADC code / 2^bits, for each row (y)",
+        _CODE_COST,
+        _code_sum("y_code_profile", "rows"),
+        along="rows",
+        logic="code_sum",
+    ),
+    Feature(
+        "x_count_profile",
+        "pixels",
+        (0, 5),
+        8,
+        "number of pixels above 0 e, for each column (x)",
+        _POPULATION_COST,
+        _hits("hit_count", "columns"),
+        along="columns",
+        logic="hit_count",
+    ),
+    Feature(
+        "y_count_profile",
+        "pixels",
+        (0, 10),
+        16,
+        "number of pixels above 0 e, for each row (y)",
+        _POPULATION_COST,
+        _hits("hit_count", "rows"),
+        along="rows",
+        logic="hit_count",
+    ),
+    Feature(
+        "x_size",
+        "pixels",
+        (1, 21),
+        32,
+        "number of columns (x) with a pixel above 0 e",
+        _COUNT_COST,
+        _hits("hit_columns"),
+        logic="hit_columns",
+    ),
+    Feature(
+        "y_size",
+        "pixels",
+        (1, 13),
+        16,
+        "number of rows (y) with a pixel above 0 e",
+        _COUNT_COST,
+        _hits("hit_rows"),
+        logic="hit_rows",
+    ),
+    Feature(
+        "n_pixels",
+        "pixels",
+        (1, 60),
+        64,
+        "number of pixels above 0 e",
+        _POPULATION_COST,
+        _hits("hit_count"),
+        logic="hit_count",
+    ),
+    Feature(
+        "total_charge",
+        "e",
+        (500, 60_000),
+        65_536,
+        "sum of the pixel charges in the window",
+        "charges in electrons per pixel and an adder tree",
+        lambda c: c.pixels_e.sum(axis=(1, 2)),
+        instead="total_code",
+    ),
+    Feature(
+        "total_code",
+        "ADC full scales",
+        (0, 7),
+        16,
+        "sum of ADC code / 2^bits in the window",
+        "an adder tree over the pixels",
+        _code_sum("total_code"),
+        logic="code_sum",
+    ),
+    Feature(
+        "z_global",
+        "mm",
+        (-_BARREL.half_length_mm, _BARREL.half_length_mm),
+        _BARREL.half_length_mm,
+        "position along the beam",
+        "wiring: module and column address",
+        lambda c: c.z_global_mm,
+        logic="wiring",
+    ),
+    Feature(
+        "y_local",
+        "mm",
+        (-4.55, 8.525),
+        _BARREL.y_local_scale_mm,
+        "position across the ladder",
+        "wiring: row address",
+        lambda c: c.y_local_mm,
+        logic="wiring",
+    ),
+    Feature(
+        "hit_time_30ps",
+        "ns",
+        (-0.5, 20),
+        0.25,
+        "arrival time less straight flight at c, measured with 30 ps",
+        "wiring: time-to-digital converter",
+        _time("hit_time_30ps_ns"),
+        logic="wiring",
+    ),
+    Feature(
+        "hit_time_60ps",
+        "ns",
+        (-0.5, 20),
+        0.25,
+        "arrival time less straight flight at c, measured with 60 ps",
+        "wiring: time-to-digital converter",
+        _time("hit_time_60ps_ns"),
+        logic="wiring",
+    ),
+    Feature(
+        "hit_time_measured",
+        "ns",
+        (-0.5, 20),
+        0.25,
+        "arrival time less straight flight at c, as the front end measured it",
+        "wiring: time-to-digital converter",
+        _time("hit_time_measured_ns"),
+        logic="wiring",
+    ),
+)
+
+REGISTRY = MappingProxyType({f.name: f for f in _FEATURES})
+"""All features by name, read-only."""
