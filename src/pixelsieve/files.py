@@ -14,7 +14,7 @@ from typing import Any
 from pixelsieve.config import to_plain
 from pixelsieve.errors import RunError
 
-__all__ = ["file_hash", "read_json", "replacing", "write_json"]
+__all__ = ["file_hash", "read_json", "replacing", "telling_unwritable", "write_json"]
 
 
 @contextlib.contextmanager
@@ -36,6 +36,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def telling_unwritable(path: Path, advice: str = "") -> Iterator[None]:
+    """Turn an `OSError` of what is done inside into a `RunError` of path, reason and `advice`."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror or error})"
+        msg = f"{path}: {reason}; {advice}" if advice else f"{path}: {reason}"
+        raise RunError(msg) from error
 
 
 def write_json(path: Path, value: Any) -> None:

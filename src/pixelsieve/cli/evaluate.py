@@ -70,12 +70,11 @@ def evaluate(
 
 
 def _front_end(model: Model, wanted: str | None) -> FrontEnd | None:
-    from pixelsieve.config import from_mapping
-    from pixelsieve.front_end import FrontEnd, read_front_end
+    from pixelsieve.front_end import read_front_end
+    from pixelsieve.studies.trained import front_end_of
 
     if wanted == "none":
         return None
     if wanted is not None:
         return read_front_end(Path(wanted))
-    trained = model.card.get("front_end")
-    return None if trained is None else from_mapping(FrontEnd, trained, f"{model.origin}: front")
+    return front_end_of(model)

@@ -1,4 +1,4 @@
-"""`pixelsieve firmware`: a trained network as verified Verilog."""
+"""`pixelsieve firmware`: a trained network as verified Verilog, and what it costs."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import GuaranteeError
+from pixelsieve.errors import ConfigError, GuaranteeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from pixelsieve.firmware.job import FirmwareResult
-    from pixelsieve.formats.dataset import Parts
-    from pixelsieve.model_file import Model
+    from pixelsieve.firmware.synthesis import Measure, Settings
 
 __all__ = ["firmware"]
 
 
 @options.shows_errors(interrupted="interrupted")
 def firmware(
-    run: Annotated[Path, typer.Argument(help="Folder of a run (compare or train).")],
-    data: options.Data,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folder of a run; with --resources-only, of many."),
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", help="Clusters: Parquet file, folder or quoted pattern."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Which of the run's models (default: the quantized one).")
     ] = None,
@@ -36,6 +43,27 @@ def firmware(
     clock_ns: Annotated[
         float | None,
         typer.Option(help="Or: stages of at most this long at 1 ns a level of adders (alkaid)."),
+    ] = None,
+    luts: Annotated[
+        bool, typer.Option("--luts", help="Count LUTs and flip-flops with Yosys (Xilinx).")
+    ] = False,
+    gates: Annotated[
+        bool, typer.Option("--gates", help="Count NAND2 equivalents and logic depth with Yosys.")
+    ] = False,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds that Yosys may take for each count.")
+    ] = 600.0,
+    memory_limit: Annotated[float, typer.Option(help="GiB that Yosys may take.")] = 4.0,
+    bit_flips: Annotated[
+        bool, typer.Option("--bit-flips", help="Loss of rejection by flipped weight bits.")
+    ] = False,
+    resources_only: Annotated[
+        bool,
+        typer.Option("--resources-only", help="Costs of all quantized models; needs no data."),
+    ] = False,
+    import_report: Annotated[
+        list[Path] | None,
+        typer.Option(help="Keep a report of Vitis HLS or Vivado with the run; may be repeated."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write (default: RUN/firmware/MODEL).")
@@ -50,44 +78,107 @@ def firmware(
     """
     from rich.console import Console
 
-    from pixelsieve.firmware.job import make_firmware, pick_model
+    from pixelsieve.firmware.job import Extras, make_firmware
+    from pixelsieve.firmware.run_models import pick_model
+    from pixelsieve.firmware.synthesis import Settings
     from pixelsieve.firmware.tools import find_verilator
     from pixelsieve.formats.dataset import load
+    from pixelsieve.studies.trained import as_trained, constants_that_differ
 
+    settings = Settings(time_limit_s=time_limit, memory_limit_gib=memory_limit)
+    wanted: dict[Measure, bool] = {"luts": luts, "gates": gates}
+    measures = [name for name, asked in wanted.items() if asked]
+    if resources_only:
+        _resources(runs, model, (stages, clock_ns), measures, settings, json=json)
+        return
+    if len(runs) != 1:
+        msg = f"{len(runs)} runs; expected one (only --resources-only takes many)"
+        raise ConfigError(msg)
+    (run,) = runs
+    if import_report:
+        _import(run, import_report, model, json=json)
+        return
+    if not data:
+        msg = "--data: missing; the threshold and the check need the clusters of the run"
+        raise ConfigError(msg)
     find_verilator()  # says at once what is missing
     chosen = pick_model(run, model)
-    parts = _as_trained(chosen, load(data).source)
+    parts = as_trained(chosen, load(data).source).parts
+    if differing := constants_that_differ(chosen, parts["test"].detector):
+        told = "; ".join(differing)
+        options.warn(f"{chosen.origin}: trained on another detector than the data's: {told}")
     console = Console(stderr=True)
     result = make_firmware(
         chosen,
-        parts.parts["validation"],
-        parts.parts["test"],
+        parts["validation"],
+        parts["test"],
         out or run / "firmware" / Path(chosen.origin).stem,
         efficiency=efficiency,
         stages=stages,
         clock_ns=clock_ns,
+        extras=Extras(tuple(measures), settings, bit_flips),
         jobs=jobs,
         on_step=lambda step: console.print(f"{step} ...", highlight=False),
+        on_flip=lambda done, all_: _tell_tenths(console, "bit flips", done, all_),
     )
     if json:
         options.print_json(result.to_plain())
     else:
         _show(result, Console())
-    if not result.verification.passed:
+    if not result.passed:
         raise GuaranteeError(_difference(result))
     if not json:
         typer.echo(f"0 mismatches in {result.verification.clusters} clusters")
 
 
-def _as_trained(model: Model, parts: Parts) -> Parts:
-    """The clusters as the front end that the model was trained with reads them out."""
-    from pixelsieve.config import from_mapping
-    from pixelsieve.front_end import FrontEnd, through_front_end
+def _resources(
+    runs: Sequence[Path],
+    model: str | None,
+    timing: tuple[int | None, float | None],
+    measures: Sequence[Measure],
+    settings: Settings,
+    *,
+    json: bool,
+) -> None:
+    from rich.console import Console
 
-    trained = model.card.get("front_end")
-    if trained is None:
-        return parts
-    return through_front_end(from_mapping(FrontEnd, trained, f"{model.origin}: front end"), parts)
+    from pixelsieve.firmware.resources import resources_of_run
+    from pixelsieve.report.firmware_table import resources_table
+
+    console = Console(stderr=True)
+    found = []
+    for run in runs:
+        found += resources_of_run(
+            run,
+            model,
+            stages=timing[0],
+            clock_ns=timing[1],
+            measures=measures,
+            settings=settings,
+            on_model=lambda name: console.print(f"{name} ...", highlight=False),
+        )
+    if json:
+        options.print_json(found)
+    else:
+        Console().print(resources_table(found))
+
+
+def _import(run: Path, files: Sequence[Path], model: str | None, *, json: bool) -> None:
+    from rich.console import Console
+
+    from pixelsieve.firmware.vendor_import import import_reports
+    from pixelsieve.report.firmware_table import vendor_table
+
+    kept = import_reports(run, files, model.removesuffix(".keras") if model else None)
+    if json:
+        options.print_json(kept)
+    else:
+        Console().print(vendor_table(kept))
+
+
+def _tell_tenths(console: Console, what: str, done: int, total: int) -> None:
+    if done * 10 // total > (done - 1) * 10 // total:
+        console.print(f"{what} {done} of {total}", highlight=False)
 
 
 def _show(result: FirmwareResult, console: Console) -> None:
@@ -102,7 +193,8 @@ def _show(result: FirmwareResult, console: Console) -> None:
 
 def _difference(result: FirmwareResult) -> str:
     checked, first = result.verification, result.verification.first
-    counts = ", ".join(f"{stage} {n}" for stage, n in checked.mismatches.items() if n)
+    wrong = {**checked.mismatches, **(result.netlist.mismatches if result.netlist else {})}
+    counts = ", ".join(f"{stage} {n}" for stage, n in wrong.items() if n)
     text = f"{result.model}: mismatches: {counts or 'none'}"
     if first is not None:
         text += (

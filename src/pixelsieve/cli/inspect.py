@@ -73,15 +73,11 @@ def _show_model(path: Path) -> None:
 
 
 def _write(summary: dict[str, Any], out: Path) -> None:
-    from pixelsieve.errors import RunError
-    from pixelsieve.files import write_json
+    from pixelsieve.files import telling_unwritable, write_json
     from pixelsieve.report import figures
 
-    try:
+    with telling_unwritable(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "inspection.json", summary)
         figures.distributions(summary, out / "distributions")
         figures.event_display(summary, out / "event_display")
-    except OSError as error:
-        msg = f"{out}: cannot be written ({error.strerror or error}); choose another --out"
-        raise RunError(msg) from error

@@ -15,12 +15,12 @@ import numpy as np
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import read_json, replacing
+from pixelsieve.files import read_json, replacing, telling_unwritable
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.fixed_point import FixedPoint, Quantizer
 
-__all__ = ["read_integer_network", "to_document", "write_integer_network"]
+__all__ = ["read_integer_network", "to_document", "write_beside", "write_integer_network"]
 
 _SCHEMA = 2
 _KIND = "pixelsieve integer network"
@@ -89,6 +89,14 @@ def write_integer_network(path: Path, network: IntegerNetwork) -> str:
     with replacing(path) as temporary:
         temporary.write_text(_one_line_a_row(rows) + "\n", encoding="utf-8")
     return str(document[_HASH])
+
+
+def write_beside(model: Path, network: IntegerNetwork) -> Path:
+    """Write the integers of the model NAME.keras as NAME.json beside it, and return that path."""
+    path = model.with_suffix(".json")
+    with telling_unwritable(path):
+        write_integer_network(path, network)
+    return path
 
 
 def read_integer_network(path: Path) -> IntegerNetwork:

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ConfigError, RunError, nearest
+from pixelsieve.errors import ConfigError
 from pixelsieve.evaluation.metrics import rejection_at
-from pixelsieve.files import write_json
+from pixelsieve.files import telling_unwritable, write_json
+from pixelsieve.firmware.flips import flip_study
 from pixelsieve.firmware.folder import MARKER, check_replaceable, failed_folder, replacing_folder
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import write_integer_network
+from pixelsieve.firmware.integer_file import write_beside, write_integer_network
+from pixelsieve.firmware.radiation import FlipStudy
 from pixelsieve.firmware.readme import readme
+from pixelsieve.firmware.resources import synthesize
 from pixelsieve.firmware.rtl import Design, design, write_verilog
-from pixelsieve.firmware.tools import find_verilator
-from pixelsieve.firmware.verify import Verification, edge_codes, verify
-from pixelsieve.model_file import Model, load_model
+from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
+from pixelsieve.firmware.tools import Verilator, find_verilator
+from pixelsieve.firmware.verify import (
+    NetlistCheck,
+    Vectors,
+    Verification,
+    edge_codes,
+    vectors,
+    verify,
+    verify_netlist,
+)
+from pixelsieve.firmware.yosys import find_yosys
+from pixelsieve.model_file import Model
 
-__all__ = ["Chosen", "FirmwareResult", "choose_threshold", "make_firmware", "pick_model"]
+__all__ = [
+    "Chosen",
+    "Extras",
+    "FirmwareResult",
+    "choose_threshold",
+    "make_firmware",
+]
+
+LARGEST_NETLIST = 5_000
+"""LUTs (alkaid's estimate) up to which a netlist is simulated; larger ones compile for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +59,22 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What is made besides verified Verilog.
+
+    `measures` are counted by Yosys within `settings`; the netlist of a network of at most
+    `LARGEST_NETLIST` LUTs (alkaid's estimate) is simulated too. `bit_flips` studies flips of
+    stored weight bits on the validation split.
+    """
+
+    measures: tuple[Measure, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    bit_flips: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FirmwareResult:
-    """What was made and where; `folder` ends in `.failed` where the gate did not hold."""
+    """What was made and where; `folder` ends in `.failed` where a check did not hold."""
 
     model: str
     folder: Path
@@ -44,6 +82,14 @@ class FirmwareResult:
     chosen: Chosen
     verification: Verification
     network_sha256: str
+    synthesis: tuple[Synthesis, ...] = ()
+    netlist: NetlistCheck | None = None
+    bit_flips: FlipStudy | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether Keras, the integer program, the Verilog and the netlist agreed."""
+        return self.verification.passed and (self.netlist is None or self.netlist.passed)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data for JSON, without the Verilog itself."""
@@ -53,36 +99,14 @@ class FirmwareResult:
             "schema": 1,
             "model": self.model,
             "network_sha256": self.network_sha256,
+            "passed": self.passed,
             "threshold": asdict(self.chosen),
             "design": made,
             "verification": checked,
+            "synthesis": [asdict(s) for s in self.synthesis],
+            "netlist": asdict(self.netlist) if self.netlist else None,
+            "bit_flips": asdict(self.bit_flips) if self.bit_flips else None,
         }
-
-
-def pick_model(run: Path, name: str | None) -> Model:
-    """The named model of a run folder, or its only quantized one.
-
-    Raises `RunError` for a folder without models, `ConfigError` for unknown and ambiguous names.
-    """
-    paths = {p.stem: p for p in sorted((run / "models").glob("[!.]*.keras"))}
-    if not paths:
-        msg = f"{run}: no models in it; expected the folder of a run (models/NAME.keras)"
-        raise RunError(msg)
-    if name is not None:
-        wanted = name.removesuffix(".keras")
-        if wanted not in paths:
-            msg = f"--model {name}{nearest(wanted, paths)}: not in {run}; it has {', '.join(paths)}"
-            raise ConfigError(msg)
-        return load_model(paths[wanted])
-    models = {stem: load_model(path) for stem, path in paths.items()}
-    quantized = {stem: m for stem, m in models.items() if m.precision is not None}
-    if not quantized:
-        msg = f"{run}: only float models; firmware needs a quantized one (train --bits N)"
-        raise ConfigError(msg)
-    if len(quantized) > 1:
-        msg = f"{run}: several quantized models; choose one with --model: {', '.join(quantized)}"
-        raise ConfigError(msg)
-    return next(iter(quantized.values()))
 
 
 def choose_threshold(
@@ -110,20 +134,23 @@ def make_firmware(
     efficiency: float = 0.98,
     stages: int | None = None,
     clock_ns: float | None = None,
+    extras: Extras | None = None,
     jobs: int = 2,
     on_step: Callable[[str], None] | None = None,
+    on_flip: Callable[[int, int], None] | None = None,
 ) -> FirmwareResult:
-    """Write `out` (Verilog, README.md, network.json, verification.json) and check it.
+    """Write `out` (Verilog, README.md, network.json, verification.json, ...) and check it.
 
-    The integer network is also written beside the model. Where the gate does not hold the folder
+    The integer network is also written beside the model. Where a check does not hold the folder
     is `out` with `.failed` behind its name, and what `out` held before stays. Raises
     `PixelsieveError`s of one line for everything that the user can mend.
     """
-    say = on_step or (lambda _: None)
-    name = Path(model.origin).stem
+    say, extras = on_step or (lambda _: None), extras or Extras()
     verilator = find_verilator()
+    if extras.measures:
+        find_yosys()
     check_replaceable(out)
-    network = from_model(model, name)
+    network = from_model(model, Path(model.origin).stem)
     say("threshold from the validation split")
     chosen = choose_threshold(network, validation, efficiency)
     say("Verilog")
@@ -132,42 +159,69 @@ def make_firmware(
     at_threshold = edge_codes(
         network, network.input_codes(network.features.table(validation)), chosen.code
     )
-    say("verification")
-    with tempfile.TemporaryDirectory(prefix="pixelsieve-") as scratch:
-        try:
-            write_verilog(Path(scratch), made)
-        except OSError as error:
-            msg = f"{scratch}: cannot be written ({error.strerror or error}); set TMPDIR"
-            raise RunError(msg) from error
+    of = vectors(network, codes, edges=at_threshold)
+    with _scratch() as work:
+        (work / "verilog").mkdir()
+        write_verilog(work / "verilog", made)
+        say("verification")
         checked = verify(
-            model,
-            network,
-            Path(scratch),
-            made,
-            chosen.code,
-            codes,
-            verilator,
-            edges=at_threshold,
-            jobs=jobs,
+            model, network, work / "verilog", made, chosen.code, of, verilator, jobs=jobs
         )
-    target = out if checked.passed else failed_folder(out)
-    with replacing_folder(target) as folder:
-        sha256 = write_integer_network(folder / "network.json", network)
-        result = FirmwareResult(model.origin, target, made, chosen, checked, sha256)
-        (folder / "verilog").mkdir()
-        write_verilog(folder / "verilog", made)
-        (folder / "README.md").write_text(
-            readme(network, made, checked, asdict(chosen)), encoding="utf-8"
-        )
-        write_json(folder / MARKER, result.to_plain())
-    _beside(Path(model.origin), network)
+        result = FirmwareResult(model.origin, out, made, chosen, checked, "")
+        if checked.passed and extras.measures:
+            say("synthesis by Yosys")
+            result = _synthesized(result, work, extras, of, network, verilator, jobs)
+        if checked.passed and extras.bit_flips:
+            say("bit flips in the stored weights")
+            flips = flip_study(network, validation, efficiency=efficiency, on_flip=on_flip)
+            result = replace(result, bit_flips=flips)
+        target = out if result.passed else failed_folder(out)
+        with replacing_folder(target) as folder:
+            shutil.copytree(work, folder, dirs_exist_ok=True)
+            sha256 = write_integer_network(folder / "network.json", network)
+            result = replace(result, folder=target, network_sha256=sha256)
+            text = readme(network, made, checked, asdict(chosen))
+            (folder / "README.md").write_text(text, encoding="utf-8")
+            write_json(folder / MARKER, result.to_plain())
+    write_beside(Path(model.origin), network)
     return result
 
 
-def _beside(model: Path, network: IntegerNetwork) -> None:
-    path = model.with_suffix(".json")
-    try:
-        write_integer_network(path, network)
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
+def _synthesized(
+    result: FirmwareResult,
+    work: Path,
+    extras: Extras,
+    of: Vectors,
+    network: IntegerNetwork,
+    verilator: Verilator,
+    jobs: int,
+) -> FirmwareResult:
+    folder, made = work / "synthesis", result.design
+    folder.mkdir()
+    plain = folder / "netlist_simulation.v"
+    found = synthesize(
+        work / "verilog",
+        made,
+        extras.measures,
+        extras.settings,
+        netlist=folder / "netlist_xilinx.v",
+        simulation=plain,
+    )
+    check = None
+    if plain.exists() and made.lut_estimate <= LARGEST_NETLIST:
+        with tempfile.TemporaryDirectory(prefix="pixelsieve-") as alone:
+            shutil.copy(plain, alone)
+            check = verify_netlist(
+                Path(alone), made, network, result.chosen.code, of, verilator, jobs=jobs
+            )
+    return replace(result, synthesis=found, netlist=check)
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A temporary folder; a full disk there is one line."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pixelsieve-") as name,
+        telling_unwritable(Path(name), "set TMPDIR"),
+    ):
+        yield Path(name)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ToolError
+from pixelsieve.files import telling_unwritable
 from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.tools import Verilator, run_tool
 
@@ -44,29 +45,30 @@ def simulate_verilog(
     codes: Mapping[str, NDArray[np.int64]],
     verilator: Verilator,
     jobs: int = 2,
+    *,
+    generated: bool = False,
 ) -> Answers:
     """Compile the Verilog files in `folder` and feed it one cluster a clock.
 
-    `codes` by feature name are (n, elements). Raises `ToolError` where it does not compile.
+    `codes` by feature name are (n, elements). `generated` Verilog (a netlist) is not held to the
+    linter. Raises `ToolError` where it does not compile.
     """
     n = len(codes[made.inputs[0].name])
     steps = n if made.latency == 0 else n + made.latency - 1 + _FLUSH
     with tempfile.TemporaryDirectory(prefix="pixelsieve-") as name:
         work = Path(name)
-        try:
+        with telling_unwritable(work, "set TMPDIR"):
             words = np.concatenate([pack(codes[p.name], p) for p in made.inputs], axis=1)
             words.tofile(work / "vectors.bin")
             (work / "main.cpp").write_text(_main(made, n, steps), encoding="utf-8")
-        except OSError as error:
-            msg = f"{work}: cannot be written ({error.strerror or error}); set TMPDIR"
-            raise ToolError(msg) from error
         sources = sorted(str(p.resolve()) for p in folder.glob("*.v"))
+        lint = ("-Wno-lint",) if generated else ("-Wall", *(f"-Wno-{w}" for w in _QUIET))
         command = [
             *verilator.command,
             "--cc",
             *verilator.build_arguments,
             *("--exe", "--build", "-j", str(jobs), "--Mdir", "build", "--prefix", "Vdesign"),
-            *("--top-module", made.top, "-Wall", *(f"-Wno-{w}" for w in _QUIET)),
+            *("--top-module", made.top, *lint),
             *("-MAKEFLAGS", _FAST_TO_COMPILE, "-CFLAGS", "-std=c++17"),
             *(*sources, "main.cpp", "-o", "simulate"),
         ]

@@ -23,6 +23,7 @@ from pixelsieve.firmware.cells import Gates, Luts, count_gates, count_luts
 from pixelsieve.firmware.yosys import Yosys, find_yosys
 
 __all__ = [
+    "Measure",
     "Settings",
     "Synthesis",
     "find_yosys",

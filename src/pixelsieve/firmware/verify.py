@@ -16,11 +16,30 @@ from pixelsieve.firmware.simulation import Answers, simulate_verilog
 from pixelsieve.firmware.tools import Verilator
 from pixelsieve.model_file import Model
 
-__all__ = ["FirstDifference", "Verification", "corner_codes", "edge_codes", "verify"]
+__all__ = [
+    "FirstDifference",
+    "NetlistCheck",
+    "Vectors",
+    "Verification",
+    "corner_codes",
+    "edge_codes",
+    "vectors",
+    "verify",
+    "verify_netlist",
+]
 
 _FLOAT32_BITS = 25  # 24 of the significand and the sign
 
 Codes = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Input codes by feature name, (n, elements) each: clusters first, corners after them."""
+
+    codes: dict[str, NDArray[np.int64]]
+    clusters: int
+    corners: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,20 @@ class Verification:
         return not any(self.mismatches.values()) and self.latency == self.latency_stated
 
 
+@dataclass(frozen=True, slots=True)
+class NetlistCheck:
+    """A synthesized netlist in the simulator; `mismatches` against the integer program."""
+
+    vectors: int
+    mismatches: dict[str, int]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every answer agreed."""
+        return not any(self.mismatches.values())
+
+
 def corner_codes(network: IntegerNetwork, n_random: int = 2000, seed: int = 0) -> Codes:
     """All at the smallest code, all at the largest, zeros, then random codes over the full range.
 
@@ -95,35 +128,45 @@ def edge_codes(network: IntegerNetwork, codes: Codes, threshold: int) -> Codes:
     return {name: values[rows] for name, values in codes.items()}
 
 
+def vectors(
+    network: IntegerNetwork,
+    clusters: Codes,
+    *,
+    edges: Codes | None = None,
+    n_random: int = 2000,
+    seed: int = 0,
+) -> Vectors:
+    """Codes of clusters, then `edges` (see `edge_codes`) and the corners (see `corner_codes`)."""
+    corners = corner_codes(network, n_random, seed)
+    if edges is not None:
+        corners = {name: np.concatenate([edges[name], c]) for name, c in corners.items()}
+    names = [i.name for i in network.inputs]
+    n_clusters, n_corners = (len(c[names[0]]) for c in (clusters, corners))
+    codes = {name: np.concatenate([clusters[name], corners[name]]) for name in names}
+    return Vectors(codes, n_clusters, n_corners)
+
+
 def verify(
     model: Model,
     network: IntegerNetwork,
     folder: Path,
     made: Design,
     threshold: int,
-    clusters: Codes,
+    of: Vectors,
     verilator: Verilator,
     *,
-    edges: Codes | None = None,
-    n_random: int = 2000,
-    seed: int = 0,
     jobs: int = 2,
 ) -> Verification:
-    """Compare all three on `clusters` (codes by feature name) and on corner vectors.
+    """Compare all three on the vectors.
 
-    `edges` (see `edge_codes`) are more corners.
     `folder` holds the Verilog of `made`; `threshold` is the code that `keep` must have. Raises
     `ToolError` where Verilator fails; a difference is a result, not an error.
     """
-    corners = corner_codes(network, n_random, seed)
-    if edges is not None:
-        corners = {name: np.concatenate([edges[name], c]) for name, c in corners.items()}
-    codes = {i.name: np.concatenate([clusters[i.name], corners[i.name]]) for i in network.inputs}
-    n_clusters, n_corners = (len(c[network.inputs[0].name]) for c in (clusters, corners))
-    n = n_clusters + n_corners
+    codes, n_clusters = of.codes, of.clusters
+    n = n_clusters + of.corners
     clock = _Clock()
     expected = network.run(codes)
-    counters = network.trace(clusters).counters if n_clusters else ()
+    counters = network.trace({k: c[:n_clusters] for k, c in codes.items()}).counters
     clock.stop("integer program")
     scale = 2.0**network.logit_fraction_bits
     keras = np.asarray(model.logits(network.input_values(codes)), np.float64) * scale
@@ -156,7 +199,7 @@ def verify(
     versions = {"simulator": str(verilator), "alkaid": made.alkaid_version}
     return Verification(
         clusters=n_clusters,
-        corners=n_corners,
+        corners=of.corners,
         mismatches={stage: int(bad.sum()) for stage, bad in wrong.items()},
         first=first,
         counters=counters,
@@ -167,6 +210,29 @@ def verify(
         tools={**versions, **_versions()},
         seconds=clock.seconds,
     )
+
+
+def verify_netlist(
+    folder: Path,
+    made: Design,
+    network: IntegerNetwork,
+    threshold: int,
+    of: Vectors,
+    verilator: Verilator,
+    *,
+    jobs: int = 2,
+) -> NetlistCheck:
+    """Compare a synthesized netlist (plain Verilog in `folder`, same ports) on the vectors."""
+    clock = _Clock()
+    expected = network.run(of.codes)
+    answers = simulate_verilog(folder, made, of.codes, verilator, jobs, generated=True)
+    clock.stop("netlist")
+    logits, keep = (a[answers.shift :][: len(expected)] for a in (answers.logits, answers.keep))
+    wrong = {
+        "netlist_logit": int((logits != expected).sum()),
+        "netlist_keep": int((keep != (expected >= threshold)).sum()),
+    }
+    return NetlistCheck(len(expected), wrong, clock.seconds["netlist"])
 
 
 class _Clock:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.errors import RunError
-from pixelsieve.files import replacing
+from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
 from pixelsieve.windows import recenter
@@ -156,7 +156,7 @@ def _opened(
 ) -> Iterator[parquet.Writer | triples.Writer]:
     """A writer whose output takes its place when all went well."""
     _refuse_existing(out, to)
-    try:
+    with telling_unwritable(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         if to == "parquet":
             with replacing(out) as temporary, parquet.Writer(temporary, provenance) as file:
@@ -172,14 +172,11 @@ def _opened(
             folder.replace(out)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        msg = f"{out}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
 
 
 def _refuse_existing(out: Path, to: Target) -> None:
     """Raise `RunError` where something would be lost; triples may go to an empty folder."""
-    try:
+    with telling_unwritable(out):
         if out.is_dir():
             if to == "triples" and not any(out.iterdir()):
                 return
@@ -192,7 +189,4 @@ def _refuse_existing(out: Path, to: Target) -> None:
             msg = f"{out}: exists and would be overwritten; name another --out or remove it"
         else:
             return
-    except OSError as error:
-        msg = f"{out}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
     raise RunError(msg)

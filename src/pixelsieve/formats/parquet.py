@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.errors import ConfigError, DataError, RunError, nearest
-from pixelsieve.files import replacing
+from pixelsieve.errors import ConfigError, DataError, nearest
+from pixelsieve.files import replacing, telling_unwritable
 
 __all__ = [
     "SPLIT_COLUMN",
@@ -113,13 +113,13 @@ def write(
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a file that `read` gives back unchanged; it appears whole or not at all."""
-    try:
-        with replacing(path) as temporary, Writer(temporary, provenance) as writer:
-            for start in range(0, len(clusters), row_group):
-                writer.write(clusters.select(slice(start, start + row_group)))
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
+    with (
+        telling_unwritable(path),
+        replacing(path) as temporary,
+        Writer(temporary, provenance) as writer,
+    ):
+        for start in range(0, len(clusters), row_group):
+            writer.write(clusters.select(slice(start, start + row_group)))
 
 
 class Writer:

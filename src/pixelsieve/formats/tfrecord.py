@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
 from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.errors import DataError, RunError
-from pixelsieve.files import replacing
+from pixelsieve.errors import DataError
+from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.protobuf import (
     decode_example,
@@ -230,16 +230,12 @@ def write(batches: Iterable[Clusters], path: Path, *, normalized: bool = False) 
     The features are `y`, `cluster` (n, rows, columns), or (n, slices, rows, columns) where the
     clusters have slices, the scaled positions, times and charge. No profiles and sizes.
     """
-    try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            for clusters in batches:
-                data = encode_example(_features(clusters, normalized=normalized))
-                head = struct.pack("<Q", len(data))
-                file.write(head + struct.pack("<I", masked_crc32c(head)))
-                file.write(data + struct.pack("<I", masked_crc32c(data)))
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
+    with telling_unwritable(path), replacing(path) as temporary, temporary.open("wb") as file:
+        for clusters in batches:
+            data = encode_example(_features(clusters, normalized=normalized))
+            head = struct.pack("<Q", len(data))
+            file.write(head + struct.pack("<I", masked_crc32c(head)))
+            file.write(data + struct.pack("<I", masked_crc32c(data)))
 
 
 def _features(clusters: Clusters, *, normalized: bool) -> dict[str, bytes]:

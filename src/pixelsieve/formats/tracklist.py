@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import DataError, RunError
-from pixelsieve.files import replacing
+from pixelsieve.errors import DataError
+from pixelsieve.files import replacing, telling_unwritable
 
 __all__ = ["TrackList", "read", "write"]
 
@@ -149,9 +149,5 @@ def write(tracks: TrackList, path: Path) -> None:
     """Write a list with 5 decimals; it appears whole or not at all."""
     columns = tracks.columns()
     formats = ["%d" if name in _WHOLE else "%.5f" for name in columns]
-    try:
-        with replacing(path) as temporary:
-            np.savetxt(temporary, np.column_stack(list(columns.values())), fmt=formats)
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
+    with telling_unwritable(path), replacing(path) as temporary:
+        np.savetxt(temporary, np.column_stack(list(columns.values())), fmt=formats)

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from pixelsieve.clusters import concatenate
-from pixelsieve.config import differences, to_plain
-from pixelsieve.detector import Detector
+from pixelsieve.config import to_plain
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.model_file import Model
 from pixelsieve.splits import SPLIT_NAMES, Splits
+from pixelsieve.studies.trained import constants_that_differ
 
-__all__ = ["constants_that_differ", "evaluate_model", "only", "settings_that_differ"]
+__all__ = ["evaluate_model", "only", "settings_that_differ"]
 
 
 def only(parts: Parts, split: str) -> Parts:
@@ -47,13 +47,6 @@ def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> l
         return [] if trained == now else ["front end" if trained is None else "no front end"]
     keys = [k for k in {**trained, **now} if trained.get(k) != now.get(k)]
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
-
-
-def constants_that_differ(model: Model, detector: Detector) -> list[str]:
-    """Constants of the detector that the training's had not; empty for models that name none."""
-    trained = model.card.get("detector")
-    found = differences(detector, trained) if trained else {}
-    return [f"{key} {now} (in training {then})" for key, (now, then) in found.items()]
 
 
 def evaluate_model(model: Model, part: Parts) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from pixelsieve.config import to_plain
 from pixelsieve.errors import RunError
-from pixelsieve.files import replacing
+from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.formats import parquet
 from pixelsieve.runs import RunFolder
 from pixelsieve.simulation.generate import Sample, differences, generate
@@ -190,28 +190,20 @@ def _joined(out: Path, parts: list[Path], wanted: bool) -> Iterator[Callable[[],
         yield lambda: None
         return
     waiting = deque(parts)
-    try:
-        with replacing(out) as temporary, ExitStack() as stack:
-            writer: pq.ParquetWriter | None = None
+    with telling_unwritable(out), replacing(out) as temporary, ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
 
-            def join() -> None:
-                nonlocal writer
-                while waiting and waiting[0].exists():
-                    table = pq.read_table(waiting.popleft())
-                    if writer is None:
-                        writer = stack.enter_context(parquet.open_writer(temporary, table.schema))
-                    writer.write_table(table)
+        def join() -> None:
+            nonlocal writer
+            while waiting and waiting[0].exists():
+                table = pq.read_table(waiting.popleft())
+                if writer is None:
+                    writer = stack.enter_context(parquet.open_writer(temporary, table.schema))
+                writer.write_table(table)
 
-            yield join
-    except OSError as error:
-        msg = f"{out}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
+        yield join
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise RunError(msg) from error
+    with telling_unwritable(path), replacing(path) as temporary:
+        temporary.write_bytes(data)

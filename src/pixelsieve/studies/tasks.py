@@ -11,7 +11,10 @@ from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.firmware.integer import from_model
+from pixelsieve.firmware.integer_file import write_beside
 from pixelsieve.formats.dataset import Dataset
+from pixelsieve.model_file import load_model
 from pixelsieve.parallel import Task
 from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
@@ -56,9 +59,16 @@ class Shared:
 
 
 def training_tasks(jobs: Sequence[Job]) -> list[Task]:
-    """One task a job, after the job it starts from; the result is a `JobResult`."""
+    """One task a job, after the job it starts from; the result is a `JobResult`.
+
+    A quantized model gets its integers beside it, models/NAME.json.
+    """
     return [Task(j.name, _train, (j,), (j.source,) if j.source else ()) for j in jobs]
 
 
 def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
-    return run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
+    result = run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
+    if job.precision is not None:
+        path = shared.folder / "models" / f"{job.name}.keras"
+        write_beside(path, from_model(load_model(path), job.name))
+    return result
