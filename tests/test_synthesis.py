@@ -128,6 +128,17 @@ def test_parity_in_gates(tool: Yosys, rtl: Path) -> None:
     assert found.luts is None
 
 
+def test_fast_gates_are_as_few_as_those_of_abc_s_own_script(tool: Yosys, rtl: Path) -> None:
+    fast = synthesize_gates(rtl, "product", tool=tool)
+    slow = synthesize_gates(rtl, "product", Settings(gate_mapping=""), tool=tool)
+    assert fast.gates is not None
+    assert slow.gates is not None
+    assert fast.gates.combinational == pytest.approx(slow.gates.combinational, rel=0.1)
+    assert fast.gates.depth <= slow.gates.depth + 1
+    assert any(line.startswith("abc -g cmos,AND,OR -script +strash") for line in fast.script)
+    assert "abc -g cmos,AND,OR" in slow.script
+
+
 def test_a_product_needs_no_dsp_unless_asked(tool: Yosys, rtl: Path) -> None:
     luts = synthesize_luts(rtl, "product", tool=tool).luts
     assert luts is not None
@@ -183,7 +194,9 @@ def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
         Settings(family="xcu; exec")
     with pytest.raises(ConfigError, match="mapping"):
         Settings(mapping="&if; exec")
-    assert Settings(mapping="").mapping == ""
+    with pytest.raises(ConfigError, match="gate_mapping"):
+        Settings(gate_mapping="strash; exec")
+    assert Settings(mapping="", gate_mapping="").mapping == ""
 
 
 def test_no_tool_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, rtl: Path) -> None:

@@ -44,14 +44,17 @@ class Settings:
     `only_luts` keeps multipliers, memories and shift registers out of DSP, BRAM and SRL cells, so
     that LUTs and flip-flops alone tell the size. `mapping` is abc9's script from logic to LUTs;
     "" leaves Yosys its own, which was up to five times slower and gave no fewer LUTs (within
-    2 %). `gates` are the cells abc may use for gates. `memory_limit_gib` holds on Linux; the Yosys
-    wheel never gets more than 4 GiB.
+    2 %). `gates` are the cells abc may use for gates; with "cmos" among them it weighs them by
+    transistors, as `cells.NAND2_EQUIVALENTS` does. `gate_mapping` is abc's script from logic to
+    gates; "" leaves abc its own, whose proofs of equal signals take minutes from 500 LUTs on.
+    `memory_limit_gib` holds on Linux; the Yosys wheel never gets more than 4 GiB.
     """
 
     family: str = "xcu"
     only_luts: bool = True
     mapping: str = "&if,{C},{W},{D},{R}"
-    gates: str = "NAND,NOR,AND,OR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4"
+    gates: str = "cmos,AND,OR"
+    gate_mapping: str = "strash;&get,-n;&dch,-f;&nf;&put"
     time_limit_s: float = 600.0
     memory_limit_gib: float = 4.0
 
@@ -64,6 +67,7 @@ class Settings:
             ("family", r"\w+"),
             ("mapping", r"(&[^\s;]+(;(?=&)|$))*"),
             ("gates", r"\w+(,\w+)*"),
+            ("gate_mapping", r"(&?[\w,.{}-]+(;(?=&?\w)|$))*"),
         ):
             if not re.fullmatch(pattern, getattr(self, name)):
                 msg = f"{name} is '{getattr(self, name)}'; expected names as Yosys knows them"
@@ -137,10 +141,11 @@ def synthesize_gates(
     Raises as `synthesize_luts` does.
     """
     settings = settings or Settings()
+    own = f" -script +{settings.gate_mapping}" if settings.gate_mapping else ""
     script = [
         f"synth -flatten -noabc -top {top}",
         "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_???_ 01",
-        f"abc -g {settings.gates}",
+        f"abc -g {settings.gates}{own}",
         "opt_clean",
         f"tee -o {STAT} stat -json",
         f"tee -o {DEPTH} ltp -noff",
