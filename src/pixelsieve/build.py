@@ -6,18 +6,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from pixelsieve.fixed_point import Quantizer, exact_fractions
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import Precision, quantizer_config
+from pixelsieve.precision import MixedPrecision, Precision, element_config, quantizer_config
 from pixelsieve.weights import Weights, initial_weights, write_weights
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["build", "logits_function"]
+__all__ = ["build", "logits_function", "mixed_logits_function"]
 
 
 def build(
-    spec: NetworkSpec, precision: Precision | None = None, weights: Weights | None = None
+    spec: NetworkSpec,
+    precision: Precision | MixedPrecision | None = None,
+    weights: Weights | None = None,
 ) -> keras.Model:
     """Build the network, float where `precision` is None, else quantized.
 
@@ -41,10 +46,12 @@ def build(
             tensors[layer.name] = keras.layers.Dense(activation=activation, **common)(joined)
         else:
             tensors[layer.name] = _quantized_dense(layer.relu, precision, common)(joined)
-    suffix = f"{precision.weight_bits}b" if precision else "float"
-    name = f"{spec.name}_{suffix}".replace("+", "_")
+    name = f"{spec.name}_{_suffix(precision)}".replace("+", "_")
     model = keras.Model(inputs, tensors[spec.layers[-1].name], name=name)
-    write_weights(model, initial_weights(spec, 0) if weights is None else weights)
+    weights = initial_weights(spec, 0) if weights is None else weights
+    write_weights(model, weights)
+    if isinstance(precision, MixedPrecision):
+        _write_bits(model, precision, weights)
     return model
 
 
@@ -56,33 +63,92 @@ def logits_function(spec: NetworkSpec, quantized: bool) -> Callable[[Any, Any, A
     model, in its order. The bits of a quantized network are in `grids`, so one function, and one
     compilation of it, serves every width.
     """
-    model = build(spec, Precision(8) if quantized else None)
+    return _logits(build(spec, Precision(8) if quantized else None), training=True)
 
+
+@lru_cache(maxsize=8)
+def mixed_logits_function(
+    spec: NetworkSpec, bare: MixedPrecision
+) -> Callable[[Any, Any, Any], Any]:
+    """The same for a network of mixed precision, given `MixedPrecision.without_bits`."""
+    return _logits(build(spec, bare), training=False)
+
+
+def _logits(model: keras.Model, *, training: bool) -> Callable[[Any, Any, Any], Any]:
     def logits(weights: Any, grids: Any, inputs: Any) -> Any:
-        outputs, _ = model.stateless_call(weights, grids, inputs, training=True)
+        outputs, _ = model.stateless_call(weights, grids, inputs, training=training)
         return outputs[:, 0]
 
     return logits
 
 
-def _quantized_input(name: str, precision: Precision) -> keras.Layer:
+def _suffix(precision: Precision | MixedPrecision | None) -> str:
+    if precision is None:
+        return "float"
+    return "mixed" if isinstance(precision, MixedPrecision) else f"{precision.weight_bits}b"
+
+
+def _quantized_input(name: str, precision: Precision | MixedPrecision) -> Any:
     from hgq.quantizer import Quantizer
 
-    config = quantizer_config(precision.input(), "datalane")
-    return Quantizer(config, name=f"{name}_quantizer")
+    whole = Quantizer(quantizer_config(precision.input(), "datalane"), name=f"{name}_quantizer")
+    if isinstance(precision, Precision):
+        return whole
+    one = precision.quantizer(name)
+    taken = Quantizer(element_config(one.rounding, one.overflow, "datalane"), name=f"{name}_taken")
+    return lambda tensor: taken(whole(tensor))
 
 
-def _quantized_dense(relu: bool, precision: Precision, common: dict[str, Any]) -> keras.Layer:
+def _quantized_dense(
+    relu: bool, precision: Precision | MixedPrecision, common: dict[str, Any]
+) -> keras.Layer:
     from hgq.layers import QDense
 
-    # relu and its rounding are one step: an unsigned grid saturates negative values at zero.
     name = common["name"]
-    return QDense(
-        **common,
-        kq_conf=quantizer_config(precision.kernel(name), "weight"),
-        bq_conf=quantizer_config(precision.bias(name), "bias"),
-        enable_iq=False,
-        enable_oq=relu,
-        oq_conf=quantizer_config(precision.activation(), "datalane") if relu else None,
-        enable_ebops=False,
-    )
+    # Relu and its rounding are one step with an unsigned grid that saturates at zero.
+    settings: dict[str, Any] = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
+    if isinstance(precision, Precision):
+        settings["kq_conf"] = quantizer_config(precision.kernel(name), "weight")
+        settings["bq_conf"] = quantizer_config(precision.bias(name), "bias")
+        settings["oq_conf"] = quantizer_config(precision.activation(), "datalane")
+    else:
+        settings["kq_conf"] = settings["bq_conf"] = element_config("RND_CONV", "SAT", "weight")
+        if relu:
+            one = precision.quantizer(name)
+            settings["activation"] = "relu"
+            settings["oq_conf"] = element_config(one.rounding, one.overflow, "datalane")
+    if not relu:
+        settings.pop("oq_conf", None)
+    return QDense(**common, **settings)
+
+
+def _write_bits(model: keras.Model, precision: MixedPrecision, weights: Weights) -> None:
+    """Set the bits of each element: those of `precision`, and those that each weight needs."""
+    for one in precision.inputs:
+        _set_elements(model.get_layer(f"{one.name}_taken"), one.quantizer)
+    for one in precision.activations:
+        _set_elements(model.get_layer(one.name).oq, one.quantizer)
+    for layer, variables in weights.items():
+        for quantizer, values in (("kq", "kernel"), ("bq", "bias")):
+            fractions = exact_fractions(variables[values])
+            largest = np.abs(variables[values]) * 2.0**fractions
+            integers = np.ceil(np.log2(largest + 1)) - fractions
+            variables_of = getattr(model.get_layer(layer), quantizer).quantizer
+            signed = variables[values] != 0
+            _assign(variables_of, signed, integers, fractions)
+
+
+def _set_elements(layer: Any, quantizer: Quantizer) -> None:
+    alive = np.array(quantizer.bits) > 0
+    signed = np.array(quantizer.signed) & alive
+    integers = np.where(alive, quantizer.integer_bits, 0)
+    fractions = np.where(alive, quantizer.fractions, 0)
+    _assign(layer.quantizer, signed[None], integers[None], fractions[None])
+
+
+def _assign(quantizer: Any, signed: Any, integers: Any, fractions: Any) -> None:
+    # HGQ2 has no setter for the fields of a quantizer that is not trained.
+    variables = {v.name: v for v in quantizer.variables}
+    variables["k"].assign(np.asarray(signed, np.uint8))
+    variables["i"].assign(np.asarray(integers, np.float32))
+    variables["f"].assign(np.asarray(fractions, np.float32))

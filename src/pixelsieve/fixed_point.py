@@ -18,6 +18,8 @@ __all__ = [
     "Quantizer",
     "Rounding",
     "best_integer_bits",
+    "exact_fractions",
+    "exact_grid",
     "rounded",
 ]
 
@@ -116,6 +118,23 @@ def best_integer_bits(
         return float(np.mean((grid.quantize(flat) - flat) ** 2)), abs(integer_bits)
 
     return min(range(lowest, highest + 1), key=error)
+
+
+def exact_grid(values: ArrayLike) -> FixedPoint:
+    """The coarsest and smallest signed grid (2 bits or more) that holds all `values` exactly."""
+    fractions = exact_fractions(values)[np.asarray(values) != 0]
+    fraction_bits = int(fractions.max()) if fractions.size else 0
+    largest = int(np.max(np.abs(np.asarray(values, np.float64)), initial=0) * 2.0**fraction_bits)
+    bits = max(2, largest.bit_length() + 1)
+    return FixedPoint(signed=True, bits=bits, integer_bits=bits - 1 - fraction_bits)
+
+
+def exact_fractions(values: ArrayLike) -> NDArray[np.int64]:
+    """Bits behind the binary point that each value needs; negative for multiples of 2, 0 for 0."""
+    significand, exponent = np.frexp(np.asarray(values, np.float64))
+    whole = (significand * 2.0**53).astype(np.int64)
+    trailing = np.log2(np.where(whole == 0, 1, whole & -whole).astype(np.float64)).astype(np.int64)
+    return np.asarray(np.where(whole == 0, 0, 53 - exponent - trailing), np.int64)
 
 
 @dataclass(frozen=True, slots=True)

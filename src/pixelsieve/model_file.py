@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.build import build, logits_function
+from pixelsieve.build import build, logits_function, mixed_logits_function
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import RunError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.files import replacing
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.precision import MixedPrecision, Precision
 from pixelsieve.weights import Weights
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Model:
     """
 
     spec: NetworkSpec
-    precision: Precision | None
+    precision: Precision | MixedPrecision | None
     weights: Weights
     features: FeatureSet
     card: dict[str, Any]
@@ -58,7 +58,11 @@ class Model:
         model = self.keras_model()
         weights = [np.asarray(v.value) for v in model.trainable_variables]
         grids = [np.asarray(v.value) for v in model.non_trainable_variables]
-        function = _compiled(self.spec, self.precision is not None)
+        function = (
+            _compiled_mixed(self.spec, self.precision.without_bits())
+            if isinstance(self.precision, MixedPrecision)
+            else _compiled(self.spec, self.precision is not None)
+        )
         parts = []
         for start in range(0, len(table), _CHUNK):
             rows = slice(start, start + _CHUNK)
@@ -72,6 +76,13 @@ def _compiled(spec: NetworkSpec, quantized: bool) -> Any:
     import jax
 
     return jax.jit(logits_function(spec, quantized))
+
+
+@lru_cache(maxsize=8)
+def _compiled_mixed(spec: NetworkSpec, bare: MixedPrecision) -> Any:
+    import jax
+
+    return jax.jit(mixed_logits_function(spec, bare))
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -141,16 +152,24 @@ def load_model(path: Path) -> Model:
                 msg = f"{path}: layer '{layer.name}' has no {name} of shape {shape}; it is damaged"
                 raise RunError(msg)
             weights.setdefault(layer.name, {})[name] = array.astype(np.float32)
-    precision = head["precision"]
+    precision = _precision(head["precision"], f"{path}: precision")
     features = FeatureSet.from_plain(head["features"], str(path))
     if set(features.names) != set(spec.features) or features.window != spec.window:
         msg = f"{path}: its features are not those of its network; the file is damaged"
         raise RunError(msg)
     return Model(
         spec,
-        None if precision is None else from_mapping(Precision, precision, f"{path}: precision"),
+        precision,
         weights,
         features,
         head["card"],
         str(path),
     )
+
+
+def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:
+    if plain is None:
+        return None
+    if isinstance(plain, dict) and "activations" in plain:
+        return from_mapping(MixedPrecision, plain, where)
+    return from_mapping(Precision, plain, where)

@@ -1,18 +1,27 @@
-"""`Precision`: bits of weights, activations and inputs, and their HGQ2 quantizers."""
+"""Bits of weights, activations and inputs, uniform or learned, and their HGQ2 quantizers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixelsieve.errors import ConfigError
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
 
 if TYPE_CHECKING:
     from hgq.config import QuantizerConfig
 
-__all__ = ["LayerScale", "Precision", "quantizer_config"]
+__all__ = [
+    "LayerScale",
+    "LearnedPrecision",
+    "MixedPrecision",
+    "NamedQuantizer",
+    "Precision",
+    "element_config",
+    "quantizer_config",
+]
 
 _SMALLEST_BITS = 2
 _LARGEST_BITS = 16
@@ -50,6 +59,11 @@ class Precision:
             if not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
                 msg = f"{name} is {bits}; expected {_SMALLEST_BITS} to {_LARGEST_BITS}"
                 raise ConfigError(msg)
+
+    @staticmethod
+    def learned(*, budget_ebops: float, **settings: Any) -> LearnedPrecision:
+        """Bits that training finds under a budget; `settings` are those of `LearnedPrecision`."""
+        return LearnedPrecision(budget_ebops, **settings)
 
     def _scale(self, layer: str) -> LayerScale | None:
         return next((s for s in self.scales if s.layer == layer), None)
@@ -103,3 +117,113 @@ def quantizer_config(
         homogeneous_axis=None,
         heterogeneous_axis=(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedQuantizer:
+    """The quantizer of a feature or of a layer's activations."""
+
+    name: str
+    quantizer: Quantizer
+
+
+@dataclass(frozen=True, slots=True)
+class MixedPrecision:
+    """Bits of every single value of a network, as training found them (`LearnedPrecision`).
+
+    Features are rounded to `input_bits` in [-1, 1) as with `Precision`; of these codes `inputs`
+    takes its own bits of each element. `activations` are by layer, after relu. Weights have no
+    entry: those of such a model are exact as they stand, each with the bits that it needs. The
+    output logit is the exact sum.
+    """
+
+    inputs: tuple[NamedQuantizer, ...]
+    activations: tuple[NamedQuantizer, ...]
+    input_bits: int = 8
+
+    def input(self) -> FixedPoint:
+        """Grid of the network's inputs before each element takes its own bits."""
+        return FixedPoint(signed=True, bits=self.input_bits)
+
+    def quantizer(self, name: str) -> Quantizer:
+        """That of a feature or layer. Raises `ConfigError` where there is none."""
+        for one in (*self.inputs, *self.activations):
+            if one.name == name:
+                return one.quantizer
+        msg = f"mixed precision: no quantizer for '{name}'"
+        raise ConfigError(msg)
+
+    def without_bits(self) -> MixedPrecision:
+        """The same with no bits anywhere; equal for networks that differ in bits alone."""
+
+        def bare(named: tuple[NamedQuantizer, ...]) -> tuple[NamedQuantizer, ...]:
+            zeros = [(0,) * len(one.quantizer) for one in named]
+            return tuple(
+                NamedQuantizer(
+                    one.name,
+                    replace(one.quantizer, signed=(False,) * len(z), bits=z, integer_bits=z),
+                )
+                for one, z in zip(named, zeros, strict=True)
+            )
+
+        return MixedPrecision(bare(self.inputs), bare(self.activations), self.input_bits)
+
+
+def element_config(
+    rounding: Rounding, overflow: Overflow, place: Literal["weight", "datalane"]
+) -> QuantizerConfig:
+    """An HGQ2 quantizer with fixed bits for each element, all zero (set them after building)."""
+    from hgq.config import QuantizerConfig
+
+    return QuantizerConfig(
+        "kif",
+        place,
+        k0=0,
+        i0=0,
+        f0=0,
+        round_mode=rounding,
+        overflow_mode=overflow,
+        trainable=False,
+        ic=None,
+        fc=None,
+        homogeneous_axis=() if place == "weight" else (0,),
+        heterogeneous_axis=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedPrecision:
+    """Bits of every weight, activation and input are trained, under a budget.
+
+    The cost is that of `cost`: `ebops` (sum over the products of weight bits x input bits, Sun et
+    al. 2024, HGQ) or `adders` (nonzero signed digits of the weight x input bits + 1, closer to
+    what adders cost). From `hold` of the steps on it is led down to `budget_ebops`, evenly in its
+    logarithm, by a pressure that follows its distance from that path. Weights and activations
+    start with `start_bits` behind the binary point, inputs with all of `input_bits`. Weights are
+    rounded half up, activations and inputs by `rounding`; ranges are those of the training set,
+    beyond them `overflow` decides. Raises `ConfigError` for values out of range.
+    """
+
+    budget_ebops: float
+    cost: Literal["ebops", "adders"] = "ebops"
+    hold: float = 0.1
+    start_bits: int = 6
+    input_bits: int = 8
+    rounding: Rounding = "TRN"
+    overflow: Overflow = "WRAP"
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("budget_ebops", 0 < self.budget_ebops < inf, "above 0, finite"),
+            ("hold", 0 <= self.hold < 1, "from 0, below 1"),
+            ("start_bits", 1 <= self.start_bits <= _LARGEST_BITS, f"1 to {_LARGEST_BITS}"),
+            (
+                "input_bits",
+                _SMALLEST_BITS <= self.input_bits <= _LARGEST_BITS,
+                f"{_SMALLEST_BITS} to {_LARGEST_BITS}",
+            ),
+        )
+        for name, holds, expected in rules:
+            if not holds:
+                msg = f"learned precision: {name} is {getattr(self, name)!r}; expected {expected}"
+                raise ConfigError(msg)

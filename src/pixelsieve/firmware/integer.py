@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
-from pixelsieve.fixed_point import LARGEST_SUM_BITS, Codes, Quantizer
+from pixelsieve.fixed_point import LARGEST_SUM_BITS, Codes, FixedPoint, Quantizer, exact_grid
 from pixelsieve.model_file import Model
+from pixelsieve.networks import Dense
+from pixelsieve.precision import MixedPrecision, Precision
 
 __all__ = [
     "IntegerNetwork",
@@ -204,12 +206,20 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
         raise ConfigError(msg)
     precision, spec = model.precision, model.spec
     grid = precision.input()
-    inputs = tuple(IntegerInput(f, spec.width(f), grid) for f in spec.features)
-    fractions = dict.fromkeys(spec.features, grid.fraction_bits)
+    inputs = tuple(
+        IntegerInput(
+            f,
+            spec.width(f),
+            grid,
+            precision.quantizer(f) if isinstance(precision, MixedPrecision) else None,
+        )
+        for f in spec.features
+    )
+    fractions = {i.name: i.output_fraction_bits for i in inputs}
     layers = []
     for layer in spec.layers:
-        kernel, bias = precision.kernel(layer.name), precision.bias(layer.name)
         weights = model.weights[layer.name]
+        kernel, bias = _weight_grids(precision, layer.name, weights)
         one = IntegerLayer(
             layer.name,
             layer.inputs,
@@ -217,9 +227,23 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
             bias.codes(weights["bias"]),
             kernel,
             bias,
-            Quantizer.uniform(precision.activation(), layer.units) if layer.relu else None,
+            _activation(precision, layer) if layer.relu else None,
             max(fractions[s] for s in layer.inputs),
         )
         fractions[layer.name] = one.output_fraction_bits
         layers.append(one)
     return IntegerNetwork(name, model.features, inputs, tuple(layers))
+
+
+def _weight_grids(
+    precision: Precision | MixedPrecision, layer: str, weights: Mapping[str, NDArray[Any]]
+) -> tuple[FixedPoint, FixedPoint]:
+    if isinstance(precision, Precision):
+        return precision.kernel(layer), precision.bias(layer)
+    return exact_grid(weights["kernel"]), exact_grid(weights["bias"])
+
+
+def _activation(precision: Precision | MixedPrecision, layer: Dense) -> Quantizer:
+    if isinstance(precision, Precision):
+        return Quantizer.uniform(precision.activation(), layer.units)
+    return precision.quantizer(layer.name)
