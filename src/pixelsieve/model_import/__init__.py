@@ -1,0 +1,1 @@
+"""Float Keras and QKeras model files of other programs, read without TensorFlow."""

@@ -1,0 +1,108 @@
+"""From a float Keras or QKeras file to one of our models, with its report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pixelsieve.config import to_plain
+from pixelsieve.errors import ConfigError
+from pixelsieve.features import FeatureSet
+from pixelsieve.files import file_hash
+from pixelsieve.model_file import Model
+from pixelsieve.model_import.assemble import precision_of, weights_of
+from pixelsieve.model_import.graph import read_graph
+from pixelsieve.model_import.inputs import assign_features
+from pixelsieve.model_import.likeness import recognized, renamed_like
+from pixelsieve.model_import.mapping import input_size, map_graph
+from pixelsieve.model_import.report import ImportReport
+from pixelsieve.model_import.stored import read_stored
+from pixelsieve.networks import Dense, NetworkSpec
+from pixelsieve.precision import Precision
+
+__all__ = ["ImportOptions", "import_model", "model_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What a file cannot say.
+
+    `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
+    zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
+    `mirror_x` as in training.
+    """
+
+    features: tuple[str, ...] | None = None
+    network: str | None = None
+    input_bits: int | None = None
+    mirror_x: bool = False
+
+
+def model_name(path: Path) -> str:
+    """The file's name as the name of a network: letters, digits and `_`."""
+    return re.sub(r"\W+", "_", path.stem, flags=re.ASCII).strip("_") or "model"
+
+
+def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportReport]:
+    """Read a model file of Keras 2, Keras 3 or QKeras.
+
+    A QKeras model gives QKeras's logits to the last bit, for inputs of `input_bits` where it does
+    not round them itself, and sums of at most 24 bits (more are not exact in float32 anywhere).
+    Raises `RunError` for damaged files and `ConfigError` for everything in a file that has no
+    exact counterpart here; nothing of a file is passed over.
+    """
+    where = str(path)
+    stored = read_stored(path)
+    graph = read_graph(stored.model, where)
+    inputs = {node.name: node for node in graph.nodes if node.kind == "InputLayer"}
+    sizes = {name: input_size(inputs[name], where) for name in graph.inputs}
+    assigned, window = assign_features(sizes, options.features, where)
+    mapped = map_graph(graph, stored, assigned, where)
+    precision = precision_of(mapped, options.input_bits, where)
+    weights = weights_of(mapped)
+    layers = tuple(
+        Dense(d.name, len(d.bias), d.inputs, relu=d.relu) for d in mapped.layers.values()
+    )
+    try:
+        spec = NetworkSpec(model_name(path), layers, window)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+    spec, likeness = recognized(spec)
+    if options.network is not None:
+        spec, names = renamed_like(spec, options.network, where)
+        likeness = f"{spec.name} of the zoo, its layer names taken"
+        weights = {names[layer]: variables for layer, variables in weights.items()}
+        weights = {layer: weights[layer] for layer in (la.name for la in spec.layers)}
+        precision = _renamed(precision, names)
+    features = FeatureSet(spec.features, options.mirror_x, window=window)
+    report = ImportReport(
+        file=where,
+        sha256=file_hash(path),
+        format=stored.format,
+        network=likeness,
+        precision=_words(precision),
+        features=features.names,
+        parameters=spec.n_parameters,
+        rows=tuple(mapped.rows),
+        notes=tuple(dict.fromkeys(mapped.notes)),
+    )
+    card = {"imported": to_plain(report), "import_options": to_plain(options)}
+    return Model(spec, precision, weights, features, card, where), report
+
+
+def _renamed(precision: Precision | None, names: dict[str, str]) -> Precision | None:
+    if precision is None:
+        return None
+    scales = tuple(replace(scale, layer=names[scale.layer]) for scale in precision.scales)
+    return precision.with_scales(scales)
+
+
+def _words(precision: Precision | None) -> str:
+    if precision is None:
+        return "float"
+    return (
+        f"weights of {precision.weight_bits} bits, activations of {precision.activation_bits}, "
+        f"inputs of {precision.input_bits}"
+    )

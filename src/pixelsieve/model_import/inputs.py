@@ -1,0 +1,85 @@
+"""Which of our features each input of a foreign model is: the file cannot say how it was scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pixelsieve.errors import ConfigError
+from pixelsieve.features import REGISTRY, WINDOW
+
+__all__ = ["assign_features"]
+
+
+def assign_features(
+    sizes: Mapping[str, int], stated: Sequence[str] | None, where: str
+) -> tuple[dict[str, tuple[str, ...]], tuple[int, int]]:
+    """Features of each input, and the window (rows, columns) that their sizes tell.
+
+    `sizes` are the model's inputs in its order. Without `stated` features the inputs must bear
+    names of features. Stated ones go to the inputs in order: one each where there are as many,
+    else as many as fill each input. Raises `ConfigError` where that leaves a doubt.
+    """
+    if stated is None:
+        unknown = [name for name in sizes if name not in REGISTRY]
+        if unknown:
+            listed = ", ".join(f"{name} ({size})" for name, size in sizes.items())
+            msg = (
+                f"{where}: input '{unknown[0]}' is no feature's name; say what the inputs "
+                f"{listed} are, in this order: --features NAME,NAME,..."
+            )
+            raise ConfigError(msg)
+        found = {name: (name,) for name in sizes}
+    else:
+        found = _filled(sizes, stated, where)
+        for name, features in found.items():
+            if name in REGISTRY and features != (name,):
+                msg = f"{where}: input '{name}' is stated to be {'+'.join(features) or 'nothing'}"
+                raise ConfigError(f"{msg}; check the order of --features")
+    names = [feature for features in found.values() for feature in features]
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"{where}: feature '{name}' is named twice; expected each input once"
+            raise ConfigError(msg)
+    window = _window(sizes, found)
+    for name, features in found.items():
+        needed = sum(REGISTRY[f].size(window) for f in features)
+        if needed != sizes[name]:
+            msg = (
+                f"{where}: input '{name}' holds {sizes[name]} numbers, {'+'.join(features)} "
+                f"{needed} for windows of {window[0]} x {window[1]} pixels"
+            )
+            raise ConfigError(msg)
+    return found, window
+
+
+def _filled(
+    sizes: Mapping[str, int], stated: Sequence[str], where: str
+) -> dict[str, tuple[str, ...]]:
+    for name in stated:
+        if name not in REGISTRY:
+            msg = f"--features: unknown feature '{name}'; known: {', '.join(REGISTRY)}"
+            raise ConfigError(msg)
+    if len(stated) == len(sizes):
+        return {name: (feature,) for name, feature in zip(sizes, stated, strict=True)}
+    left = list(stated)
+    found = {}
+    for name, size in sizes.items():
+        taken: list[str] = []
+        while left and sum(REGISTRY[f].size() for f in taken) < size:
+            taken.append(left.pop(0))
+        found[name] = tuple(taken)
+    if left:
+        msg = f"{where}: --features: no input is left for {', '.join(left)}"
+        raise ConfigError(msg)
+    return found
+
+
+def _window(
+    sizes: Mapping[str, int], found: Mapping[str, tuple[str, ...]]
+) -> tuple[int, int]:
+    """Rows and columns by the sizes of lone profiles; else those of the muon collider."""
+    told = {}
+    for name, features in found.items():
+        if len(features) == 1 and REGISTRY[features[0]].along is not None:
+            told[REGISTRY[features[0]].along] = sizes[name]
+    return told.get("rows", WINDOW[0]), told.get("columns", WINDOW[1])
