@@ -43,7 +43,7 @@ def reference_inputs(
         shape = (CLUSTERS, size)
         values = rng.uniform(-1.1, 1.1, shape)
         halfway = (np.floor(values * 128) + 0.5) / 128
-        values = np.where(rng.random(shape) < 0.25, halfway, values)  # noqa: PLR2004 (a quarter)
+        values = np.where(rng.random(shape) < 0.25, halfway, values)
         if grid_bits is not None:
             step = 2.0 ** (1 - grid_bits)
             values = np.clip(np.rint(values / step) * step, -1, 1 - step)
@@ -67,9 +67,9 @@ def hard_weights(model: Any, seed: int) -> None:
             else:
                 values = rng.normal(0, 0.15, shape)
             if role in {"kernel", "bias"}:
-                values = np.where(rng.random(shape) < 0.02, values * 9, values)  # noqa: PLR2004 (2 %)
+                values = np.where(rng.random(shape) < 0.02, values * 9, values)
                 halfway = (np.floor(values * 8) + 0.5) / 8
-                values = np.where(rng.random(shape) < 0.05, halfway, values)  # noqa: PLR2004 (5 %)
+                values = np.where(rng.random(shape) < 0.05, halfway, values)
             arrays.append(np.asarray(values, np.float32).astype(weight.dtype.name, copy=False))
         if arrays:
             layer.set_weights(arrays)
@@ -97,9 +97,9 @@ def model2_4b() -> Any:
     x = relu(dense(64, "merged_dense2", x))
     x = relu(dense(32, "merged_dense3", x))
     quantizer = quantized_bits(4, 0, alpha=1)
-    out = QDense(
-        1, "sigmoid", kernel_quantizer=quantizer, bias_quantizer=quantizer, name="output"
-    )(x)
+    out = QDense(1, "sigmoid", kernel_quantizer=quantizer, bias_quantizer=quantizer, name="output")(
+        x
+    )
     return keras.Model(list(inputs.values()), out)
 
 
@@ -147,9 +147,9 @@ def model1_8b() -> Any:
     x = QActivation(quantized_bits(10, 0))(keras.layers.Concatenate()(inputs))
     quantizer = quantized_bits(8, 0, alpha=1)
     for _ in range(4):
-        x = QDense(
-            16, quantized_relu(8, 0), kernel_quantizer=quantizer, bias_quantizer=quantizer
-        )(x)
+        x = QDense(16, quantized_relu(8, 0), kernel_quantizer=quantizer, bias_quantizer=quantizer)(
+            x
+        )
     x = QDense(1, kernel_quantizer=quantizer, bias_quantizer=quantizer)(x)
     return keras.Model(inputs, QActivation("quantized_tanh(8,0)")(x))
 

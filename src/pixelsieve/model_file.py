@@ -130,7 +130,10 @@ def load_model(path: Path) -> Model:
         msg = f"{path}: no such model file"
         raise RunError(msg) from error
     except KeyError as error:
-        msg = f"{path}: holds no {_CARD}; expected a whole model file of pixelsieve"
+        msg = (
+            f"{path}: holds no {_CARD}; expected a whole model file of pixelsieve (a Keras or "
+            "QKeras model: pixelsieve convert it first)"
+        )
         raise RunError(msg) from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         msg = f"{path}: not a whole model file ({error}); fetch or train it again"

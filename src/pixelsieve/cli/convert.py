@@ -1,13 +1,15 @@
-"""`pixelsieve convert`: other formats to Parquet, and back to triples."""
+"""`pixelsieve convert`: other formats to Parquet and back to triples, and models of other tools."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pixelsieve.cli import options
+from pixelsieve.errors import ConfigError
 
 __all__ = ["convert"]
 
@@ -15,9 +17,13 @@ __all__ = ["convert"]
 @options.shows_errors(interrupted="interrupted; nothing was written")
 def convert(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, folders or quoted patterns of one format.")
+        list[str],
+        typer.Argument(help="Files, folders or quoted patterns of one format; or one model file."),
     ],
-    out: Annotated[Path, typer.Option(help="Parquet file, or new folder for triples.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Parquet file, or new folder for triples; run folder or .keras file."),
+    ],
     to: Annotated[Literal["parquet", "triples"], typer.Option(help="Format to write.")] = "parquet",
     format: Annotated[
         Literal["auto", "triples", "tfrecord", "pixelav", "parquet"],
@@ -47,9 +53,52 @@ def convert(
             max=2**63 - 1,
         ),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Models: what the inputs are, in their order (default: by their names)."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Models: require this network and take its layer names.")
+    ] = None,
+    input_bits: Annotated[
+        int | None, typer.Option(help="Models: bits of the inputs, where the file rounds none.")
+    ] = None,
+    mirror_x: Annotated[
+        bool, typer.Option("--mirror-x", help="Models: trained with x mirrored where z < 0.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """Convert triples, TFRecord batches or PixelAV output to Parquet (or Parquet to triples)."""
+    """Convert triples, TFRecord batches or PixelAV output to Parquet (or Parquet to triples).
+
+    A model of Keras or QKeras (.h5, .keras) becomes a model of pixelsieve (docs/import.md).
+    """
+    for_models = {
+        "--features": features,
+        "--network": network,
+        "--input-bits": input_bits,
+        "--mirror-x": mirror_x or None,
+    }
+    for_clusters = {
+        "--to": None if to == "parquet" else to,
+        "--format": None if format == "auto" else format,
+        "--detector": detector,
+        "--signal/--bib": signal,
+        "--recenter": recenter or None,
+        "--no-slices": None if slices else False,
+        "--tracks": tracks or None,
+        "--z-global": z_global,
+        "--smear": smear,
+    }
+    if _is_model(sources):
+        from pixelsieve.cli.convert_model import convert_model
+        from pixelsieve.model_import.convert import ImportOptions
+
+        _refuse(for_clusters, "for clusters, not for models")
+        names = None if features is None else tuple(n.strip() for n in features.split(","))
+        chosen = ImportOptions(names, network, input_bits, mirror_x)
+        convert_model(Path(sources[0]), out, chosen, json=json)
+        return
+    _refuse(for_models, "for models (.h5, .keras), not for clusters")
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -97,3 +146,20 @@ def convert(
     )
     if to == "parquet" and not result.has_group_id:
         typer.echo("no group_id: splits will go by a hash of the pixel charges")
+
+
+def _is_model(sources: list[str]) -> bool:
+    from pixelsieve.model_import.stored import SUFFIXES
+
+    models = [s for s in sources if Path(s).suffix.lower() in SUFFIXES]
+    if models and len(sources) > 1:
+        msg = f"{models[0]}: models are converted one at a time; expected it alone"
+        raise ConfigError(msg)
+    return bool(models)
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    wrong = [option for option, value in given.items() if value is not None]
+    if wrong:
+        msg = f"{', '.join(wrong)}: {why}"
+        raise ConfigError(msg)

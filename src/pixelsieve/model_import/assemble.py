@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.fixed_point import FixedPoint
-from pixelsieve.model_import.mapping import DenseLayer, Mapped
+from pixelsieve.model_import.mapping import Mapped
 from pixelsieve.model_import.quantizers import WeightGrid
+from pixelsieve.model_import.read_layer import ReadLayer
 from pixelsieve.precision import LayerScale, Precision
 from pixelsieve.weights import Weights
 
@@ -39,16 +40,18 @@ def precision_of(mapped: Mapped, input_bits: int | None, where: str) -> Precisio
         )
         raise ConfigError(msg)
     integer_bits = {
-        layer.name: (_kernel(layer).grid.integer_bits, _bias_integer_bits(layer)) for layer in layers
+        layer.name: (_kernel(layer).grid.integer_bits, _bias_integer_bits(layer))
+        for layer in layers
     }
     common = {bits for pair in integer_bits.values() for bits in pair}
     scales = tuple(LayerScale(name, *pair) for name, pair in integer_bits.items())
+    input_bits = _input_bits(mapped, input_bits, where)
     try:
         return Precision(
             _widest(mapped),
             common.pop() if len(common) == 1 else 0,
             next((grid.bits for grid in activations), 8),
-            _input_bits(mapped, input_bits, where),
+            input_bits,
             scales if common else (),
         )
     except ConfigError as error:
@@ -77,12 +80,12 @@ def _on_grid(
     return grid.grid.quantize(latent).astype(np.float32) if grid.grid.bits < widest else latent
 
 
-def _kernel(layer: DenseLayer) -> WeightGrid:
+def _kernel(layer: ReadLayer) -> WeightGrid:
     assert layer.kernel_grid is not None
     return layer.kernel_grid
 
 
-def _bias_integer_bits(layer: DenseLayer) -> int:
+def _bias_integer_bits(layer: ReadLayer) -> int:
     grid = layer.bias_grid or _kernel(layer)
     return grid.grid.integer_bits
 
@@ -93,7 +96,7 @@ def _widest(mapped: Mapped) -> int:
     return max((grid.grid.bits for grid in grids if grid is not None), default=0)
 
 
-def _require_quantized(layer: DenseLayer, where: str) -> None:
+def _require_quantized(layer: ReadLayer, where: str) -> None:
     missing = None
     if layer.kernel_grid is None:
         missing = "its kernel"

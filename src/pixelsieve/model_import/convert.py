@@ -15,7 +15,7 @@ from pixelsieve.model_import.assemble import precision_of, weights_of
 from pixelsieve.model_import.graph import read_graph
 from pixelsieve.model_import.inputs import assign_features
 from pixelsieve.model_import.likeness import recognized, renamed_like
-from pixelsieve.model_import.mapping import input_size, map_graph
+from pixelsieve.model_import.mapping import Mapped, input_size, map_graph
 from pixelsieve.model_import.report import ImportReport
 from pixelsieve.model_import.stored import read_stored
 from pixelsieve.networks import Dense, NetworkSpec
@@ -86,7 +86,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         features=features.names,
         parameters=spec.n_parameters,
         rows=tuple(mapped.rows),
-        notes=tuple(dict.fromkeys(mapped.notes)),
+        notes=(*dict.fromkeys(mapped.notes), *_notes(mapped, precision)),
     )
     card = {"imported": to_plain(report), "import_options": to_plain(options)}
     return Model(spec, precision, weights, features, card, where), report
@@ -97,6 +97,34 @@ def _renamed(precision: Precision | None, names: dict[str, str]) -> Precision | 
         return None
     scales = tuple(replace(scale, layer=names[scale.layer]) for scale in precision.scales)
     return precision.with_scales(scales)
+
+
+def _notes(mapped: Mapped, precision: Precision | None) -> list[str]:
+    """What the precision does not show of the file's own grids."""
+    if precision is None:
+        return []
+    notes = []
+    grids = [
+        (f"{layer.name} {what}", grid)
+        for layer in mapped.layers.values()
+        for what, grid in (("kernel", layer.kernel_grid), ("bias", layer.bias_grid))
+        if grid is not None
+    ]
+    widest = precision.weight_bits
+    fewer = [f"{name} {grid.grid.bits}" for name, grid in grids if grid.grid.bits < widest]
+    if fewer:
+        notes.append(
+            f"fewer bits than {widest}: {', '.join(fewer)}; their values stand on the wider grid "
+            "exactly, but training on would use all of its bits"
+        )
+    symmetric = [name for name, grid in grids if grid.symmetric]
+    if symmetric:
+        notes.append(f"symmetric: {', '.join(symmetric)}; exact here; training on may leave it")
+    if not any(mapped.input_grids.values()):
+        notes.append(
+            f"the file does not round its inputs; here they have {precision.input_bits} bits"
+        )
+    return notes
 
 
 def _words(precision: Precision | None) -> str:

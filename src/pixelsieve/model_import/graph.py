@@ -47,6 +47,7 @@ def read_graph(model: Mapping[str, Any], where: str) -> Graph:
 def _read(model: Mapping[str, Any], where: str) -> Graph:
     kind, config = model.get("class_name"), _table(model, "config", where)
     name = str(config.get("name", "model"))
+    inputs: tuple[str, ...]
     if kind == "Sequential":
         nodes = list(_chain(config, where))
         inputs, output = (nodes[0].name,), nodes[-1].name
@@ -100,27 +101,22 @@ def _chain(config: Mapping[str, Any], where: str) -> Iterator[Node]:
 
 def _tensors(value: Any, where: str) -> Iterator[str]:
     """Names of the layers in a call of Keras 2, `[name, 0, 0, {}]`, or 3, `__keras_tensor__`."""
-    if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
-            yield _source(_table(value, "config", where).get("keras_history"), where)
-            return
-        if "kwargs" in value and any(_tensors(value["kwargs"], where)):
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        yield _source(_table(value, "config", where).get("keras_history"), where)
+    elif isinstance(value, dict):
+        if any(True for _ in _tensors(value.get("kwargs") or [], where)):
             msg = f"{where}: takes a tensor by keyword; expected plain layers"
             raise ConfigError(msg)
-        for key in value:
-            if key != "kwargs":
-                yield from _tensors(value[key], where)
+        yield from _tensors([inner for key, inner in value.items() if key != "kwargs"], where)
+    elif isinstance(value, list) and value and isinstance(value[0], str):
+        keywords = value[3] if len(value) > 3 else None  # noqa: PLR2004 (name, node, tensor, keywords)
+        if keywords and not {"training", "mask"}.issuperset(keywords):
+            msg = f"{where}: called with {list(keywords)}; expected plain layers"
+            raise ConfigError(msg)
+        yield _source(value[:3], where)
     elif isinstance(value, list):
-        if value and isinstance(value[0], str):
-            if len(value) > 3 and value[3]:  # noqa: PLR2004 (name, node, tensor, keywords)
-                unknown = set(value[3]) - {"training", "mask"}
-                if unknown:
-                    msg = f"{where}: called with {sorted(unknown)}; expected plain layers"
-                    raise ConfigError(msg)
-            yield _source(value[:3], where)
-        else:
-            for inner in value:
-                yield from _tensors(inner, where)
+        for inner in value:
+            yield from _tensors(inner, where)
 
 
 def _source(history: Any, where: str) -> str:

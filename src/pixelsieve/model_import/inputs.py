@@ -28,13 +28,14 @@ def assign_features(
                 f"{listed} are, in this order: --features NAME,NAME,..."
             )
             raise ConfigError(msg)
-        found = {name: (name,) for name in sizes}
+        found: dict[str, tuple[str, ...]] = {name: (name,) for name in sizes}
     else:
         found = _filled(sizes, stated, where)
         for name, features in found.items():
             if name in REGISTRY and features != (name,):
-                msg = f"{where}: input '{name}' is stated to be {'+'.join(features) or 'nothing'}"
-                raise ConfigError(f"{msg}; check the order of --features")
+                told = "+".join(features) or "nothing"
+                msg = f"{where}: input '{name}' is stated to be {told}; check --features' order"
+                raise ConfigError(msg)
     names = [feature for features in found.values() for feature in features]
     for name in names:
         if names.count(name) > 1:
@@ -74,9 +75,7 @@ def _filled(
     return found
 
 
-def _window(
-    sizes: Mapping[str, int], found: Mapping[str, tuple[str, ...]]
-) -> tuple[int, int]:
+def _window(sizes: Mapping[str, int], found: Mapping[str, tuple[str, ...]]) -> tuple[int, int]:
     """Rows and columns by the sizes of lone profiles; else those of the muon collider."""
     told = {}
     for name, features in found.items():

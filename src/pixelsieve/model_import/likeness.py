@@ -1,4 +1,4 @@
-"""Is a network one of the zoo, whatever its layers are called?"""
+"""Which network of the zoo a network is, whatever its layers are called."""
 
 from __future__ import annotations
 

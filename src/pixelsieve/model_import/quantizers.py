@@ -156,7 +156,9 @@ class Function:
             raise ConfigError(msg)
 
     def _grid(self, *, signed: bool, shift: int = 0) -> FixedPoint:
-        bits, integer = (_whole(self.settings[k], f"{self.where}: {k}") for k in ("bits", "integer"))
+        bits, integer = (
+            _whole(self.settings[k], f"{self.where}: {k}") for k in ("bits", "integer")
+        )
         if not 1 + signed <= bits <= _MOST_BITS or abs(integer + shift) > _MOST_BITS:
             msg = f"{self.where}: {self}: expected {1 + signed} to {_MOST_BITS} bits"
             raise ConfigError(msg)
@@ -217,7 +219,9 @@ def _function(name: Any, settings: Any, where: str) -> Function:
             raise ConfigError(msg)
     full = {**known, **settings}
     if full["qnoise_factor"] != 1:
-        msg = f"{where}: {name} has qnoise_factor = {full['qnoise_factor']}; expected 1, all rounded"
+        msg = (
+            f"{where}: {name} has qnoise_factor = {full['qnoise_factor']}; expected 1, all rounded"
+        )
         raise ConfigError(msg)
     if not full.get("is_quantized_clip", True):
         msg = f"{where}: {name} without is_quantized_clip is not supported"

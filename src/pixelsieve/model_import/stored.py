@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError, RunError
@@ -25,14 +25,9 @@ _LARGEST_BYTES = 1 << 29
 _OWN_CARD = "pixelsieve.json"
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 
-_VARIABLES = {
-    "Dense": ("kernel", "bias"),
-    "QDense": ("kernel", "bias"),
-    "Conv2D": ("kernel", "bias"),
-    "QConv2D": ("kernel", "bias"),
-    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
-}
-# .keras files number the variables; these are the names in Keras's order.
+_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
+_DENSE = ("kernel", "bias", "iteration")
+# The order in which .keras files number the variables of a layer.
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +127,7 @@ def _read_archive(path: Path) -> StoredModel:
             beside[key] = "state of a random generator, for training"
         elif found is not None:
             layer, kind = groups[found]
-            role = _role(kind, key.removeprefix(f"{found}/"), values)
+            role = _role(kind, layer, key.removeprefix(f"{found}/"))
             variables.append(Variable(key, layer["name"], role, values))
         elif key.startswith(("optimizer/", "metrics/")):
             what = "the optimizer" if key.startswith("optimizer/") else "a metric"
@@ -164,20 +159,9 @@ def _members(path: Path) -> dict[str, bytes]:
                 msg = f"{path}: unpacks to more than {_LARGEST_BYTES} bytes; refused"
                 raise RunError(msg)
             return {name: archive.read(name) for name in _MEMBERS}
-    # zlib.error and struct.error come from damaged members; neither has a narrower base class.
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, *_DAMAGE) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"{path}: not a whole archive ({error}); fetch or save it again"
         raise RunError(msg) from error
-
-
-def _damage() -> tuple[type[Exception], ...]:
-    import struct
-    import zlib
-
-    return (zlib.error, struct.error)
-
-
-_DAMAGE = _damage()
 
 
 def _text(data: bytes, where: str) -> str:
@@ -206,7 +190,9 @@ def _names(file: Group, group: str, attribute: str, path: Path) -> list[str]:
     if attributes is None:
         msg = f"{path}: group '{group}' is missing; the file is damaged"
         raise RunError(msg)
-    parts = [attributes[attribute]] if attribute in attributes else list(_parts(attributes, attribute))
+    parts = (
+        [attributes[attribute]] if attribute in attributes else list(_parts(attributes, attribute))
+    )
     names = [name for part in parts for name in (part if isinstance(part, tuple) else (part,))]
     if not (attribute in attributes or parts) or not all(isinstance(n, str) for n in names):
         msg = f"{path}: '{group}' has no list {attribute}; the file is damaged"
@@ -236,7 +222,7 @@ def _layer_groups(
         raise ConfigError(msg)
     sequential = model.get("class_name") == "Sequential"
     counts: dict[str, int] = {}
-    groups = {}
+    groups: dict[str, tuple[Mapping[str, Any], str]] = {}
     for entry in layers:
         inner = entry.get("config") if isinstance(entry, dict) else None
         kind = entry.get("class_name") if isinstance(entry, dict) else None
@@ -261,14 +247,16 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _role(kind: str, inside: str, values: NDArray[Any]) -> str:
-    """Name of the variable at `vars/0`, `vars/1`, ...; the path itself where nothing is known."""
-    del values
-    match = re.fullmatch(r"vars/(\d+)", inside)
-    names: Sequence[str] = _VARIABLES.get(kind, ())
-    if match and int(match[1]) < len(names):
-        return names[int(match[1])]
-    return inside
+def _role(kind: str, config: Mapping[str, Any], inside: str) -> str:
+    """Name of the variable at `vars/0`, ... in a layer; the path itself where nothing is known."""
+    match = re.fullmatch(r"(batchnorm/)?vars/(\d+)", inside)
+    if match is None:
+        return inside
+    names = [name for name in _DENSE if name != "bias" or config.get("use_bias", True)]
+    if match[1] or kind == "BatchNormalization":
+        unused = {"gamma": not config.get("scale", True), "beta": not config.get("center", True)}
+        names = [name for name in _NORMALIZATION if not unused.get(name)]
+    return names[int(match[2])] if int(match[2]) < len(names) else inside
 
 
 def _is_random_state(name: str) -> bool:
