@@ -19,7 +19,7 @@ from pixelsieve.cli import app
 from pixelsieve.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.job import pick_model
+from pixelsieve.firmware.run_models import pick_model
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.model_import import hdf5
 from pixelsieve.model_import.convert import ImportOptions, import_model
