@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,16 @@ from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.fixed_point import Quantizer
 
-__all__ = ["alkaid", "traced", "without_lost_shifts"]
+__all__ = [
+    "alkaid",
+    "compiled",
+    "fused",
+    "logit_of",
+    "port_variables",
+    "quantized",
+    "traced",
+    "without_lost_shifts",
+]
 
 _CONSTANT = 5
 """alkaid's operation code of a constant."""
@@ -56,34 +65,61 @@ def traced(network: IntegerNetwork) -> Any:
 
     Raises `ConfigError` where the logit is the same for every input.
     """
+    ports = port_variables(network.inputs)
+    return compiled(network.name, ports, [logit_of(network, ports)])
+
+
+def port_variables(inputs: Sequence[IntegerInput]) -> dict[str, Any]:
+    """Variables for the codes of each input, by name."""
     trace = alkaid("trace")
-    values: dict[str, Any] = {}
-    ports = []
-    for one in network.inputs:
+    ports = {}
+    for one in inputs:
         grid = one.grid
-        raw = trace.FVArrayInput((one.width,), _hardware(trace), None)
-        port = raw.quantize(int(grid.signed), grid.integer_bits, grid.fraction_bits)
-        ports.append(port)
-        values[one.name] = _taken(port, one)
-    inputs = np.concatenate(ports)
+        fields = (int(grid.signed), grid.integer_bits, grid.fraction_bits)
+        # Not `FVArrayInput`: alkaid 0.8.2 fails where the sign of one of those chooses.
+        kept, integers, fractions = (np.full(one.width, field) for field in fields)
+        ports[one.name] = trace.FVArray.from_kif(kept, integers, fractions, _hardware(trace))
+    return ports
+
+
+def logit_of(network: IntegerNetwork, made: Mapping[str, Sequence[Any]]) -> Any:
+    """The logit of a network whose inputs, by feature, are these variables."""
+    trace = alkaid("trace")
+    values = {one.name: _taken(made[one.name], one) for one in network.inputs}
     for layer in network.layers:
         values[layer.name] = _layer(trace, layer, [v for s in layer.inputs for v in values[s]])
     (logit,) = values[network.layers[-1].name]
+    return logit
+
+
+def compiled(name: str, ports: Mapping[str, Any], outputs: Sequence[Any]) -> Any:
+    """The `CombLogic` from all ports, element by element, to the outputs.
+
+    Raises `ConfigError` where every output is the same for every input.
+    """
     program = None
-    if not _is_constant(logit):
+    if not all(map(_is_constant, outputs)):
         with without_lost_shifts():
-            program = trace.trace(inputs, [logit], keep_dead_inputs=True)
-    if program is None or program.ops[program.out_idxs[0]].opcode == _CONSTANT:
-        msg = f"{network.name}: its logit is the same for every input; there is nothing to build"
+            inputs = np.concatenate(list(ports.values()))
+            program = alkaid("trace").trace(inputs, list(outputs), keep_dead_inputs=True)
+    if program is None or all(program.ops[i].opcode == _CONSTANT for i in program.out_idxs):
+        msg = f"{name}: its logit is the same for every input; there is nothing to build"
         raise ConfigError(msg)
     return program
 
 
-def _taken(port: Any, one: IntegerInput) -> Any:
+def fused(program: Any) -> Any:
+    """The program as Verilog is written of it, with ternary adders; its `cost` are LUTs."""
+    passes = alkaid("trace.passes")
+    lean = passes.dead_code_elimin(passes.fuse_ternary_adders(program))
+    return passes.surrogate.add_surrogate(lean, _skip_op8_cost=True)
+
+
+def _taken(port: Sequence[Any], one: IntegerInput) -> Sequence[Any]:
     """What the network takes of an input's elements."""
     if one.quantizer is None:
         return port
-    return [_quantized(value, one.quantizer.element(i)) for i, value in enumerate(port)]
+    return [quantized(value, one.quantizer.element(i)) for i, value in enumerate(port)]
 
 
 def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
@@ -115,10 +151,10 @@ def _activated(total: Any, one: Quantizer) -> Any:
     """Relu and rounding of one sum."""
     # An unsigned range that saturates is a relu already.
     relu = total.low < 0 and (one.signed[0] or one.overflow == "WRAP")
-    return _quantized(total.relu() if relu else total, one)
+    return quantized(total.relu() if relu else total, one)
 
 
-def _quantized(value: Any, one: Quantizer) -> Any:
+def quantized(value: Any, one: Quantizer) -> Any:
     """`value` on the grid of a quantizer of one element."""
     low, high = Fraction(value.low), Fraction(value.high)
     whole = max(low.denominator, high.denominator)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.logic import alkaid, traced
+from pixelsieve.firmware.logic import alkaid, fused, traced
+from pixelsieve.firmware.pixel_logic import traced_from_pixels
+from pixelsieve.firmware.pixels import PixelNetwork
 
 __all__ = ["Design", "Port", "design", "write_verilog"]
 
@@ -64,7 +65,7 @@ class Design:
 
 
 def design(
-    network: IntegerNetwork,
+    network: IntegerNetwork | PixelNetwork,
     threshold: int,
     *,
     top: str | None = None,
@@ -73,29 +74,28 @@ def design(
 ) -> Design:
     """Verilog of a network that keeps a cluster where its logit code is >= `threshold`.
 
+    A `PixelNetwork` gets the logic that makes its features as well.
     Combinational, or a pipeline of `stages`, or of as many as keep each within `clock_ns` of
     alkaid's latency model (1 ns a level of adders). Raises `ConfigError` for settings that do not
     go together or with the network.
     """
     _check(network, threshold, stages, clock_ns)
     name = _identifier(top or network.name)
-    logic = traced(network)
+    logic = traced_from_pixels(network) if isinstance(network, PixelNetwork) else traced(network)
     levels = float(logic.latency[1])
     if stages is not None and stages > max(levels, 1):
         msg = f"--stages {stages}: the longest path has only {levels:.0f} levels of adders"
         raise ConfigError(msg)
-    with tempfile.TemporaryDirectory() as unused:  # the class wants a path; nothing is written
-        if clock_ns is not None and levels > 0:
-            stages = max(1, -int(-levels // clock_ns))
-        model = alkaid("codegen.rtl.rtl_model").RTLModel(logic, unused, f"{name}_core")
-        fused = model._comb  # noqa: SLF001 (ternary adders are made in the constructor)
-        options: dict[str, Any] = {
-            "n_stages": stages or 1,
-            "reg_inp": False,
-            "reg_out": False,
-            "verbose": False,
-        }
-        machine = alkaid("trace.pipeline").to_pipeline(fused, **options)
+    if clock_ns is not None and levels > 0:
+        stages = max(1, -int(-levels // clock_ns))
+    lean = fused(logic)
+    options: dict[str, Any] = {
+        "n_stages": stages or 1,
+        "reg_inp": False,
+        "reg_out": False,
+        "verbose": False,
+    }
+    machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
     core = alkaid("codegen.rtl.verilog.fsm").fsm_logic_gen(machine, f"{name}_core")
     files = _core_files(core, name)
     inputs = tuple(
@@ -112,7 +112,7 @@ def design(
         logit=logit,
         threshold=threshold,
         latency=stages or 0,
-        lut_estimate=float(fused.cost),
+        lut_estimate=float(lean.cost),
         levels=levels,
         register_bits=int(registers) + (logit.width + 1 if stages else 0),
         alkaid_version=str(alkaid("_version").__version__),
@@ -126,7 +126,10 @@ def write_verilog(folder: Path, made: Design) -> None:
 
 
 def _check(
-    network: IntegerNetwork, threshold: int, stages: int | None, clock_ns: float | None
+    network: IntegerNetwork | PixelNetwork,
+    threshold: int,
+    stages: int | None,
+    clock_ns: float | None,
 ) -> None:
     if stages is not None and clock_ns is not None:
         msg = "--stages and --clock-ns: give one of them"
