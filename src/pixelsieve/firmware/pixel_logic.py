@@ -11,7 +11,14 @@ import numpy as np
 
 from pixelsieve.features import REGISTRY, Along, Feature
 from pixelsieve.firmware.logic import alkaid, compiled, logit_of, port_variables, quantized
-from pixelsieve.firmware.pixels import PIXELS, Z_NEGATIVE, PixelNetwork, largest_code, scale_bits
+from pixelsieve.firmware.pixel_features import (
+    PIXELS,
+    Z_NEGATIVE,
+    PixelFeatures,
+    largest_code,
+    scale_bits,
+)
+from pixelsieve.firmware.pixels import PixelNetwork
 from pixelsieve.fixed_point import Quantizer
 
 __all__ = ["feature_variables", "traced_from_pixels"]
@@ -25,27 +32,27 @@ def traced_from_pixels(program: PixelNetwork) -> Any:
     Raises `ConfigError` where the logit is the same for every input.
     """
     ports = port_variables(program.inputs)
-    logit = logit_of(program.network, feature_variables(program, ports))
+    logit = logit_of(program.network, feature_variables(program.logic, ports))
     return compiled(program.name, ports, [logit])
 
 
 def feature_variables(
-    program: PixelNetwork, ports: Mapping[str, Sequence[Any]]
+    logic: PixelFeatures, ports: Mapping[str, Sequence[Any]]
 ) -> dict[str, list[Any]]:
-    """The network's inputs by feature from variables by port, as `PixelNetwork.feature_codes`."""
-    window = _Window(program, ports[PIXELS])
+    """The network's inputs by feature from variables by port, as `PixelFeatures.codes`."""
+    window = _Window(logic, ports[PIXELS])
     made = {}
-    for one in program.network.inputs:
+    for one in logic.inputs:
         feature, top = REGISTRY[one.name], largest_code(one.grid) * one.grid.step
         if feature.logic == "wiring":
             values = list(ports[one.name])
-            if program.features.mirror_x and one.name == "z_global":
+            if logic.features.mirror_x and one.name == "z_global":
                 values = [abs(v).min_of(top) for v in values]
         else:
-            scale = 2.0 ** -scale_bits(feature, program.adc_bits)
+            scale = 2.0 ** -scale_bits(feature, logic.adc_bits)
             grid = Quantizer.uniform(one.grid, 1)
             values = [quantized((s * scale).min_of(top), grid) for s in window.sums(feature)]
-            if program.reverses and feature.along == "columns":
+            if logic.reverses and feature.along == "columns":
                 flag = ports[Z_NEGATIVE][0]
                 pairs = zip(values[::-1], values, strict=True)
                 values = [b if a is b else flag.msb_mux(a, b) for a, b in pairs]
@@ -56,11 +63,11 @@ def feature_variables(
 class _Window:
     """Sums of one window's codes; what several features share is made once."""
 
-    def __init__(self, program: PixelNetwork, pixels: Sequence[Any]) -> None:
+    def __init__(self, logic: PixelFeatures, pixels: Sequence[Any]) -> None:
         self._trace = alkaid("trace")
-        self._codes = np.array(list(pixels), object).reshape(program.features.window)
-        self._bits = program.adc_bits
-        self._made = {(f.logic, f.along) for f in map(REGISTRY.get, program.features.names) if f}
+        self._codes = np.array(list(pixels), object).reshape(logic.features.window)
+        self._bits = logic.adc_bits
+        self._made = {(f.logic, f.along) for f in (REGISTRY[i.name] for i in logic.inputs)}
         self._hits: Any = None
         self._lines: dict[tuple[str, Along], list[Any]] = {}
 

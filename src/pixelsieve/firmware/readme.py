@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pixelsieve.features import REGISTRY
-from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.pixel_features import PIXELS, Z_NEGATIVE
+from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.verify import Verification
 
@@ -25,6 +26,23 @@ _MIRRORED = (
     "",
 )
 
+_FROM_PIXELS = (
+    "* Pixels are unsigned ADC codes, row by row (row 0, column 0 first); 0 is a silent pixel. The "
+    "features are made of them in here.",
+    "",
+)
+
+_REVERSED = (
+    "* Where z < 0 the absolute value of z_global is taken and profiles along x are reversed, in "
+    "here: z_global comes with its sign.",
+    "",
+)
+
+_FROM_PIXELS_PORTS = {
+    PIXELS: "ADC codes of the window, row by row",
+    Z_NEGATIVE: "1 where z < 0, from the module's address",
+}
+
 _FILES = """## Files
 
 * `verilog/`: the top module, its core (one module a pipeline stage) and the adders it is made of.
@@ -35,12 +53,10 @@ _FILES = """## Files
 """
 
 
-def readme(
-    network: IntegerNetwork, made: Design, checked: Verification, chosen: dict[str, float]
-) -> str:
+def readme(network: Program, made: Design, checked: Verification, chosen: dict[str, float]) -> str:
     """Markdown; `chosen` are the figures of the threshold (see `job.Chosen`)."""
     scales = dict(zip(network.features.names, network.features.divisors, strict=True))
-    rows = [_row(p, "in", _meaning(p.name, scales[p.name])) for p in made.inputs]
+    rows = [_row(p, "in", _meaning(p.name, scales.get(p.name, 1.0))) for p in made.inputs]
     rows.append(_row(made.logit, "out", "logit of signal against background"))
     if made.latency:
         rows.insert(0, "| `clk` | in | 1 | 1 | | rising edge |")
@@ -87,7 +103,7 @@ def readme(
             estimate,
             "",
             _ENCODING,
-            *(_MIRRORED if network.features.mirror_x else ()),
+            *_remarks(network),
             _FILES,
         ]
     )
@@ -98,7 +114,16 @@ def _row(port: Port, direction: str, meaning: str) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def _remarks(network: Program) -> tuple[str, ...]:
+    mirrors = network.features.mirror_x
+    if isinstance(network, PixelNetwork):
+        return (*_FROM_PIXELS[:1], *(_REVERSED if mirrors else _FROM_PIXELS[1:]))
+    return _MIRRORED if mirrors else ()
+
+
 def _meaning(name: str, divisor: float) -> str:
+    if name in _FROM_PIXELS_PORTS:
+        return _FROM_PIXELS_PORTS[name]
     feature = REGISTRY[name]
     elements = {None: "", "rows": ", by row (y)", "columns": ", by column (x)"}[feature.along]
     formula = feature.formula.replace("|", "\\|")

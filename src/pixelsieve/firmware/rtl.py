@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.errors import ConfigError
-from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.logic import alkaid, fused, traced
 from pixelsieve.firmware.pixel_logic import traced_from_pixels
-from pixelsieve.firmware.pixels import PixelNetwork
+from pixelsieve.firmware.pixels import PixelNetwork, Program
 
 __all__ = ["Design", "Port", "design", "write_verilog"]
 
@@ -65,7 +64,7 @@ class Design:
 
 
 def design(
-    network: IntegerNetwork | PixelNetwork,
+    network: Program,
     threshold: int,
     *,
     top: str | None = None,
@@ -125,12 +124,7 @@ def write_verilog(folder: Path, made: Design) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _check(
-    network: IntegerNetwork | PixelNetwork,
-    threshold: int,
-    stages: int | None,
-    clock_ns: float | None,
-) -> None:
+def _check(network: Program, threshold: int, stages: int | None, clock_ns: float | None) -> None:
     if stages is not None and clock_ns is not None:
         msg = "--stages and --clock-ns: give one of them"
         raise ConfigError(msg)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.firmware.integer import IntegerNetwork, LayerCounters
+from pixelsieve.features import FeatureTable
+from pixelsieve.firmware.integer import LayerCounters
+from pixelsieve.firmware.pixels import PixelNetwork, Program, pixel_corners
 from pixelsieve.firmware.rtl import Design
 from pixelsieve.firmware.simulation import Answers, simulate_verilog
 from pixelsieve.firmware.tools import Verilator
@@ -35,11 +37,16 @@ Codes = Mapping[str, NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Input codes by feature name, (n, elements) each: clusters first, corners after them."""
+    """Input codes by port, (n, elements) each: clusters first, corners after them.
+
+    `features` are those of the clusters, as Keras takes them in use; without them, and for the
+    corners, it gets the values that the codes stand for.
+    """
 
     codes: dict[str, NDArray[np.int64]]
     clusters: int
     corners: int
+    features: FeatureTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +109,11 @@ class NetlistCheck:
         return not any(self.mismatches.values())
 
 
-def corner_codes(network: IntegerNetwork, n_random: int = 2000, seed: int = 0) -> Codes:
+def corner_codes(network: Program, n_random: int = 2000, seed: int = 0) -> Codes:
     """All at the smallest code, all at the largest, zeros, then random codes over the full range.
 
-    A quarter of the random vectors holds only smallest and largest codes.
+    A quarter of the random vectors holds only smallest and largest codes. From pixels there are
+    also sparse windows, and windows with a single pixel (see `pixel_corners`).
     """
     rng = np.random.default_rng(seed)
     corners = {}
@@ -116,10 +124,10 @@ def corner_codes(network: IntegerNetwork, n_random: int = 2000, seed: int = 0) -
         uniform[: len(ends)] = ends
         fixed = np.repeat(np.array([low, high, 0]), one.width).reshape(3, one.width)
         corners[one.name] = np.concatenate([fixed, uniform]).astype(np.int64)
-    return corners
+    return pixel_corners(corners, seed) if isinstance(network, PixelNetwork) else corners
 
 
-def edge_codes(network: IntegerNetwork, codes: Codes, threshold: int) -> Codes:
+def edge_codes(network: Program, codes: Codes, threshold: int) -> Codes:
     """Those of `codes` that tell the threshold best: a logit on it, and the nearest below it."""
     logits = network.run(codes)
     rows = [int((logits == threshold).argmax())]
@@ -129,26 +137,32 @@ def edge_codes(network: IntegerNetwork, codes: Codes, threshold: int) -> Codes:
 
 
 def vectors(
-    network: IntegerNetwork,
+    network: Program,
     clusters: Codes,
     *,
+    features: FeatureTable | None = None,
     edges: Codes | None = None,
     n_random: int = 2000,
     seed: int = 0,
 ) -> Vectors:
-    """Codes of clusters, then `edges` (see `edge_codes`) and the corners (see `corner_codes`)."""
+    """Codes of clusters, then `edges` (see `edge_codes`) and the corners (see `corner_codes`).
+
+    `features` of the clusters (see `Vectors`); refused where they are scaled another way.
+    """
+    if features is not None:
+        features.require(network.features, network.name)
     corners = corner_codes(network, n_random, seed)
     if edges is not None:
         corners = {name: np.concatenate([edges[name], c]) for name, c in corners.items()}
     names = [i.name for i in network.inputs]
     n_clusters, n_corners = (len(c[names[0]]) for c in (clusters, corners))
     codes = {name: np.concatenate([clusters[name], corners[name]]) for name in names}
-    return Vectors(codes, n_clusters, n_corners)
+    return Vectors(codes, n_clusters, n_corners, features)
 
 
 def verify(
     model: Model,
-    network: IntegerNetwork,
+    network: Program,
     folder: Path,
     made: Design,
     threshold: int,
@@ -169,7 +183,8 @@ def verify(
     counters = network.trace({k: c[:n_clusters] for k, c in codes.items()}).counters
     clock.stop("integer program")
     scale = 2.0**network.logit_fraction_bits
-    keras = np.asarray(model.logits(network.input_values(codes)), np.float64) * scale
+    values = _values(network, of)
+    keras = np.asarray(model.logits(values), np.float64) * scale
     clock.stop("Keras")
     answers = simulate_verilog(folder, made, codes, verilator, jobs)
     clock.stop("Verilator")
@@ -194,7 +209,7 @@ def verify(
             float(got[stage][at]) if np.isfinite(got[stage][at]) else None,
             {name: c[0].tolist() for name, c in vector.items()},
             {name: c[0].tolist() for name, c in network.trace(vector).layers.items()},
-            _keras_layers(model, network, vector),
+            _keras_layers(model, network, {k: v[at : at + 1] for k, v in values.inputs.items()}),
         )
     versions = {"simulator": str(verilator), "alkaid": made.alkaid_version}
     return Verification(
@@ -215,7 +230,7 @@ def verify(
 def verify_netlist(
     folder: Path,
     made: Design,
-    network: IntegerNetwork,
+    network: Program,
     threshold: int,
     of: Vectors,
     verilator: Verilator,
@@ -261,19 +276,30 @@ def _latency(answers: Answers, made: Design, expected: NDArray[np.int64]) -> int
     return None
 
 
-def _keras_layers(model: Model, network: IntegerNetwork, vector: Codes) -> dict[str, list[float]]:
+def _values(network: Program, of: Vectors) -> FeatureTable:
+    """What Keras gets."""
+    values = network.input_values(of.codes)
+    if of.features is None:
+        return values
+    own = of.features.inputs
+    joined = {k: np.concatenate([own[k], v[of.clusters :]]) for k, v in values.inputs.items()}
+    return replace(values, inputs=joined)
+
+
+def _keras_layers(
+    model: Model, network: Program, vector: Mapping[str, NDArray[np.float32]]
+) -> dict[str, list[float]]:
     import jax
     import keras
 
     whole = model.keras_model()
     names = [layer.name for layer in network.layers]
     inner = keras.Model(whole.inputs, [whole.get_layer(name).output for name in names])
-    values = network.input_values(vector)
     variables = [
         [np.asarray(v.value) for v in some]
         for some in (inner.trainable_variables, inner.non_trainable_variables)
     ]
-    inputs = [values.inputs[tensor.name] for tensor in whole.inputs]
+    inputs = [vector[tensor.name] for tensor in whole.inputs]
     outputs, _ = jax.jit(inner.stateless_call)(*variables, inputs)
     return {
         layer.name: (np.asarray(out, np.float64)[0] * 2.0**layer.output_fraction_bits).tolist()
@@ -281,7 +307,7 @@ def _keras_layers(model: Model, network: IntegerNetwork, vector: Codes) -> dict[
     }
 
 
-def _notes(network: IntegerNetwork) -> tuple[str, ...]:
+def _notes(network: Program) -> tuple[str, ...]:
     return tuple(
         f"layer '{name}': sums of up to {bits} bits; Keras adds in float32, which is exact to "
         f"{_FLOAT32_BITS} bits with the sign"
