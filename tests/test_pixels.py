@@ -356,7 +356,7 @@ def test_the_gate_holds_from_pixels(
     chosen = {"validation_efficiency": 0.98, "efficiency": 0.98, "validation_rejection": 0.7}
     text = readme(gate.program, gate.made, result, chosen)
     assert "| `pixels` | in | 35 | 70 | ufixed<2,2> | ADC codes of the window, row by row |" in text
-    assert ("z_global comes with its sign" in text) == mirror_x
+    assert ("comes with its sign" in text) == mirror_x
 
 
 def test_the_gate_sees_a_broken_sum_and_features_made_another_way(

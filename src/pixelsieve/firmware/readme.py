@@ -26,17 +26,13 @@ _MIRRORED = (
     "",
 )
 
-_FROM_PIXELS = (
-    "* Pixels are unsigned ADC codes, row by row (row 0, column 0 first); 0 is a silent pixel. The "
-    "features are made of them in here.",
-    "",
-)
+_FROM_PIXELS = """* Pixels are unsigned ADC codes, row by row; 0 is a silent pixel.
+* The features are made of them in here.
+"""
 
-_REVERSED = (
-    "* Where z < 0 the absolute value of z_global is taken and profiles along x are reversed, in "
-    "here: z_global comes with its sign.",
-    "",
-)
+_REVERSED = """* Where z < 0, |z_global| is taken and profiles along x are reversed, in here:
+  z_global comes with its sign.
+"""
 
 _FROM_PIXELS_PORTS = {
     PIXELS: "ADC codes of the window, row by row",
@@ -117,7 +113,7 @@ def _row(port: Port, direction: str, meaning: str) -> str:
 def _remarks(network: Program) -> tuple[str, ...]:
     mirrors = network.features.mirror_x
     if isinstance(network, PixelNetwork):
-        return (*_FROM_PIXELS[:1], *(_REVERSED if mirrors else _FROM_PIXELS[1:]))
+        return (_FROM_PIXELS.rstrip(), *([_REVERSED.rstrip()] if mirrors else []), "")
     return _MIRRORED if mirrors else ()
 
 
