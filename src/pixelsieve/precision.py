@@ -205,7 +205,7 @@ class LearnedPrecision:
     """
 
     budget_ebops: float
-    cost: Literal["ebops", "adders"] = "ebops"
+    cost: Literal["ebops", "adders"] = "adders"
     hold: float = 0.1
     start_bits: int = 6
     input_bits: int = 8
@@ -227,3 +227,11 @@ class LearnedPrecision:
             if not holds:
                 msg = f"learned precision: {name} is {getattr(self, name)!r}; expected {expected}"
                 raise ConfigError(msg)
+
+    def input(self) -> FixedPoint:
+        """Grid of the network's inputs before each element takes its own bits."""
+        return FixedPoint(signed=True, bits=self.input_bits)
+
+    def without_budget(self) -> LearnedPrecision:
+        """The same with no say about the schedule; equal for trainings of one compiled program."""
+        return replace(self, budget_ebops=1.0, hold=0.0)

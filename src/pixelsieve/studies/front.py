@@ -1,0 +1,88 @@
+"""Exact size and merit of networks with learned bits, and the front of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.errors import ConfigError, GuaranteeError
+from pixelsieve.evaluation.metrics import rejection_at, roc_auc
+from pixelsieve.features import FeatureTable
+from pixelsieve.firmware.integer import IntegerNetwork, from_model
+from pixelsieve.firmware.logic import traced
+from pixelsieve.model_file import Model
+
+__all__ = ["EFFICIENCY", "FrontPoint", "exact_point", "front", "merits"]
+
+EFFICIENCY = 0.98
+"""Signal efficiency at which the rejection is quoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """A network's size, and its merits on the validation set, all from its integers.
+
+    `luts` are alkaid's estimate of the traced program (`firmware.logic.traced`), `levels` its
+    longest path in adders.
+    """
+
+    model: Model
+    luts: float
+    levels: float
+    auc: float
+    rejection: float
+
+
+def merits(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """`auc`, and `rejection` of BIB at `EFFICIENCY`."""
+    return {
+        "auc": roc_auc(scores, labels),
+        "rejection": rejection_at(scores, labels, EFFICIENCY)[0],
+    }
+
+
+def exact_point(model: Model, validation: FeatureTable) -> FrontPoint | None:
+    """Size and merits of a quantized model; None where its logit is the same for every input.
+
+    Integers and alkaid's program must agree on every row of `validation`. Raises
+    `GuaranteeError` where they do not.
+    """
+    network = from_model(model, "network")
+    codes = network.input_codes(validation)
+    logits = network.run(codes)
+    try:
+        program = traced(network)
+    except ConfigError:
+        return None
+    differing = int((_of_program(network, program, codes) != logits).sum())
+    if differing:
+        msg = (
+            f"{model.origin}: alkaid's program and the integers differ in {differing} of "
+            f"{len(logits)} clusters; the network cannot be built with this alkaid"
+        )
+        raise GuaranteeError(msg)
+    found = merits(logits, validation.labels)
+    return FrontPoint(
+        model, float(program.cost), float(program.latency[1]), found["auc"], found["rejection"]
+    )
+
+
+def _of_program(
+    network: IntegerNetwork, program: Any, codes: dict[str, NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    inputs = np.concatenate([codes[i.name] * i.grid.step for i in network.inputs], axis=1)
+    got = program.predict(inputs.astype(np.float64), n_threads=1).ravel()
+    return np.asarray(got * 2.0**network.logit_fraction_bits)
+
+
+def front(points: Iterable[FrontPoint], merit: Callable[[FrontPoint], float]) -> list[FrontPoint]:
+    """Those that no smaller one equals or beats in `merit`, smallest first."""
+    best: list[FrontPoint] = []
+    for point in sorted(points, key=lambda p: (p.luts, -merit(p))):
+        if not best or merit(point) > merit(best[-1]):
+            best.append(point)
+    return best
