@@ -626,3 +626,26 @@ def test_our_own_model_is_told_from_a_foreign_one(tmp_path: Path) -> None:
         import_model(tmp_path / "ours.keras", ImportOptions())
     with pytest.raises(RunError, match="pixelsieve convert it first"):
         load_model(FOLDER / "float_keras3.keras")
+
+
+def test_training_starts_from_an_imported_model(tmp_path: Path, dataset_file: Path) -> None:
+    start, run = tmp_path / "start.keras", tmp_path / "run"
+    model, _ = import_model(FOLDER / "float_keras3.keras", ImportOptions())
+    save_model(start, model)
+    wanted = ["train", "--data", dataset_file, "--start", start, "--out", run, "--json"]
+    quick = ["--bits", 4, "--epochs", 1, "--batch-size", 256]
+    trained = pixelsieve(*wanted, *quick)
+    assert trained.exit_code == 0, trained.output
+    (result,) = json.loads(trained.stdout)
+    assert [row["status"] for row in result["warm_start"]] == ["copied"] * len(model.spec.layers)
+    made = load_model(run / "models" / "sieve_4b_seed0.keras")
+    assert made.spec == model.spec
+    assert load_model(run / "models" / "start.keras").spec == model.spec
+    for more, message in (
+        (["--bits", 4, "--network", "other"], "--network: the network of --start"),
+        (["--bits", 4, "--recipe", "original"], "give a recipe that warm-starts or distills"),
+        ([], "--start: training takes nothing from it; give --bits"),
+    ):
+        refused = pixelsieve(*wanted, *more)
+        assert refused.exit_code == 2, refused.output
+        assert message in refused.output

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixelsieve.cli import options
 from pixelsieve.cli.training_options import TrainingOptions, takes_training_options
 from pixelsieve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pixelsieve.model_file import Model
 
 __all__ = ["train"]
 
@@ -23,12 +27,20 @@ def train(
     ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe of quantized training.")] = "sieve",
     seed: Annotated[int, typer.Option(help="Seed of weights and row order.", min=0)] = 0,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model file to start from (of a run or of convert): its network and weights.",
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Train one network, with the float network it starts from; the test split is not scored."""
     from rich.console import Console
     from rich.markup import escape
 
     from pixelsieve.cli.progress import TrainingProgress
+    from pixelsieve.files import file_hash
     from pixelsieve.report.tables import read_out_table, warm_start_table
     from pixelsieve.studies.single import TrainConfig, train_one
 
@@ -36,18 +48,23 @@ def train(
     if bits is None and any(value is not None for value in quantized_only):
         msg = "--epochs, --initial-rate, --end-rate, --power: for quantized training; give --bits"
         raise ConfigError(msg)
+    started = None if start is None else _started(start, training)
     config = TrainConfig(
-        spec=training.spec(),
+        spec=started.spec if started else training.spec(),
         bits=bits,
         recipe=training.recipes([recipe])[0],
         seed=seed,
         float_recipe=training.chosen_float_recipe(),
-        mirror_x=training.mirror_x,
+        mirror_x=started.features.mirror_x if started else training.mirror_x,
+        start=None if start is None else file_hash(start),
     )
     dataset = training.dataset()
-    config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
+    if started is None:
+        config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
     with TrainingProgress({j.name: j.recipe.epochs for j in config.jobs()}) as progress:
-        results = train_one(config, dataset, training.out, progress.on_report, progress.on_done)
+        results = train_one(
+            config, dataset, training.out, start, progress.on_report, progress.on_done
+        )
     if training.json:
         options.print_json(results)
         return
@@ -64,3 +81,22 @@ def train(
             f"{escape(str(training.out / 'models' / result['name']))}.keras",
             soft_wrap=True,
         )
+
+
+def _started(path: Path, training: TrainingOptions) -> Model:
+    """The model of `--start`; options that would make another network are refused."""
+    from pixelsieve.model_file import load_model
+
+    model = load_model(path)
+    default = type(training).__dataclass_fields__["network"].default
+    given = {
+        "--network": training.network not in {default, model.spec.name},
+        "--time": training.time is not None,
+        "--mirror-x": training.mirror_x and not model.features.mirror_x,
+        "--float-epochs": training.float_epochs is not None,
+    }
+    wrong = [option for option, value in given.items() if value]
+    if wrong:
+        msg = f"{', '.join(wrong)}: the network of --start {path} is taken as it is; leave it out"
+        raise ConfigError(msg)
+    return model

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixelsieve.config import to_plain
+from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet
+from pixelsieve.files import replacing
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import run_tasks
@@ -20,10 +23,16 @@ from pixelsieve.training.recipe import FLOAT, Recipe
 
 __all__ = ["TrainConfig", "train_one"]
 
+_START = "start"
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """One network to train; `bits` None is float, by `float_recipe` alone."""
+    """One network to train; `bits` None is float, by `float_recipe` alone.
+
+    `start` is the hash of the model file that quantized training starts from, where that is not a
+    float network of its own. Raises `ConfigError` where nothing would be taken from it.
+    """
 
     spec: NetworkSpec
     bits: int | None
@@ -31,12 +40,21 @@ class TrainConfig:
     seed: int
     float_recipe: Recipe = FLOAT
     mirror_x: bool = False
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and (self.bits is None or not self.recipe.needs_float):
+            lacking = "--bits" if self.bits is None else "a recipe that warm-starts or distills"
+            msg = f"--start: training takes nothing from it; give {lacking}"
+            raise ConfigError(msg)
 
     def jobs(self) -> list[Job]:
         """The float job, where it is needed, and the quantized one."""
         floats = Job(self.spec, None, self.float_recipe, self.seed)
         if self.bits is None:
             return [floats]
+        if self.start is not None:
+            return [Job(self.spec, Precision(self.bits), self.recipe, self.seed, _START)]
         needed = self.recipe.needs_float
         source = floats.name if needed else None
         quantized = Job(self.spec, Precision(self.bits), self.recipe, self.seed, source)
@@ -47,12 +65,14 @@ def train_one(
     config: TrainConfig,
     dataset: Dataset,
     out: Path,
+    start: Path | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> list[JobResult]:
     """Train into the run folder `out` (models/*.keras, jobs/*.json); results in order of training.
 
-    Runs again from where an interrupted call stopped.
+    `start` is the model file that `config.start` is the hash of; the run keeps a copy. Runs again
+    from where an interrupted call stopped.
     """
     identity = {**to_plain(config), **dataset.identity}
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
@@ -60,6 +80,9 @@ def train_one(
     data = training_data(dataset, features, [j.recipe for j in jobs])
     with RunFolder(out, identity) as run:
         run.prepare()
+        if start is not None:
+            with replacing(run.folder("models") / f"{_START}.keras") as copy:
+                shutil.copyfile(start, copy)
         shared = Shared(out, data)
         results = run_tasks(
             training_tasks(jobs), shared, workers=1, on_report=on_report, on_done=on_done

@@ -59,11 +59,12 @@ class Shared:
 
 
 def training_tasks(jobs: Sequence[Job]) -> list[Task]:
-    """One task a job, after the job it starts from; the result is a `JobResult`.
+    """One task a job, after that of `jobs` which it starts from; the result is a `JobResult`.
 
     A quantized model gets its integers beside it, models/NAME.json.
     """
-    return [Task(j.name, _train, (j,), (j.source,) if j.source else ()) for j in jobs]
+    names = {j.name for j in jobs}
+    return [Task(j.name, _train, (j,), tuple(names & {j.source})) for j in jobs]
 
 
 def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
