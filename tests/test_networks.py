@@ -19,7 +19,7 @@ def test_model2_has_the_fields_layers_and_parameters() -> None:
     spec = network("model2")
     assert spec.n_parameters == 19_905
     assert [layer.name for layer in spec.layers] == LAYERS
-    assert [layer.units for layer in spec.layers] == [32, 32, 128, 64, 32, 1]
+    assert list(spec.shapes().values()) == [(32,), (32,), (128,), (64,), (32,), (1,)]
     assert spec.features == ("x_profile", "z_global", "y_profile", "y_local")
 
 
@@ -53,6 +53,7 @@ def integer_logits(
     grid = precision.input()
     codes = {n: (grid.codes(table.inputs[n]), grid.fraction_bits) for n in spec.features}
     for layer in spec.layers:
+        assert isinstance(layer, Dense)
         kernel, bias = precision.kernel(layer.name), precision.bias(layer.name)
         fraction = max(codes[s][1] for s in layer.inputs)
         x = np.concatenate([codes[s][0] << (fraction - codes[s][1]) for s in layer.inputs], axis=1)
@@ -99,7 +100,7 @@ def test_unknown_names_are_refused_with_a_hint() -> None:
         NetworkSpec("n", (Dense("output", 1, ("y_locl",), relu=False),))
     with pytest.raises(ConfigError, match="must be one logit"):
         NetworkSpec("n", (Dense("output", 1, ("y_local",)),))
-    with pytest.raises(ConfigError, match="the name 'a' is taken"):
+    with pytest.raises(ConfigError, match="layer 'a': the name is taken"):
         NetworkSpec("n", (Dense("a", 2, ("y_local",)), Dense("a", 1, ("a",), relu=False)))
     with pytest.raises(ConfigError, match="no layer 'nowhere'"):
         network("model2").with_feature("x_size", "nowhere")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pixelsieve.features import REGISTRY
 from pixelsieve.fixed_point import Quantizer, exact_fractions
+from pixelsieve.layers import Dense, Flatten, Layer, MaxPool
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import MixedPrecision, Precision, element_config, quantizer_config
 from pixelsieve.weights import Weights, initial_weights, write_weights
@@ -23,29 +25,32 @@ def build(
     spec: NetworkSpec,
     precision: Precision | MixedPrecision | None = None,
     weights: Weights | None = None,
+    *,
+    for_training: bool = False,
 ) -> keras.Model:
     """Build the network, float where `precision` is None, else quantized.
 
     Layers carry the names of the spec in both cases and hold `kernel` and `bias` (float32), set
     to `weights` (default: `initial_weights` of seed 0). Inputs are a dict of (n, size) arrays by
-    feature name; the output is one logit, (n, 1).
+    feature name; the output is one logit, (n, 1). `for_training` computes the same in a way that
+    is faster to differentiate.
     """
     import keras
 
     inputs = {name: keras.Input((spec.width(name),), name=name) for name in spec.features}
     tensors: dict[str, Any] = {}
     for name, tensor in inputs.items():
-        tensors[name] = _quantized_input(name, precision)(tensor) if precision else tensor
+        quantized = _quantized_input(name, precision)(tensor) if precision else tensor
+        shape = REGISTRY[name].shape(spec.window)
+        image = keras.layers.Reshape(shape, name=f"{name}_image")
+        tensors[name] = quantized if len(shape) == 1 else image(quantized)
     for layer in spec.layers:
         sources = [tensors[s] for s in layer.inputs]
         joined = sources[0] if len(sources) == 1 else keras.ops.concatenate(sources, axis=-1)
-        # The real values come below; zeros spare JAX a compilation for each random shape.
-        common = {"units": layer.units, "name": layer.name, "kernel_initializer": "zeros"}
-        if precision is None:
-            activation = "relu" if layer.relu else None
-            tensors[layer.name] = keras.layers.Dense(activation=activation, **common)(joined)
+        if for_training and isinstance(layer, MaxPool):
+            tensors[layer.name] = _max_pool(layer, joined)
         else:
-            tensors[layer.name] = _quantized_dense(layer.relu, precision, common)(joined)
+            tensors[layer.name] = _keras_layer(layer, precision)(joined)
     name = f"{spec.name}_{_suffix(precision)}".replace("+", "_")
     model = keras.Model(inputs, tensors[spec.layers[-1].name], name=name)
     weights = initial_weights(spec, 0) if weights is None else weights
@@ -63,7 +68,8 @@ def logits_function(spec: NetworkSpec, quantized: bool) -> Callable[[Any, Any, A
     model, in its order. The bits of a quantized network are in `grids`, so one function, and one
     compilation of it, serves every width.
     """
-    return _logits(build(spec, Precision(8) if quantized else None), training=True)
+    model = build(spec, Precision(8) if quantized else None, for_training=True)
+    return _logits(model, training=True)
 
 
 @lru_cache(maxsize=8)
@@ -99,12 +105,45 @@ def _quantized_input(name: str, precision: Precision | MixedPrecision) -> Any:
     return lambda tensor: taken(whole(tensor))
 
 
-def _quantized_dense(
-    relu: bool, precision: Precision | MixedPrecision, common: dict[str, Any]
-) -> keras.Layer:
-    from hgq.layers import QDense
+def _max_pool(layer: MaxPool, images: Any) -> Any:
+    """`MaxPooling2D`, of which XLA makes a gradient that is four times slower on a CPU."""
+    import keras
 
-    name = common["name"]
+    _, rows, columns, channels = images.shape
+    high, wide = layer.pool_size
+    down, across = rows // high, columns // wide
+    whole = images[:, : down * high, : across * wide]
+    pools = keras.ops.reshape(whole, (-1, down, high, across, wide, channels))
+    return keras.ops.max(pools, axis=(2, 4))
+
+
+def _keras_layer(layer: Layer, precision: Precision | MixedPrecision | None) -> keras.Layer:
+    import keras
+
+    if isinstance(layer, MaxPool):  # of rounded values: exact, so HGQ2's layer adds nothing
+        return keras.layers.MaxPooling2D(layer.pool_size, name=layer.name)
+    if isinstance(layer, Flatten):
+        return keras.layers.Flatten(name=layer.name)
+    # The real values come later; zeros spare JAX a compilation for each random shape.
+    settings: dict[str, Any] = {"name": layer.name, "kernel_initializer": "zeros"}
+    dense = isinstance(layer, Dense)
+    if isinstance(layer, Dense):
+        settings |= {"units": layer.units}
+    else:
+        settings |= {"filters": layer.filters, "kernel_size": layer.kernel_size}
+        settings |= {"padding": layer.padding}
+    if precision is None:
+        settings["activation"] = "relu" if layer.relu else None
+        return (keras.layers.Dense if dense else keras.layers.Conv2D)(**settings)
+    from hgq.layers import QConv2D, QDense
+
+    settings |= _quantizers(layer.name, precision, relu=layer.relu)
+    return (QDense if dense else QConv2D)(**settings)
+
+
+def _quantizers(
+    name: str, precision: Precision | MixedPrecision, *, relu: bool
+) -> dict[str, Any]:
     # Relu and its rounding are one step with an unsigned grid that saturates at zero.
     settings: dict[str, Any] = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
     if isinstance(precision, Precision):
@@ -119,7 +158,7 @@ def _quantized_dense(
             settings["oq_conf"] = element_config(one.rounding, one.overflow, "datalane")
     if not relu:
         settings.pop("oq_conf", None)
-    return QDense(**common, **settings)
+    return settings
 
 
 def _write_bits(model: keras.Model, precision: MixedPrecision, weights: Weights) -> None:

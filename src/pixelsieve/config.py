@@ -8,7 +8,7 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,9 +82,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
         if type(None) in args and (value is None or value == "none"):  # TOML has no null
             return None
         inner = [a for a in args if a is not type(None)]
-        return _convert(value, inner[0], where)
+        return _convert(value, _kind(inner, value, where), where)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(v, args[0], where) for v in value)
+        return tuple(_convert(v, args[0], _where_in(where, i, v)) for i, v in enumerate(value))
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -97,6 +97,23 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
     expected = getattr(hint, "__name__", str(hint))
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)
+
+
+def _where_in(where: str, index: int, value: Any) -> str:
+    """Which of a list of tables; a number among numbers needs no name."""
+    return f"{where}, number {index + 1}" if isinstance(value, Mapping) else where
+
+
+def _kind(classes: Sequence[Any], value: Any, where: str) -> Any:
+    """Which class of a union `value` is; of dataclasses the one of its `kind` (default: first)."""
+    if len(classes) == 1 or not isinstance(value, Mapping):
+        return classes[0]
+    kinds = {str(f.default): c for c in classes for f in dataclasses.fields(c) if f.name == "kind"}
+    kind = str(value.get("kind", next(iter(kinds))))
+    if kind not in kinds:
+        msg = f"{where}: 'kind' is {kind!r}{nearest(kind, kinds)}; expected {' or '.join(kinds)}"
+        raise ConfigError(msg)
+    return kinds[kind]
 
 
 def to_plain(value: Any) -> Any:

@@ -67,12 +67,14 @@ class Barrel:
 
     Times are counted from straight flight at c to `radius_mm`; the ladders' planes stand
     `ladder_distance_mm` from the beam and reach from `y_low_mm` to `y_high_mm` along y, where 0
-    is the foot of the perpendicular from the beam. `y_local_scale_mm` is the field's divisor for
+    is the foot of the perpendicular from the beam. Modules of `module_length_mm` follow each other
+    along z, one begins at 0. `y_local_scale_mm` is the field's divisor for
     `y_local`. `field_T` is the solenoid's field along z.
     """
 
     radius_mm: float = 30.0
     half_length_mm: float = 65.0
+    module_length_mm: float = 13.0
     y_local_scale_mm: float = 8.5
     ladder_distance_mm: float = 30.165
     y_low_mm: float = -4.5
@@ -83,6 +85,7 @@ class Barrel:
         for name, low, high in (
             ("radius_mm", 1.0, 10_000.0),
             ("half_length_mm", 0.1, 10_000.0),
+            ("module_length_mm", 0.1, 10_000.0),
             ("y_local_scale_mm", 0.01, 10_000.0),
             ("ladder_distance_mm", 1.0, 10_000.0),
             ("y_low_mm", -1000.0, 1000.0),

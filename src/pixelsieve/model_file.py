@@ -147,14 +147,13 @@ def load_model(path: Path) -> Model:
         raise RunError(msg)
     spec = from_mapping(NetworkSpec, head["network"], f"{path}: network")
     weights: Weights = {}
-    for layer in spec.layers:
-        shapes = {"kernel": (spec.fan_in(layer), layer.units), "bias": (layer.units,)}
+    for layer, shapes in spec.variables().items():
         for name, shape in shapes.items():
-            array = arrays.get(f"{layer.name}/{name}")
+            array = arrays.get(f"{layer}/{name}")
             if array is None or array.shape != shape:
-                msg = f"{path}: layer '{layer.name}' has no {name} of shape {shape}; it is damaged"
+                msg = f"{path}: layer '{layer}' has no {name} of shape {shape}; it is damaged"
                 raise RunError(msg)
-            weights.setdefault(layer.name, {})[name] = array.astype(np.float32)
+            weights.setdefault(layer, {})[name] = array.astype(np.float32)
     precision = _precision(head["precision"], f"{path}: precision")
     features = FeatureSet.from_plain(head["features"], str(path))
     if set(features.names) != set(spec.features) or features.window != spec.window:

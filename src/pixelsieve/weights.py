@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,14 +22,15 @@ Weights = dict[str, dict[str, NDArray[np.float32]]]
 def initial_weights(spec: NetworkSpec, seed: int) -> Weights:
     """Glorot-uniform kernels (Glorot and Bengio 2010, the default of Keras) and zero biases."""
     weights: Weights = {}
-    streams = np.random.SeedSequence(seed).spawn(len(spec.layers))
-    for layer, stream in zip(spec.layers, streams, strict=True):
-        fan_in = spec.fan_in(layer)
-        limit = np.sqrt(6 / (fan_in + layer.units))
-        kernel = np.random.default_rng(stream).uniform(-limit, limit, (fan_in, layer.units))
-        weights[layer.name] = {
+    variables = spec.variables()
+    streams = np.random.SeedSequence(seed).spawn(len(variables))
+    for (layer, shapes), stream in zip(variables.items(), streams, strict=True):
+        *pixels, fan_in, units = shapes["kernel"]
+        limit = np.sqrt(6 / (prod(pixels) * (fan_in + units)))
+        kernel = np.random.default_rng(stream).uniform(-limit, limit, shapes["kernel"])
+        weights[layer] = {
             "kernel": kernel.astype(np.float32),
-            "bias": np.zeros(layer.units, np.float32),
+            "bias": np.zeros(shapes["bias"], np.float32),
         }
     return weights
 

@@ -31,7 +31,7 @@ class TrainingOptions:
 
     data: options.Data
     out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/first.")]
-    network: Annotated[str, typer.Option(help="Network of the zoo.")] = "model2"
+    network: Annotated[str, typer.Option(help="Network of the zoo, or FILE.toml.")] = "model2"
     time: Annotated[
         str | None,
         typer.Option(

@@ -19,10 +19,10 @@ __all__ = ["FeatureSet", "FeatureTable"]
 class FeatureSet:
     """Which features a model sees and how they are scaled; saved inside every model.
 
-    With `mirror_x` profiles along x are reversed and z_global replaced by |z_global| where z < 0,
-    so that both ends of the barrel look alike. `divisors` is filled from the registry; a set that
-    was saved with other divisors than today's registry is refused. `window` are the rows and
-    columns of the clusters.
+    With `mirror_x` the window's columns are reversed and z_global replaced by |z_global| where
+    z < 0, before any feature is computed, so that both ends of the barrel look alike. `divisors`
+    is filled from the registry; a set that was saved with other divisors than today's registry is
+    refused. `window` are the rows and columns of the clusters.
     """
 
     names: tuple[str, ...]
@@ -80,17 +80,21 @@ class FeatureSet:
                 f"network takes {rows} x {columns}"
             )
             raise DataError(msg)
-        mirrored = clusters.z_global_mm < 0 if self.mirror_x else None
+        seen = _mirrored(clusters) if self.mirror_x else clusters
         inputs = {}
         for name, divisor in zip(self.names, self.divisors, strict=True):
-            values = np.asarray(REGISTRY[name].compute(clusters), dtype=np.float32)
+            values = np.asarray(REGISTRY[name].compute(seen), dtype=np.float32)
             values = values.reshape(len(clusters), REGISTRY[name].size(self.window))
-            if mirrored is not None and REGISTRY[name].along == "columns":
-                values = np.where(mirrored[:, None], values[:, ::-1], values)
-            if mirrored is not None and name == "z_global":
-                values = np.abs(values)
             inputs[name] = np.clip(values / np.float32(divisor), -1, np.float32(LARGEST_INPUT))
         return FeatureTable(self, inputs, clusters.signal.astype(np.float32))
+
+
+def _mirrored(clusters: Clusters) -> Clusters:
+    back = (clusters.z_global_mm < 0)[:, None, None]
+    return clusters.replace(
+        pixels_e=np.where(back, clusters.pixels_e[:, :, ::-1], clusters.pixels_e),
+        z_global_mm=np.abs(clusters.z_global_mm),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pixelsieve.errors import DataError
 
 __all__ = ["Along", "Logic", "pixel_codes", "pixel_sums"]
 
-Along = Literal["rows", "columns"]
+Along = Literal["rows", "columns", "pixels"]
 
 Logic = Literal["wiring", "code_sum", "hit_count", "hit_columns", "hit_rows"]
 """How logic makes a feature: as it arrives (`wiring`), or by the recipe of `pixel_sums`."""
@@ -44,17 +44,20 @@ def pixel_codes(clusters: Clusters, feature: str) -> NDArray[np.int64]:
 
 
 def pixel_sums(logic: Logic, along: Along | None, codes: NDArray[Any]) -> NDArray[np.int64]:
-    """The whole numbers (n,) or (n, lines) of a feature of codes (n, rows, columns).
+    """The whole numbers (n,), (n, lines) or (n, pixels) of a feature of codes (n, rows, columns).
 
-    `code_sum` adds codes up and `hit_count` counts the pixels above 0, in each row or column or
-    in the window; `hit_columns` and `hit_rows` count the lines with a pixel above 0. All but the
-    first may be given charges.
+    `code_sum` adds codes up and `hit_count` counts the pixels above 0, in each row, column or
+    pixel or in the window; `hit_columns` and `hit_rows` count the lines with a pixel above 0. All
+    but the first may be given charges.
     """
     hit = codes > 0
     if logic == "hit_columns":
         sums = hit.any(axis=1).sum(axis=1)
     elif logic == "hit_rows":
         sums = hit.any(axis=2).sum(axis=1)
+    elif along == "pixels":
+        values = codes if logic == "code_sum" else hit
+        sums = values.reshape(len(values), values.shape[1] * values.shape[2])
     else:
         over: Any = {"rows": 2, "columns": 1, None: (1, 2)}[along]
         sums = (codes if logic == "code_sum" else hit).sum(axis=over)

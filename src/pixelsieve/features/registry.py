@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
@@ -33,8 +34,9 @@ class Feature:
 
     The input is `formula(clusters) / divisor`, saturated to [-1, 1). `usual_range` is that of
     the unscaled values on the muc-real sample, in `unit`. `along` says that there is one number
-    for each of the window's rows or columns. `logic` is the recipe by which a chip makes exactly
-    this number of ADC codes; where it is None `instead` names the feature to take for that.
+    for each of the window's rows, columns or pixels (row by row). `logic` is the recipe by which a
+    chip makes exactly this number of ADC codes; where it is None `instead` names the feature to
+    take for that.
     """
 
     name: str
@@ -48,9 +50,15 @@ class Feature:
     logic: Logic | None = None
     instead: str | None = None
 
+    def shape(self, window: tuple[int, int] = WINDOW) -> tuple[int, ...]:
+        """Shape for a window of (rows, columns): (size,), or (rows, columns, 1) of an image."""
+        if self.along == "pixels":
+            return (*window, 1)
+        return ({"rows": window[0], "columns": window[1], None: 1}[self.along],)
+
     def size(self, window: tuple[int, int] = WINDOW) -> int:
         """How many numbers there are for a window of (rows, columns)."""
-        return {"rows": window[0], "columns": window[1], None: 1}[self.along]
+        return prod(self.shape(window))
 
     def steps_per_unit(self, adc_bits: int) -> int:
         """How many steps of the whole number that logic makes are 1 of `unit`."""
@@ -117,6 +125,28 @@ _FEATURES = (
         lambda c: _log_charge(c).sum(axis=2),
         along="rows",
         instead="y_code_profile",
+    ),
+    Feature(
+        "log_charges",
+        "log2(1 + e)",
+        (0, 16),
+        16,
+        "sign(q) log2(1 + |q|) of each pixel",
+        "a logarithm per pixel (table)",
+        _log_charge,
+        along="pixels",
+        instead="code_image",
+    ),
+    Feature(
+        "code_image",
+        "ADC full scales",
+        (0, 1),
+        1,
+        "ADC code / 2^bits of each pixel",
+        "wiring: the ADC's codes",
+        _code_sum("code_image", "pixels"),
+        along="pixels",
+        logic="code_sum",
     ),
     Feature(
         "x_code_profile",
@@ -220,6 +250,26 @@ _FEATURES = (
         "position along the beam",
         "wiring: module and column address",
         lambda c: c.z_global_mm,
+        logic="wiring",
+    ),
+    Feature(
+        "module_number",
+        "modules",
+        (-5, 4),
+        8,
+        "module along the beam, counted from z = 0: z_global / 13 mm, rounded down",
+        "wiring: module address",
+        lambda c: np.floor(c.z_global_mm / np.float32(_BARREL.module_length_mm)),
+        logic="wiring",
+    ),
+    Feature(
+        "x_local",
+        "mm",
+        (0, 13),
+        16,
+        "position along the module from its end at low z: z_global modulo 13 mm",
+        "wiring: column address",
+        lambda c: np.mod(c.z_global_mm, np.float32(_BARREL.module_length_mm)),
         logic="wiring",
     ),
     Feature(

@@ -218,6 +218,9 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
     fractions = {i.name: i.output_fraction_bits for i in inputs}
     layers = []
     for layer in spec.layers:
+        if not isinstance(layer, Dense):
+            msg = f"{model.origin}: layer '{layer.name}': firmware builds dense layers only"
+            raise ConfigError(msg)
         weights = model.weights[layer.name]
         kernel, bias = _weight_grids(precision, layer.name, weights)
         one = IntegerLayer(

@@ -121,6 +121,11 @@ def _meaning(name: str, divisor: float) -> str:
     if name in _FROM_PIXELS_PORTS:
         return _FROM_PIXELS_PORTS[name]
     feature = REGISTRY[name]
-    elements = {None: "", "rows": ", by row (y)", "columns": ", by column (x)"}[feature.along]
+    elements = {
+        None: "",
+        "rows": ", by row (y)",
+        "columns": ", by column (x)",
+        "pixels": ", row (y) by row, in it by column (x)",
+    }[feature.along]
     formula = feature.formula.replace("|", "\\|")
     return f"{formula}{elements}, {feature.unit} / {divisor:g}"

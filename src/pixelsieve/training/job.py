@@ -38,7 +38,7 @@ class Job:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        layers = [layer.name for layer in self.spec.layers]
+        layers = list(self.spec.variables())
         for name in self.recipe.skip_layers:
             if name not in layers:
                 msg = (
