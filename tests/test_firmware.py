@@ -64,7 +64,7 @@ def test_counters_tell_saturated_and_negative_sums() -> None:
     codes = corner_codes(network, 100)
     run = network.trace(codes)
     by_layer = {c.layer: c for c in run.counters}
-    activation = network.layers[0].activation
+    activation = network.weighted_layers[0].activation
     assert activation is not None
     assert by_layer["a"].values == 103 * 3
     assert 0 < by_layer["a"].saturated <= (run.layers["a"] == activation.highest_codes).sum()
@@ -110,7 +110,10 @@ def test_json_round_trip(tmp_path: Path) -> None:
     again = read_integer_network(tmp_path / "mixed.json")
     codes = corner_codes(mixed, 100)
     np.testing.assert_array_equal(mixed.run(codes), again.run(codes))
-    assert json.loads(path.read_text())["layers"][0]["kernel"] == network.layers[0].kernel.tolist()
+    assert (
+        json.loads(path.read_text())["layers"][0]["kernel"]
+        == network.weighted_layers[0].kernel.tolist()
+    )
 
 
 @pytest.mark.parametrize(

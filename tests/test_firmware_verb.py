@@ -51,7 +51,7 @@ def test_the_verb_writes_verified_verilog(run_folder: Path, verilator: Verilator
     assert (out / "verilog" / "sieve_4b.v").exists()
     network = read_integer_network(out / "network.json")
     beside = read_integer_network(run_folder / "models" / "sieve_4b.json")
-    assert network.layers[0].kernel.tolist() == beside.layers[0].kernel.tolist()
+    assert network.weighted_layers[0].kernel.tolist() == beside.weighted_layers[0].kernel.tolist()
     assert not [p for p in (run_folder / "firmware").iterdir() if p.name.startswith(".")]
 
 

@@ -188,6 +188,11 @@ def _set_elements(layer: Any, quantizer: Quantizer) -> None:
 def _assign(quantizer: Any, signed: Any, integers: Any, fractions: Any) -> None:
     # HGQ2 has no setter for the fields of a quantizer that is not trained.
     variables = {v.name: v for v in quantizer.variables}
-    variables["k"].assign(np.asarray(signed, np.uint8))
-    variables["i"].assign(np.asarray(integers, np.float32))
-    variables["f"].assign(np.asarray(fractions, np.float32))
+    for name, values, kind in (
+        ("k", signed, np.uint8),
+        ("i", integers, np.float32),
+        ("f", fractions, np.float32),
+    ):
+        # A convolution has the same bits at every position.
+        shape = variables[name].shape
+        variables[name].assign(np.broadcast_to(np.asarray(values, kind), shape))

@@ -101,9 +101,13 @@ class NetworkSpec:
                 raise ConfigError(msg)
         return [self._shape(s, found) for s in layer.inputs]
 
+    def shape(self, source: str) -> Shape:
+        """Shape of a feature, or of a layer's output, for one cluster."""
+        return self._shape(source, self.shapes())
+
     def width(self, source: str) -> int:
         """How many numbers a feature has, or a layer's output."""
-        return prod(self._shape(source, self.shapes()))
+        return prod(self.shape(source))
 
     def variables(self) -> dict[str, Mapping[str, Shape]]:
         """Shapes of what each layer learns, by layer and variable; only layers that learn."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
 from pixelsieve.firmware.integer import IntegerNetwork
+from pixelsieve.firmware.integer_layer import IntegerLayer
 from pixelsieve.firmware.radiation import (
     FlipStudy,
     every_flip,
@@ -30,7 +31,7 @@ def stored_codes(network: IntegerNetwork) -> dict[str, NDArray[np.int64]]:
     """Weight codes by `LAYER.kernel` and `LAYER.bias`."""
     return {
         f"{layer.name}.{part}": getattr(layer, part)
-        for layer in network.layers
+        for layer in network.weighted_layers
         for part in ("kernel", "bias")
     }
 
@@ -39,7 +40,7 @@ def stored_widths(network: IntegerNetwork) -> dict[str, int]:
     """Bits a stored code, by the names of `stored_codes`."""
     return {
         f"{layer.name}.{part}": getattr(layer, f"{part}_grid").bits
-        for layer in network.layers
+        for layer in network.weighted_layers
         for part in ("kernel", "bias")
     }
 
@@ -48,6 +49,8 @@ def with_codes(network: IntegerNetwork, codes: Mapping[str, NDArray[np.int64]]) 
     """The network with other weights, by the names of `stored_codes`."""
     layers = tuple(
         replace(layer, kernel=codes[f"{layer.name}.kernel"], bias=codes[f"{layer.name}.bias"])
+        if isinstance(layer, IntegerLayer)
+        else layer
         for layer in network.layers
     )
     return replace(network, layers=layers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
+from pixelsieve.firmware.patches import Patches
 from pixelsieve.fixed_point import LARGEST_SUM_BITS, Codes, FixedPoint, Quantizer, exact_grid
+from pixelsieve.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 from pixelsieve.model_file import Model
-from pixelsieve.networks import Dense
 from pixelsieve.precision import MixedPrecision, Precision
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 _CHUNK = 65_536
+_CHUNK_VALUES = 2**24
+"""Clusters at a time: at most this many, and this many numbers of the widest layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,18 @@ class LayerCounters:
     below: int
     sum_bits: int
 
+    def plus(self, other: LayerCounters) -> LayerCounters:
+        """Of both together."""
+        counts = {k: getattr(self, k) + getattr(other, k) for k in _COUNTS}
+        return replace(self, **counts)
+
+
+_COUNTS = ("values", "saturated", "below")
+
 
 @dataclass(frozen=True, slots=True)
 class IntegerRun:
-    """Logit codes (n,), the output codes (n, units) of every layer, and their counters."""
+    """Logit codes (n,), the output codes (n, width) of every layer, and their counters."""
 
     logits: Codes
     layers: dict[str, Codes]
@@ -63,7 +75,7 @@ class IntegerNetwork:
     name: str
     features: FeatureSet
     inputs: tuple[IntegerInput, ...]
-    layers: tuple[IntegerLayer, ...]
+    layers: tuple[IntegerLayer | IntegerPool, ...]
 
     def __post_init__(self) -> None:
         widths = {i.name: (i.width, i.output_fraction_bits) for i in self.inputs}
@@ -73,7 +85,7 @@ class IntegerNetwork:
             unknown = [s for s in layer.inputs if s not in widths]
             fan_in = sum(widths[s][0] for s in layer.inputs if s not in unknown)
             fraction = max((widths[s][1] for s in layer.inputs if s not in unknown), default=0)
-            if unknown or layer.kernel.shape != (fan_in, len(layer.bias)):
+            if unknown or layer.input_width != fan_in:
                 msg = f"{self.name}: layer '{layer.name}' does not fit its inputs {layer.inputs}"
                 raise ConfigError(msg)
             if layer.input_fraction_bits != fraction:
@@ -82,12 +94,14 @@ class IntegerNetwork:
                     f"{layer.input_fraction_bits}; expected {fraction}"
                 )
                 raise ConfigError(msg)
-            if layer.activation is not None and len(layer.activation) != len(layer.bias):
-                msg = f"{self.name}: layer '{layer.name}': its activation has other units"
-                raise ConfigError(msg)
-            widths[layer.name] = (len(layer.bias), layer.output_fraction_bits)
+            if isinstance(layer, IntegerLayer):
+                units = {len(layer.bias), len(layer.activation or layer.bias)}
+                if units != {layer.kernel.shape[1]}:
+                    msg = f"{self.name}: layer '{layer.name}': kernel, bias and activation differ"
+                    raise ConfigError(msg)
+            widths[layer.name] = (layer.width, layer.output_fraction_bits)
         last = self.layers[-1]
-        if last.activation is not None or len(last.bias) != 1:
+        if isinstance(last, IntegerPool) or last.activation is not None or last.width != 1:
             msg = f"{self.name}: the last layer must be one logit without activation"
             raise ConfigError(msg)
         for name, bits in self.sum_bits().items():
@@ -96,9 +110,14 @@ class IntegerNetwork:
                 raise ConfigError(msg)
 
     @property
+    def weighted_layers(self) -> tuple[IntegerLayer, ...]:
+        """The layers that have weights."""
+        return tuple(layer for layer in self.layers if isinstance(layer, IntegerLayer))
+
+    @property
     def logit_fraction_bits(self) -> int:
         """Bits behind the binary point of the logit."""
-        return self.layers[-1].sum_fraction_bits
+        return self.layers[-1].output_fraction_bits
 
     @property
     def logit_bits(self) -> int:
@@ -119,10 +138,12 @@ class IntegerNetwork:
                 )
                 for end in (0, 1)
             )
-            low, high = layer.sum_range(low, high)
-            ranges[layer.name] = (int(low.min()), int(high.max()))
-            if layer.activation is not None:
-                low, high = layer.activation.lowest_codes, layer.activation.highest_codes
+            if isinstance(layer, IntegerPool):
+                low, high = layer.largest(low), layer.largest(high)
+            else:
+                low, high = layer.sum_range(low, high)
+                ranges[layer.name] = (int(low.min()), int(high.max()))
+                low, high = layer.output_range(low, high)
             spans[layer.name] = (low, high, layer.output_fraction_bits)
         return ranges
 
@@ -146,12 +167,20 @@ class IntegerNetwork:
 
     def run(self, codes: Mapping[str, Codes]) -> Codes:
         """Logit codes (n,) of input codes by feature name, each (n, width)."""
+        return np.concatenate([run.logits for run in self._runs(codes)])
+
+    def counters(self, codes: Mapping[str, Codes]) -> tuple[LayerCounters, ...]:
+        """What became of each layer's sums for input codes by feature name, each (n, width)."""
+        by_layer = zip(*(run.counters for run in self._runs(codes)), strict=True)
+        return tuple(functools.reduce(LayerCounters.plus, parts) for parts in by_layer)
+
+    def _runs(self, codes: Mapping[str, Codes]) -> Iterator[IntegerRun]:
+        """Some clusters at a time, as many as memory holds with ease."""
         n = len(codes[self.inputs[0].name])
-        starts = range(0, max(n, 1), _CHUNK)
-        parts = [
-            self.trace({k: v[s : s + _CHUNK] for k, v in codes.items()}).logits for s in starts
-        ]
-        return np.concatenate(parts)
+        widest = max(layer.width for layer in self.layers)
+        chunk = max(1, min(_CHUNK, _CHUNK_VALUES // widest))
+        for start in range(0, max(n, 1), chunk):
+            yield self.trace({k: v[start : start + chunk] for k, v in codes.items()})
 
     def trace(self, codes: Mapping[str, Codes]) -> IntegerRun:
         """The same with every layer's output and counters; keeps all of it in memory.
@@ -168,16 +197,15 @@ class IntegerNetwork:
             aligned = [
                 values[s] << (layer.input_fraction_bits - fractions[s]) for s in layer.inputs
             ]
-            largest = max(abs(end) for end in ranges[layer.name])
-            sums = layer.sums(np.concatenate(aligned, axis=1), largest)
-            above = below = 0
-            if layer.activation is not None:
-                below = int((sums < 0).sum())
-                sums = np.maximum(sums, 0)
-                above = int(layer.activation.above(sums, layer.sum_fraction_bits).sum())
-                sums = layer.activation.codes(sums, layer.sum_fraction_bits)
-            counters.append(LayerCounters(layer.name, sums.size, above, below, bits[layer.name]))
-            values[layer.name] = outputs[layer.name] = sums
+            inputs = np.concatenate(aligned, axis=1)
+            if isinstance(layer, IntegerPool):
+                out = layer.largest(inputs)
+            else:
+                largest = max(abs(end) for end in ranges[layer.name])
+                out, above, below = layer.activated(layer.sums(inputs, largest))
+                name = layer.name
+                counters.append(LayerCounters(name, out.size, above, below, bits[name]))
+            values[layer.name] = outputs[layer.name] = out
             fractions[layer.name] = layer.output_fraction_bits
         return IntegerRun(outputs[self.layers[-1].name][:, 0], outputs, tuple(counters))
 
@@ -216,23 +244,35 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
         for f in spec.features
     )
     fractions = {i.name: i.output_fraction_bits for i in inputs}
-    layers = []
+    same = {name: name for name in spec.features}
+    shapes = spec.shapes()
+    layers: list[IntegerLayer | IntegerPool] = []
     for layer in spec.layers:
-        if not isinstance(layer, Dense):
-            msg = f"{model.origin}: layer '{layer.name}': firmware builds dense layers only"
-            raise ConfigError(msg)
-        weights = model.weights[layer.name]
-        kernel, bias = _weight_grids(precision, layer.name, weights)
-        one = IntegerLayer(
-            layer.name,
-            layer.inputs,
-            kernel.codes(weights["kernel"]),
-            bias.codes(weights["bias"]),
-            kernel,
-            bias,
-            _activation(precision, layer) if layer.relu else None,
-            max(fractions[s] for s in layer.inputs),
-        )
+        sources = tuple(same[s] for s in layer.inputs)
+        if isinstance(layer, Flatten) and len(sources) == 1:  # images are vectors here already
+            same[layer.name] = sources[0]
+            continue
+        same[layer.name] = layer.name
+        fraction = max(fractions[s] for s in sources)
+        patches = _patches(layer, [spec.shape(s) for s in layer.inputs])
+        one: IntegerLayer | IntegerPool
+        if isinstance(layer, MaxPool | Flatten):
+            assert patches is not None
+            one = IntegerPool(layer.name, sources, patches, fraction)
+        else:
+            weights, units = model.weights[layer.name], shapes[layer.name][-1]
+            kernel, bias = _weight_grids(precision, layer.name, weights)
+            one = IntegerLayer(
+                layer.name,
+                sources,
+                kernel.codes(weights["kernel"].reshape(-1, units)),
+                bias.codes(weights["bias"]),
+                kernel,
+                bias,
+                _activation(precision, layer.name, units) if layer.relu else None,
+                fraction,
+                patches,
+            )
         fractions[layer.name] = one.output_fraction_bits
         layers.append(one)
     return IntegerNetwork(name, model.features, inputs, tuple(layers))
@@ -246,7 +286,19 @@ def _weight_grids(
     return exact_grid(weights["kernel"]), exact_grid(weights["bias"])
 
 
-def _activation(precision: Precision | MixedPrecision, layer: Dense) -> Quantizer:
+def _activation(precision: Precision | MixedPrecision, layer: str, units: int) -> Quantizer:
     if isinstance(precision, Precision):
-        return Quantizer.uniform(precision.activation(), layer.units)
-    return precision.quantizer(layer.name)
+        return Quantizer.uniform(precision.activation(), units)
+    return precision.quantizer(layer)
+
+
+def _patches(layer: Layer, sources: Sequence[Shape]) -> Patches | None:
+    if isinstance(layer, Dense):
+        return None
+    rows, columns = sources[0][:2]
+    channels = tuple(shape[2] for shape in sources)
+    if isinstance(layer, Conv):
+        size = layer.kernel_size
+        return Patches(rows, columns, channels, size, padding=layer.padding)
+    size = layer.pool_size if isinstance(layer, MaxPool) else (1, 1)
+    return Patches(rows, columns, channels, size, step=size)

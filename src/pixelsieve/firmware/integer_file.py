@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
 from pixelsieve.files import read_json, replacing, telling_unwritable
 from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
+from pixelsieve.firmware.patches import Patches
 from pixelsieve.fixed_point import FixedPoint, Quantizer
 
 __all__ = ["read_integer_network", "to_document", "write_beside", "write_integer_network"]
@@ -38,6 +39,17 @@ class _LayerDocument:
     activation: Quantizer | None
     kernel: tuple[tuple[int, ...], ...]
     bias: tuple[int, ...]
+    patches: Patches | None = None
+    kind: Literal["dense"] = "dense"
+
+
+@dataclass(frozen=True, slots=True)
+class _PoolDocument:
+    name: str
+    inputs: tuple[str, ...]
+    input_fraction_bits: int
+    patches: Patches
+    kind: Literal["max_pool"] = "max_pool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class _Document:
     schema: int
     name: str
     inputs: tuple[IntegerInput, ...]
-    layers: tuple[_LayerDocument, ...]
+    layers: tuple[_LayerDocument | _PoolDocument, ...]
     logit_bits: int
     logit_fraction_bits: int
 
@@ -63,23 +75,28 @@ def to_document(network: IntegerNetwork) -> dict[str, Any]:
         "name": network.name,
         "features": network.features.to_plain(),
         "inputs": to_plain(network.inputs),
-        "layers": [
-            {
-                "name": layer.name,
-                "inputs": list(layer.inputs),
-                "input_fraction_bits": layer.input_fraction_bits,
-                "kernel_grid": to_plain(layer.kernel_grid),
-                "bias_grid": to_plain(layer.bias_grid),
-                "activation": to_plain(layer.activation),
-                "kernel": layer.kernel.tolist(),
-                "bias": layer.bias.tolist(),
-            }
-            for layer in network.layers
-        ],
+        "layers": [_layer_document(layer) for layer in network.layers],
         "logit_bits": network.logit_bits,
         "logit_fraction_bits": network.logit_fraction_bits,
     }
     return {**document, _HASH: _hash(document)}
+
+
+def _layer_document(layer: IntegerLayer | IntegerPool) -> dict[str, Any]:
+    if isinstance(layer, IntegerPool):
+        return {"kind": "max_pool", **to_plain(layer)}
+    convolution = {} if layer.patches is None else {"patches": to_plain(layer.patches)}
+    return {
+        "name": layer.name,
+        "inputs": list(layer.inputs),
+        "input_fraction_bits": layer.input_fraction_bits,
+        "kernel_grid": to_plain(layer.kernel_grid),
+        "bias_grid": to_plain(layer.bias_grid),
+        "activation": to_plain(layer.activation),
+        **convolution,
+        "kernel": layer.kernel.tolist(),
+        "bias": layer.bias.tolist(),
+    }
 
 
 def write_integer_network(path: Path, network: IntegerNetwork) -> str:
@@ -131,7 +148,11 @@ def read_integer_network(path: Path) -> IntegerNetwork:
     return network
 
 
-def _layer(document: _LayerDocument, where: str) -> IntegerLayer:
+def _layer(document: _LayerDocument | _PoolDocument, where: str) -> IntegerLayer | IntegerPool:
+    if isinstance(document, _PoolDocument):
+        return IntegerPool(
+            document.name, document.inputs, document.patches, document.input_fraction_bits
+        )
     if len({len(row) for row in document.kernel}) != 1:
         msg = f"{where}: layer '{document.name}': the rows of the kernel differ in length"
         raise ConfigError(msg)
@@ -156,6 +177,7 @@ def _layer(document: _LayerDocument, where: str) -> IntegerLayer:
         document.bias_grid,
         document.activation,
         document.input_fraction_bits,
+        document.patches,
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
+from pixelsieve.firmware.patches import Patches
 from pixelsieve.fixed_point import Codes, FixedPoint, Quantizer
 
-__all__ = ["IntegerInput", "IntegerLayer"]
+__all__ = ["IntegerInput", "IntegerLayer", "IntegerPool"]
 
 _EXACT_IN_FLOAT64 = 2**53
 
@@ -55,12 +57,12 @@ class IntegerInput:
 
 @dataclass(frozen=True, slots=True)
 class IntegerLayer:
-    """A dense layer in codes.
+    """A dense layer in codes, or with `patches` a convolution: the same layer at each position.
 
     The codes of `inputs`, aligned to the finest of their grids, times `kernel` (fan-in, units)
     plus `bias` (units,) give a sum with `sum_fraction_bits` behind the binary point. A negative
-    sum is set to zero (relu), then `activation` rounds it; None keeps the exact sum.
-    `input_fraction_bits` are those of the aligned inputs.
+    sum is set to zero (relu), then `activation` rounds it, one element a unit; None keeps the exact
+    sum. `input_fraction_bits` are those of the aligned inputs. Outputs are position by position.
     """
 
     name: str
@@ -71,6 +73,20 @@ class IntegerLayer:
     bias_grid: FixedPoint
     activation: Quantizer | None
     input_fraction_bits: int
+    patches: Patches | None = None
+
+    @property
+    def input_width(self) -> int | None:
+        """How many numbers it takes; None where the kernel does not fit its patches."""
+        fan_in = int(self.kernel.shape[0])
+        if self.patches is None:
+            return fan_in
+        return self.patches.width if self.patches.fan_in == fan_in else None
+
+    @property
+    def width(self) -> int:
+        """How many numbers it gives."""
+        return len(self.bias) * (prod(self.patches.positions) if self.patches else 1)
 
     @property
     def sum_fraction_bits(self) -> int:
@@ -90,22 +106,85 @@ class IntegerLayer:
         return common - of_products, common - self.bias_grid.fraction_bits
 
     def sums(self, inputs: Codes, largest: int) -> Codes:
-        """Exact sums (n, units) of aligned input codes (n, fan-in); none exceeds `largest`."""
+        """Exact sums (n, width) of aligned input codes (n, input_width); none exceeds `largest`."""
         of_products, of_bias = self._shifts
-        if largest < _EXACT_IN_FLOAT64:  # integers this small are exact in float64, and fast
-            products = (inputs.astype(np.float64) @ self.kernel.astype(np.float64)).astype(np.int64)
-        else:
-            products = inputs @ self.kernel
-        return np.asarray((products << of_products) + (self.bias << of_bias))
+        kind = np.float64 if largest < _EXACT_IN_FLOAT64 else np.int64  # exact then, and fast
+        taken = self._taken(inputs.astype(kind))
+        products = (taken @ self.kernel.astype(kind)).astype(np.int64)
+        sums = (products << of_products) + (self.bias << of_bias)
+        return np.asarray(sums.reshape(len(inputs), self.width))
+
+    def _taken(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values (..., input_width) as the kernel takes them, with patches by position."""
+        return values if self.patches is None else in_patches(values, self.patches)
+
+    def activated(self, sums: Codes) -> tuple[Codes, int, int]:
+        """Outputs for sums (n, width), and how many were too large and how many negative."""
+        if self.activation is None:
+            return sums, 0, 0
+        by_unit = sums.reshape(-1, len(self.bias))
+        below = int((by_unit < 0).sum())
+        by_unit = np.maximum(by_unit, 0)
+        above = int(self.activation.above(by_unit, self.sum_fraction_bits).sum())
+        outputs = self.activation.codes(by_unit, self.sum_fraction_bits)
+        return outputs.reshape(sums.shape), above, below
 
     def sum_range(self, low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Smallest and largest sum of each unit for aligned inputs (fan-in,) in [low, high].
+        """Smallest and largest sums (width,) for aligned inputs (input_width,) in [low, high].
 
         Arrays of Python integers, which never overflow.
         """
         of_products, of_bias = self._shifts
+        low, high = self._taken(low), self._taken(high)
         kernel, bias = self.kernel.astype(object), self.bias.astype(object)
         positive, negative = np.maximum(kernel, 0), np.minimum(kernel, 0)
         smallest = (low @ positive + high @ negative) * (1 << of_products) + bias * (1 << of_bias)
         largest = (high @ positive + low @ negative) * (1 << of_products) + bias * (1 << of_bias)
-        return smallest, largest
+        return smallest.reshape(self.width), largest.reshape(self.width)
+
+    def output_range(
+        self, smallest: NDArray[Any], largest: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Smallest and largest outputs for sums in that range."""
+        if self.activation is None:
+            return smallest, largest
+        positions = self.width // len(self.bias)
+        ends = (self.activation.lowest_codes, self.activation.highest_codes)
+        return np.tile(ends[0], positions), np.tile(ends[1], positions)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerPool:
+    """The largest code of every patch in each channel; inputs are aligned as in `IntegerLayer`."""
+
+    name: str
+    inputs: tuple[str, ...]
+    patches: Patches
+    input_fraction_bits: int
+
+    @property
+    def input_width(self) -> int:
+        """How many numbers it takes."""
+        return self.patches.width
+
+    @property
+    def width(self) -> int:
+        """How many numbers it gives."""
+        return prod(self.patches.positions) * sum(self.patches.channels)
+
+    @property
+    def output_fraction_bits(self) -> int:
+        """Bits behind the binary point of what leaves the pool."""
+        return self.input_fraction_bits
+
+    def largest(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The largest values (..., width) of aligned ones (..., input_width)."""
+        pixels = (prod(self.patches.positions), prod(self.patches.size), -1)
+        by_patch = in_patches(values, self.patches).reshape(*values.shape[:-1], *pixels)
+        return np.asarray(by_patch.max(axis=-2).reshape(*values.shape[:-1], self.width))
+
+
+def in_patches(values: NDArray[Any], patches: Patches) -> NDArray[Any]:
+    """Values (..., width) as (..., positions, fan-in); zero outside of the images."""
+    outside = np.zeros((*values.shape[:-1], 1), values.dtype)
+    return np.asarray(np.concatenate([values, outside], axis=-1)[..., patches.table()])

@@ -6,13 +6,14 @@ import contextlib
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from pixelsieve.errors import ConfigError, ToolError
 from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.fixed_point import Quantizer
 
 __all__ = [
@@ -87,7 +88,16 @@ def logit_of(network: IntegerNetwork, made: Mapping[str, Sequence[Any]]) -> Any:
     trace = alkaid("trace")
     values = {one.name: _taken(made[one.name], one) for one in network.inputs}
     for layer in network.layers:
-        values[layer.name] = _layer(trace, layer, [v for s in layer.inputs for v in values[s]])
+        source = [v for s in layer.inputs for v in values[s]]
+        if isinstance(layer, IntegerPool):
+            values[layer.name] = _pooled(layer, source)
+        elif layer.patches is None:
+            values[layer.name] = _layer(trace, layer, source)
+        else:
+            source.append(trace.FVariable.from_const(0.0, hwconf=_hardware(trace)))
+            patches = layer.patches.table()
+            by_position = (_layer(trace, layer, [source[i] for i in patch]) for patch in patches)
+            values[layer.name] = [value for position in by_position for value in position]
     (logit,) = values[network.layers[-1].name]
     return logit
 
@@ -145,6 +155,20 @@ def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
     if layer.activation is None:
         return outputs
     return [_activated(total, layer.activation.element(i)) for i, total in enumerate(outputs)]
+
+
+def _pooled(layer: IntegerPool, source: Sequence[Any]) -> list[Any]:
+    """The largest of each patch and channel, in pairs so that the path stays short."""
+    pixels, channels = prod(layer.patches.size), sum(layer.patches.channels)
+    outputs = []
+    for patch in layer.patches.table().reshape(-1, pixels, channels):
+        for channel in range(channels):
+            left = [source[i] for i in patch[:, channel]]
+            while len(left) > 1:
+                odd = left[len(left) & ~1 :]
+                left = [a.max_of(b) for a, b in zip(left[::2], left[1::2], strict=False)] + odd
+            outputs.append(left[0])
+    return outputs
 
 
 def _activated(total: Any, one: Quantizer) -> Any:

@@ -69,7 +69,7 @@ def measure(
         with tempfile.TemporaryDirectory(prefix="pixelsieve-") as folder:
             write_verilog(Path(folder), made)
             synthesis = synthesize(Path(folder), made, measures, settings)
-    arrays = [a for layer in network.layers for a in (layer.kernel, layer.bias)]
+    arrays = [a for layer in network.weighted_layers for a in (layer.kernel, layer.bias)]
     return Resources(
         network.name,
         sum(a.size for a in arrays),

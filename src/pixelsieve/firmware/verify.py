@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +181,7 @@ def verify(
     n = n_clusters + of.corners
     clock = _Clock()
     expected = network.run(codes)
-    counters = network.trace({k: c[:n_clusters] for k, c in codes.items()}).counters
+    counters = network.counters({k: c[:n_clusters] for k, c in codes.items()})
     clock.stop("integer program")
     scale = 2.0**network.logit_fraction_bits
     values = _values(network, of)
@@ -302,9 +303,14 @@ def _keras_layers(
     inputs = [vector[tensor.name] for tensor in whole.inputs]
     outputs, _ = jax.jit(inner.stateless_call)(*variables, inputs)
     return {
-        layer.name: (np.asarray(out, np.float64)[0] * 2.0**layer.output_fraction_bits).tolist()
+        layer.name: _codes(out, layer.output_fraction_bits)
         for layer, out in zip(network.layers, outputs, strict=True)
     }
+
+
+def _codes(values: Any, fraction_bits: int) -> list[float]:
+    """The values of one cluster as codes, images as vectors."""
+    return list((np.asarray(values, np.float64).reshape(-1) * 2.0**fraction_bits).tolist())
 
 
 def _notes(network: Program) -> tuple[str, ...]:
