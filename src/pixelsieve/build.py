@@ -141,9 +141,7 @@ def _keras_layer(layer: Layer, precision: Precision | MixedPrecision | None) -> 
     return (QDense if dense else QConv2D)(**settings)
 
 
-def _quantizers(
-    name: str, precision: Precision | MixedPrecision, *, relu: bool
-) -> dict[str, Any]:
+def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool) -> dict[str, Any]:
     # Relu and its rounding are one step with an unsigned grid that saturates at zero.
     settings: dict[str, Any] = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
     if isinstance(precision, Precision):

@@ -14,7 +14,7 @@ __all__ = ["Conv", "Dense", "Flatten", "Layer", "MaxPool", "Shape"]
 Shape = tuple[int, ...]
 """Of one cluster: (size,) of a vector, (rows, columns, channels) of an image."""
 
-_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_NAME = re.compile(r"\w[\w-]*", re.ASCII)
 _IMAGE = 3
 
 
@@ -130,7 +130,7 @@ Layer = Dense | Conv | MaxPool | Flatten
 
 def _check(name: str, inputs: tuple[str, ...], sizes: Mapping[str, Sequence[int]]) -> None:
     if not _NAME.fullmatch(name):
-        msg = f"layer '{name}': expected a name of letters, digits and '_', a letter first"
+        msg = f"layer '{name}': expected a name of letters, digits, '_' and '-'"
         raise ConfigError(msg)
     if not inputs:
         msg = f"layer '{name}': inputs is empty; expected features or earlier layers"

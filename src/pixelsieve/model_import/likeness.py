@@ -84,5 +84,5 @@ def _partners(known: NetworkSpec, spec: NetworkSpec) -> dict[str, str] | None:
 
 
 def _layers(spec: NetworkSpec) -> str:
-    sizes = [f"{'+'.join(layer.inputs)} -> {layer.units}" for layer in spec.layers]
+    sizes = [f"{'+'.join(layer.inputs)} -> {spec.width(layer.name)}" for layer in spec.layers]
     return ", ".join(sizes)
