@@ -208,6 +208,11 @@ def test_a_pixel_that_fires_with_code_0_is_refused_where_it_is_counted() -> None
         logic_of(("x_code_profile",), 3).port_codes(clusters)
 
 
+def test_places_of_the_mirrored_z_are_refused() -> None:
+    with pytest.raises(ConfigError, match="feature 'x_local' of the mirrored z is not built"):
+        logic_of(("code_image", "x_local"), 4, mirror_x=True)
+
+
 # ---- alkaid's program, before Verilog
 
 
@@ -234,6 +239,7 @@ def one_layer(logic: PixelFeatures, seed: int = 0) -> PixelNetwork:
         (MIXED, 4, FixedPoint(signed=True, bits=3, integer_bits=-1), True),
         (("total_code", "y_code_profile"), 6, FixedPoint(signed=True, bits=5), False),
         (("x_code_profile", "z_global"), 8, FixedPoint(True, 9, 2), True),  # noqa: FBT003
+        (("code_image", "z_global"), 3, FixedPoint(signed=True, bits=3), True),
     ],
 )
 def test_alkaid_makes_the_same_features(
@@ -252,7 +258,7 @@ def test_alkaid_makes_the_same_features(
 def test_only_what_the_network_uses_costs() -> None:
     profile = logic_of(("x_code_profile", "y_code_profile", "z_global"), 4)
     whole = one_layer(profile)
-    layer = whole.network.layers[0]
+    layer = whole.network.weighted_layers[0]
     costs = [pixel_cost(whole.network, 4)]
     for last in (7, 1, 0):
         kernel = layer.kernel.copy()

@@ -31,6 +31,9 @@ Z_NEGATIVE = "z_negative"
 
 _MOST_BITS = 8
 
+_BY_SIGN_OF_Z = ("module_number", "x_local")
+"""Features that are another number where the window is mirrored."""
+
 
 @dataclass(frozen=True, slots=True)
 class PixelFeatures:
@@ -52,6 +55,12 @@ class PixelFeatures:
             raise ConfigError(msg)
         for one in self.inputs:
             scale_bits(require_logic(one.name), self.adc_bits)
+            if self.features.mirror_x and one.name in _BY_SIGN_OF_Z:
+                msg = (
+                    f"feature '{one.name}' of the mirrored z is not built in logic; use 'z_global' "
+                    "instead, or train without mirror_x"
+                )
+                raise ConfigError(msg)
 
     @property
     def ports(self) -> tuple[IntegerInput, ...]:
@@ -69,9 +78,9 @@ class PixelFeatures:
 
     @property
     def reverses(self) -> bool:
-        """Whether profiles along x are reversed where z < 0."""
+        """Whether profiles along x and images are reversed where z < 0."""
         along = {REGISTRY[i.name].along for i in self.inputs}
-        return self.features.mirror_x and "columns" in along
+        return self.features.mirror_x and not along.isdisjoint(("columns", "pixels"))
 
     def port_codes(self, clusters: Clusters) -> dict[str, Codes]:
         """Codes (n, width) by port of clusters that a front end has read out.
@@ -115,8 +124,10 @@ class PixelFeatures:
                 sums = pixel_sums(feature.logic, feature.along, pixels).reshape(len(pixels), -1)
                 grid = Quantizer.uniform(one.grid, one.width)
                 values = np.minimum(grid.codes(sums, scale_bits(feature, self.adc_bits)), top)
-                if self.reverses and feature.along == "columns":
-                    values = np.where(port_codes[Z_NEGATIVE] > 0, values[:, ::-1], values)
+                if self.reverses and feature.along in {"columns", "pixels"}:
+                    lines = values.reshape(len(values), -1, self.features.window[1])
+                    back = lines[:, :, ::-1].reshape(values.shape)
+                    values = np.where(port_codes[Z_NEGATIVE] > 0, back, values)
             made[one.name] = values
         return made
 

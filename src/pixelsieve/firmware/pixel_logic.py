@@ -52,9 +52,10 @@ def feature_variables(
             scale = 2.0 ** -scale_bits(feature, logic.adc_bits)
             grid = Quantizer.uniform(one.grid, 1)
             values = [quantized((s * scale).min_of(top), grid) for s in window.sums(feature)]
-            if logic.reverses and feature.along == "columns":
+            if logic.reverses and feature.along in {"columns", "pixels"}:
                 flag = ports[Z_NEGATIVE][0]
-                pairs = zip(values[::-1], values, strict=True)
+                lines = np.array(values, object).reshape(-1, logic.features.window[1])
+                pairs = zip(lines[:, ::-1].ravel(), values, strict=True)
                 values = [b if a is b else flag.msb_mux(a, b) for a, b in pairs]
         made[one.name] = values
     return made
@@ -78,6 +79,8 @@ class _Window:
             hits = self.hits if logic == "hit_rows" else self.hits.T
             return [self._counted([reduce(or_, line) for line in hits])]
         assert logic in {"code_sum", "hit_count"}
+        if feature.along == "pixels":
+            return list((self._codes if logic == "code_sum" else self.hits).ravel())
         if feature.along is not None:
             return self._by_line(logic, feature.along)
         for along in _LINES:

@@ -11,8 +11,8 @@ import numpy as np
 from pixelsieve.clusters import Clusters
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware.integer import IntegerNetwork, IntegerRun
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
+from pixelsieve.firmware.integer import IntegerNetwork, IntegerRun, LayerCounters
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.firmware.pixel_features import PIXELS, PixelFeatures
 from pixelsieve.fixed_point import Codes
 from pixelsieve.front_end import FrontEnd
@@ -50,7 +50,7 @@ class PixelNetwork:
         return self.network.features
 
     @property
-    def layers(self) -> tuple[IntegerLayer, ...]:
+    def layers(self) -> tuple[IntegerLayer | IntegerPool, ...]:
         """The network's layers."""
         return self.network.layers
 
@@ -84,6 +84,10 @@ class PixelNetwork:
     def run(self, codes: Mapping[str, Codes]) -> Codes:
         """Logit codes (n,) of codes by port, each (n, width)."""
         return self.network.run(self.logic.codes(codes))
+
+    def counters(self, codes: Mapping[str, Codes]) -> tuple[LayerCounters, ...]:
+        """What became of each layer's sums for codes by port."""
+        return self.network.counters(self.logic.codes(codes))
 
     def trace(self, codes: Mapping[str, Codes]) -> IntegerRun:
         """The same with the codes of the features and of every layer, and the layers' counters."""

@@ -18,6 +18,7 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision, MixedPrecision, NamedQuantizer
 from pixelsieve.training.engine import EpochRecord, Monitor
 from pixelsieve.training.learned_program import (
+    DENSE_ONLY,
     INPUTS,
     LearnedProgram,
     Pressure,
@@ -217,7 +218,7 @@ def _candidate(
         tuple(named(n, met.variables[INPUTS][n]) for n in spec.features),
         tuple(
             named(layer.name, met.variables[layer.name]["activation_bits"])
-            for layer in spec.layers
+            for layer in spec.dense_layers(DENSE_ONLY)
             if layer.relu
         ),
         precision.input_bits,

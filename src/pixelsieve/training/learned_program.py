@@ -17,10 +17,20 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision
 from pixelsieve.weights import Weights
 
-__all__ = ["INPUTS", "LearnedProgram", "Pressure", "learned_program", "start_variables"]
+__all__ = [
+    "DENSE_ONLY",
+    "INPUTS",
+    "LearnedProgram",
+    "Pressure",
+    "learned_program",
+    "start_variables",
+]
 
 INPUTS = "inputs"
 """Key of the bits of the inputs among the variables."""
+
+DENSE_ONLY = "bits are learned of dense layers only"
+"""Why other layers are refused."""
 
 Tree = Any
 _FINEST, _COARSEST = 14.0, -12.0
@@ -71,7 +81,7 @@ def start_variables(
     variables: dict[str, Any] = {
         INPUTS: {n: full(precision.input_bits - 1.0, spec.width(n)) for n in spec.features}
     }
-    for layer in spec.layers:
+    for layer in spec.dense_layers(DENSE_ONLY):
         kernel, bias = (jnp.array(weights[layer.name][k], jnp.float32) for k in ("kernel", "bias"))
         variables[layer.name] = {
             "kernel": kernel,
@@ -196,7 +206,7 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
 
         for name in spec.features:
             take(name, inputs[name], variables[INPUTS][name])
-        for layer in spec.layers:
+        for layer in spec.dense_layers(DENSE_ONLY):
             own = variables[layer.name]
             source = jnp.concatenate([values[s] for s in layer.inputs], axis=-1)
             source_bits = jnp.concatenate([bits[s] for s in layer.inputs])
