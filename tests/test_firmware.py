@@ -186,6 +186,16 @@ def test_a_shorter_clock_makes_more_stages() -> None:
     assert [design(network, 0, clock_ns=levels / n + 1e-6).latency for n in (1, 2, 3)] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("needs_alkaid")
+@pytest.mark.parametrize(
+    ("name", "top"), [("small", "small_"), ("mux", "mux_"), ("2 bits", "_2_bits"), ("a__b", "a_b")]
+)
+def test_a_module_is_called_no_word_of_verilog(name: str, top: str) -> None:
+    made = design(from_model(tiny_model(4)), 0, top=name)
+    assert made.top == top
+    assert f"module {top} #(" in made.files[f"{top}.v"]
+
+
 def test_ports_are_packed_lowest_element_first() -> None:
     from pixelsieve.firmware.rtl import Port
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pixelsieve.cli import app
+from pixelsieve.config import to_plain
 from pixelsieve.firmware.folder import failed_folder
 from pixelsieve.firmware.integer_file import read_integer_network
 from pixelsieve.firmware.resources import synthesize
@@ -19,6 +21,7 @@ from pixelsieve.formats import parquet
 from pixelsieve.model_file import save_model
 
 from .conftest import make_clusters
+from .test_pixels import NOISY, SMALL, Gate
 from .test_vendor_reports import CSYNTH_RPT
 from .tiny_networks import tiny_model
 
@@ -214,3 +217,28 @@ def test_vendor_reports_stay_apart(run_folder: Path, tmp_path: Path) -> None:
     bad = call(run_folder, "--import-report", str(report))
     assert bad.exit_code == 2
     assert "not a report known here" in bad.stderr
+
+
+def test_from_pixels_the_verb_needs_a_front_end_and_has_one(
+    run_folder: Path, tmp_path: Path, verilator: Verilator
+) -> None:
+    result = call(run_folder, "--from", "pixels")
+    assert result.exit_code == 2
+    assert "trained on charges without ADC codes" in result.stderr
+    gate = Gate(tmp_path, 3, 1, mirror_x=False)
+    run = tmp_path / "run"
+    (run / "models").mkdir(parents=True)
+    model = replace(gate.model, card={"front_end": to_plain(NOISY)})
+    save_model(run / "models" / "small.keras", model)
+    # The verb reads the clusters out itself, as the model's training did.
+    pixels = make_clusters(600).pixels_e[:, 4:9, 7:14]
+    clusters = make_clusters(600, pixels_e=pixels, detector=SMALL)
+    parquet.write(clusters, run / "clusters.parquet")
+    result = call(run, "--from", "pixels", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    checked = json.loads((tmp_path / "out" / "verification.json").read_text())
+    assert checked["from"] == "pixels"
+    cost = checked["pixel_cost"]
+    assert cost["whole"] == pytest.approx(checked["design"]["lut_estimate"])
+    assert cost["features"] > 0
+    assert "| `pixels` | in | 35 |" in (tmp_path / "out" / "README.md").read_text()

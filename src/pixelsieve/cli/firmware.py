@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pixelsieve.firmware.synthesis import Measure, Settings
 
 __all__ = ["firmware"]
+
+_SUFFIX = {"features": "", "pixels": "_pixels"}
 
 
 @options.shows_errors(interrupted="interrupted")
@@ -44,6 +46,10 @@ def firmware(
         float | None,
         typer.Option(help="Or: stages of at most this long at 1 ns a level of adders (alkaid)."),
     ] = None,
+    from_: Annotated[
+        Literal["features", "pixels"],
+        typer.Option("--from", help="What comes in: scaled features, or the ADC's pixel codes."),
+    ] = "features",
     luts: Annotated[
         bool, typer.Option("--luts", help="Count LUTs and flip-flops with Yosys (Xilinx).")
     ] = False,
@@ -66,7 +72,8 @@ def firmware(
         typer.Option(help="Keep a report of Vitis HLS or Vivado with the run; may be repeated."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write (default: RUN/firmware/MODEL).")
+        Path | None,
+        typer.Option(help="Folder to write (default: RUN/firmware/MODEL, or MODEL_pixels)."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Compilers side by side.", min=1)] = 2,
     json: options.Json = False,
@@ -83,7 +90,7 @@ def firmware(
     from pixelsieve.firmware.synthesis import Settings
     from pixelsieve.firmware.tools import find_verilator
     from pixelsieve.formats.dataset import load
-    from pixelsieve.studies.trained import as_trained, constants_that_differ
+    from pixelsieve.studies.trained import as_trained, constants_that_differ, front_end_of
 
     settings = Settings(time_limit_s=time_limit, memory_limit_gib=memory_limit)
     wanted: dict[Measure, bool] = {"luts": luts, "gates": gates}
@@ -112,11 +119,13 @@ def firmware(
         chosen,
         parts["validation"],
         parts["test"],
-        out or run / "firmware" / Path(chosen.origin).stem,
+        out or run / "firmware" / f"{Path(chosen.origin).stem}{_SUFFIX[from_]}",
         efficiency=efficiency,
         stages=stages,
         clock_ns=clock_ns,
-        extras=Extras(tuple(measures), settings, bit_flips),
+        extras=Extras(
+            tuple(measures), settings, bit_flips, from_ == "pixels", front_end_of(chosen)
+        ),
         jobs=jobs,
         on_step=lambda step: console.print(f"{step} ...", highlight=False),
         on_flip=lambda done, all_: _tell_tenths(console, "bit flips", done, all_),

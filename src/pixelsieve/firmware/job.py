@@ -18,6 +18,8 @@ from pixelsieve.firmware.flips import flip_study
 from pixelsieve.firmware.folder import MARKER, check_replaceable, failed_folder, replacing_folder
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import write_beside, write_integer_network
+from pixelsieve.firmware.pixel_cost import PixelCost, pixel_cost
+from pixelsieve.firmware.pixels import PixelNetwork, Program, from_pixels
 from pixelsieve.firmware.radiation import FlipStudy
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.resources import synthesize
@@ -34,6 +36,8 @@ from pixelsieve.firmware.verify import (
     verify_netlist,
 )
 from pixelsieve.firmware.yosys import find_yosys
+from pixelsieve.fixed_point import Codes
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.model_file import Model
 
 __all__ = [
@@ -62,6 +66,8 @@ class Chosen:
 class Extras:
     """What is made besides verified Verilog.
 
+    From `pixels`, the features are made in the Verilog too, of the codes of `front_end`, which
+    the model was trained with.
     `measures` are counted by Yosys within `settings`; the netlist of a network of at most
     `LARGEST_NETLIST` LUTs (alkaid's estimate) is simulated too. `bit_flips` studies flips of
     stored weight bits on the validation split.
@@ -70,6 +76,8 @@ class Extras:
     measures: tuple[Measure, ...] = ()
     settings: Settings = field(default_factory=Settings)
     bit_flips: bool = False
+    pixels: bool = False
+    front_end: FrontEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,7 @@ class FirmwareResult:
     synthesis: tuple[Synthesis, ...] = ()
     netlist: NetlistCheck | None = None
     bit_flips: FlipStudy | None = None
+    pixel_cost: PixelCost | None = None
 
     @property
     def passed(self) -> bool:
@@ -100,12 +109,14 @@ class FirmwareResult:
             "model": self.model,
             "network_sha256": self.network_sha256,
             "passed": self.passed,
+            "from": "pixels" if self.pixel_cost else "features",
             "threshold": asdict(self.chosen),
             "design": made,
             "verification": checked,
             "synthesis": [asdict(s) for s in self.synthesis],
             "netlist": asdict(self.netlist) if self.netlist else None,
             "bit_flips": asdict(self.bit_flips) if self.bit_flips else None,
+            "pixel_cost": asdict(self.pixel_cost) if self.pixel_cost else None,
         }
 
 
@@ -151,26 +162,30 @@ def make_firmware(
         find_yosys()
     check_replaceable(out)
     network = from_model(model, Path(model.origin).stem)
+    program = from_pixels(network, extras.front_end) if extras.pixels else network
     say("threshold from the validation split")
     chosen = choose_threshold(network, validation, efficiency)
     say("Verilog")
-    made = design(network, chosen.code, stages=stages, clock_ns=clock_ns)
-    codes = network.input_codes(network.features.table(test))
-    at_threshold = edge_codes(
-        network, network.input_codes(network.features.table(validation)), chosen.code
+    made = design(program, chosen.code, stages=stages, clock_ns=clock_ns)
+    of = vectors(
+        program,
+        _codes(program, test),
+        features=network.features.table(test),
+        edges=edge_codes(program, _codes(program, validation), chosen.code),
     )
-    of = vectors(network, codes, edges=at_threshold)
     with _scratch() as work:
         (work / "verilog").mkdir()
         write_verilog(work / "verilog", made)
         say("verification")
         checked = verify(
-            model, network, work / "verilog", made, chosen.code, of, verilator, jobs=jobs
+            model, program, work / "verilog", made, chosen.code, of, verilator, jobs=jobs
         )
         result = FirmwareResult(model.origin, out, made, chosen, checked, "")
+        if isinstance(program, PixelNetwork):
+            result = replace(result, pixel_cost=pixel_cost(network, program.adc_bits))
         if checked.passed and extras.measures:
             say("synthesis by Yosys")
-            result = _synthesized(result, work, extras, of, network, verilator, jobs)
+            result = _synthesized(result, work, extras, of, program, verilator, jobs)
         if checked.passed and extras.bit_flips:
             say("bit flips in the stored weights")
             flips = flip_study(network, validation, efficiency=efficiency, on_flip=on_flip)
@@ -180,11 +195,17 @@ def make_firmware(
             shutil.copytree(work, folder, dirs_exist_ok=True)
             sha256 = write_integer_network(folder / "network.json", network)
             result = replace(result, folder=target, network_sha256=sha256)
-            text = readme(network, made, checked, asdict(chosen))
+            text = readme(program, made, checked, asdict(chosen))
             (folder / "README.md").write_text(text, encoding="utf-8")
             write_json(folder / MARKER, result.to_plain())
     write_beside(Path(model.origin), network)
     return result
+
+
+def _codes(program: Program, clusters: Clusters) -> dict[str, Codes]:
+    if isinstance(program, PixelNetwork):
+        return program.codes(clusters)
+    return program.input_codes(program.features.table(clusters))
 
 
 def _synthesized(
@@ -192,7 +213,7 @@ def _synthesized(
     work: Path,
     extras: Extras,
     of: Vectors,
-    network: IntegerNetwork,
+    program: Program,
     verilator: Verilator,
     jobs: int,
 ) -> FirmwareResult:
@@ -212,7 +233,7 @@ def _synthesized(
         with tempfile.TemporaryDirectory(prefix="pixelsieve-") as alone:
             shutil.copy(plain, alone)
             check = verify_netlist(
-                Path(alone), made, network, result.chosen.code, of, verilator, jobs=jobs
+                Path(alone), made, program, result.chosen.code, of, verilator, jobs=jobs
             )
     return replace(result, synthesis=found, netlist=check)
 

@@ -11,6 +11,7 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.firmware.logic import alkaid, fused, traced
 from pixelsieve.firmware.pixel_logic import traced_from_pixels
 from pixelsieve.firmware.pixels import PixelNetwork, Program
+from pixelsieve.firmware.verilog_words import RESERVED
 
 __all__ = ["Design", "Port", "design", "write_verilog"]
 
@@ -141,7 +142,9 @@ def _check(network: Program, threshold: int, stages: int | None, clock_ns: float
 
 
 def _identifier(name: str) -> str:
-    return re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII).replace("__", "_")
+    """A module's name: letters, digits and single `_`; words of the language get one more."""
+    found = re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII).replace("__", "_")
+    return f"{found}_" if found in RESERVED else found
 
 
 def _core_files(core: dict[str, str], name: str) -> dict[str, str]:

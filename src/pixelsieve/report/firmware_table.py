@@ -128,6 +128,7 @@ def _built(result: Mapping[str, Any]) -> Table:
     for name, value in (
         ("latency", latency),
         ("LUTs (alkaid's estimate)", f"{made['lut_estimate']:.0f}"),
+        *_pixel_rows(result["pixel_cost"]),
         ("longest path (levels of adders)", f"{made['levels']:.1f}"),
         ("register bits", str(made["register_bits"])),
         ("logit", f"{made['logit']['bits']} bits"),
@@ -137,6 +138,13 @@ def _built(result: Mapping[str, Any]) -> Table:
     ):
         table.add_row(name, value)
     return table
+
+
+def _pixel_rows(cost: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Estimates of the parts; made as one they may share logic."""
+    if cost is None:
+        return []
+    return [(f"  of these, {n} alone", f"{cost[n]:.0f}") for n in ("features", "network")]
 
 
 def _layers(checked: Mapping[str, Any]) -> Table:
