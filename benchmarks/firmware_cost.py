@@ -98,7 +98,9 @@ def random_network(shape: tuple[int, ...], bits: int, seed: int) -> IntegerNetwo
 def narrower(spec: NetworkSpec, factor: int) -> NetworkSpec:
     """The same network with so many times fewer units in all hidden layers."""
     layers = tuple(
-        layer if layer.units == 1 else Dense(layer.name, layer.units // factor, layer.inputs)
+        replace(layer, units=layer.units // factor)
+        if isinstance(layer, Dense) and layer.units > 1
+        else layer
         for layer in spec.layers
     )
     return replace(spec, name=f"{spec.name}_{factor}th" if factor > 1 else spec.name, layers=layers)
@@ -118,7 +120,8 @@ def trained_network(
     for job in (floats, quantized):
         run_job(job, folder, data, {})
     made = from_model(load_model(folder / "models" / f"{quantized.name}.keras"), "network")
-    return replace(made, layers=tuple(without_small(layer, pruned) for layer in made.layers))
+    dense = (layer for layer in made.layers if isinstance(layer, IntegerLayer))
+    return replace(made, layers=tuple(without_small(layer, pruned) for layer in dense))
 
 
 def without_small(layer: IntegerLayer, share: float) -> IntegerLayer:
