@@ -6,6 +6,9 @@ Made once, in an environment of its own (QKeras and HGQ2 must not share one):
     benchmarks/.envs/qkeras/bin/pip install tensorflow tf_keras qkeras pyparsing
     benchmarks/.envs/qkeras/bin/python benchmarks/qkeras_reference.py tests/data/models
 
+QKeras 0.9.0 of PyPI has no QDenseBatchnorm: for `asic_4b` put qdense_batchnorm.py of its repository
+(main branch) beside its other modules.
+
 Weights are random, off every grid, some out of range and some halfway between two values, which
 is harder than what training leaves. Logits are those of the file loaded again.
 """
@@ -26,6 +29,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 CLUSTERS = 10_000
 MODEL2 = {"x_profile": 21, "z_global": 1, "y_profile": 13, "y_local": 1}
+ASIC = {"y_local": 1, "y_profile": 13}
 MODEL1 = {"z_global": 1, "x_size": 1, "y_size": 1, "y_local": 1}
 FLOAT_FORMATS = ("keras2.h5", "keras2.keras", "keras3.h5", "keras3.keras")
 
@@ -154,6 +158,38 @@ def model1_8b() -> Any:
     return keras.Model(inputs, QActivation("quantized_tanh(8,0)")(x))
 
 
+def model1_mixed() -> Any:
+    """Model1 with activations and weights of different bits from layer to layer."""
+    import tf_keras as keras
+    from qkeras import QActivation, QDense, quantized_bits
+
+    inputs = [keras.Input((size,), name=name) for name, size in MODEL1.items()]
+    x = QActivation("quantized_bits(8,0)", name="rounded")(keras.layers.Concatenate()(inputs))
+    for number, (bits, relu) in enumerate([(8, "10,1"), (6, "6,0"), (4, "8,2"), (5, "3,1")]):
+        kernel, bias = quantized_bits(bits, 0, alpha=1), quantized_bits(bits + 1, 1)
+        x = QDense(12, kernel_quantizer=kernel, bias_quantizer=bias, name=f"dense{number}")(x)
+        x = QActivation(f"quantized_relu({relu})", name=f"relu{number}")(x)
+    last = quantized_bits(8, 0, alpha=1)
+    x = QDense(1, kernel_quantizer=last, bias_quantizer=last, name="output")(x)
+    return keras.Model(inputs, x)
+
+
+def asic_4b() -> Any:
+    """The ASIC's network: batch normalization folded before the kernel is rounded."""
+    import tf_keras as keras
+    from qkeras import QActivation, QDense, quantized_bits
+    from qkeras.qdense_batchnorm import QDenseBatchnorm
+
+    inputs = [keras.Input((size,), name=name) for name, size in ASIC.items()]
+    quantizer = quantized_bits(4, 0, alpha=1)
+    x = QDenseBatchnorm(58, kernel_quantizer=quantizer, bias_quantizer=quantizer, name="dense1")(
+        keras.layers.Concatenate()(inputs)
+    )
+    x = QActivation("quantized_relu(8,0)", name="relu1")(x)
+    x = QDense(1, kernel_quantizer=quantizer, bias_quantizer=quantizer, name="output_dense")(x)
+    return keras.Model(inputs, x)
+
+
 def floats(keras: Any) -> Any:
     """A small float Model2 with batch normalization, in the Keras that is given."""
     inputs = {name: keras.Input((size,), name=name) for name, size in MODEL2.items()}
@@ -205,17 +241,28 @@ def main(folder: Path) -> None:
         "model2_4b.h5": (model2_4b, MODEL2, 8),
         "model2_mixed.keras": (model2_mixed, MODEL2, None),
         "model1_8b.h5": (model1_8b, MODEL1, None),
+        "model1_mixed.h5": (model1_mixed, MODEL1, None),
+        "asic_4b.h5": (asic_4b, ASIC, 6),
     }
+    more = {}
+    try:
+        from qkeras.qdense_batchnorm import QDenseBatchnorm
+
+        more["QDenseBatchnorm"] = QDenseBatchnorm
+    except ImportError:
+        print("asic_4b.h5: left out, this QKeras has no QDenseBatchnorm")
+        del quantized["asic_4b.h5"]
     for seed, (name, (make, sizes, bits)) in enumerate(quantized.items()):
         print(name)
         model = make()
         hard_weights(model, seed)
         model.save(folder / name)
-        loaded = qkeras.utils.load_qmodel(str(folder / name))
+        loaded = qkeras.utils.load_qmodel(str(folder / name), custom_objects=more)
         stored[name] = logits(loaded, reference_inputs(sizes, seed, bits))
     inputs = reference_inputs(MODEL2, 9)
     first = floats(tf_keras)
     hard_weights(first, 9)
+    first.optimizer.build(first.trainable_variables)
     second = floats(keras)
     for ours, theirs in zip(second.layers, first.layers, strict=True):
         ours.set_weights(theirs.get_weights())

@@ -30,7 +30,20 @@ from pixelsieve.networks import network
 from tests.conftest import make_clusters
 
 FOLDER = Path(__file__).parent / "data" / "models"
-QUANTIZED = {"model2_4b.h5": (0, 8), "model2_mixed.keras": (1, None), "model1_8b.h5": (2, None)}
+QUANTIZED = {
+    "model2_4b.h5": (0, 8),
+    "model2_mixed.keras": (1, None),
+    "model1_8b.h5": (2, None),
+    "model1_mixed.h5": (3, None),
+    "asic_4b.h5": (4, 6),
+}
+"""Seed of the inputs, and their bits where the file does not round them."""
+
+ORDER = {  # of the inputs, as the script has them
+    "model1": ("z_global", "x_size", "y_size", "y_local"),
+    "model2": ("x_profile", "z_global", "y_profile", "y_local"),
+    "asic": ("y_local", "y_profile"),
+}
 FLOATS = ["float_keras2.h5", "float_keras2.keras", "float_keras3.h5", "float_keras3.keras"]
 SMALL = FOLDER / "model1_8b.h5"
 
@@ -50,9 +63,7 @@ def reference_inputs(sizes: dict[str, int], seed: int, bits: int | None) -> dict
 
 
 def reference_table(model: Model, name: str, seed: int, bits: int | None) -> FeatureTable:
-    order = ("z_global", "x_size", "y_size", "y_local")
-    if "model1" not in name:
-        order = ("x_profile", "z_global", "y_profile", "y_local")
+    order = ORDER[name.split("_", maxsplit=1)[0].replace("float", "model2")]
     inputs = reference_inputs({f: model.spec.width(f) for f in order}, seed, bits)
     return FeatureTable(model.features, inputs, np.zeros(10_000, np.float32))
 
@@ -67,7 +78,7 @@ def test_qkeras_models_give_qkeras_logits_to_the_last_bit(name: str) -> None:
     seed, bits = QUANTIZED[name]
     model, _ = import_model(FOLDER / name, ImportOptions(input_bits=bits))
     table, expected = reference_table(model, name, seed, bits), reference_logits(name)
-    assert len(np.unique(expected)) > 2000
+    assert len(np.unique(expected)) > 500
     np.testing.assert_array_equal(model.logits(table), expected)
     integers = from_model(model)
     assert max(integers.sum_bits().values()) <= 25  # float32 holds 24 and the sign: exact there
@@ -116,7 +127,8 @@ def test_the_report_names_every_layer_and_every_array_once(name: str) -> None:
     assert sorted(said) == sorted(layers)
     assert sorted(row.name for row in report.rows if row.what != "layer") == sorted(arrays)
     assert all(row.note for row in report.rows)
-    assert any("logit" in note for note in report.notes)
+    headed = name not in {"model1_mixed.h5", "asic_4b.h5"}  # the others end in a sigmoid or tanh
+    assert any("scores here are logits" in note for note in report.notes) == headed
     assert model.card["imported"]["sha256"] == report.sha256
 
 
@@ -226,8 +238,6 @@ def relu_with(**settings: Any) -> Callable[[Tree], None]:
         (setting("q_dense_1", "units", 17), "has shape (16, 16); expected (16, 17)"),
         (setting("q_dense_1", "units", None), "units is None"),
         (setting("q_dense_1", "dtype", "mixed_float16"), "computes in mixed_float16"),
-        (relu_with(integer=1), "hidden activations on ufixed<8,0>, ufixed<8,1>"),
-        (relu_with(bits=6), "hidden activations on ufixed<6,0>, ufixed<8,0>"),
         (relu_with(negative_slope=0.25), "negative_slope = 0.25; expected a plain relu"),
         (relu_with(relu_upper_bound=0.5), "is cut at 0.5, inside its range"),
         (setting("q_activation", "activation", "quantized_bits(10,1)"), "inputs are rounded to"),
@@ -452,7 +462,8 @@ def test_wrong_statements_about_inputs_are_refused(features: tuple[str, ...], me
         import_model(SMALL, ImportOptions(features))
 
 
-def test_one_input_may_hold_several_features(tmp_path: Path) -> None:
+def one_layer(path: Path) -> tuple[Path, np.ndarray]:
+    """A float logit of one input of 16 numbers, and its kernel."""
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(16, 1)).astype("f4"), np.ones(1, "f4")
     config = {
@@ -467,7 +478,6 @@ def test_one_input_may_hold_several_features(tmp_path: Path) -> None:
             ],
         },
     }
-    path = tmp_path / "asic.h5"
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = json.dumps(config)
         group = file.create_group("model_weights")
@@ -475,6 +485,11 @@ def test_one_input_may_hold_several_features(tmp_path: Path) -> None:
         inner = group.create_group("only")
         inner.attrs["weight_names"] = np.array(["only/kernel:0", "only/bias:0"], dtype="S")
         inner["only/kernel:0"], inner["only/bias:0"] = kernel, bias
+    return path, kernel
+
+
+def test_one_input_may_hold_several_features(tmp_path: Path) -> None:
+    path, kernel = one_layer(tmp_path / "asic.h5")
     stated = ("z_global", "y_local", "x_size", "y_profile")
     model, _ = import_model(path, ImportOptions(stated))
     assert model.spec.features == stated
@@ -632,7 +647,8 @@ def test_our_own_model_is_told_from_a_foreign_one(tmp_path: Path) -> None:
 
 def test_training_starts_from_an_imported_model(tmp_path: Path, dataset_file: Path) -> None:
     start, run = tmp_path / "start.keras", tmp_path / "run"
-    model, _ = import_model(FOLDER / "float_keras3.keras", ImportOptions())
+    file, _ = one_layer(tmp_path / "one.h5")
+    model, _ = import_model(file, ImportOptions(("z_global", "y_local", "x_size", "y_profile")))
     save_model(start, model)
     wanted = ["train", "--data", dataset_file, "--start", start, "--out", run, "--json"]
     quick = ["--bits", 4, "--epochs", 1, "--batch-size", 256]

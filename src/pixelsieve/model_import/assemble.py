@@ -1,4 +1,4 @@
-"""Grids and weights of a mapped network as one `Precision` and our `Weights`."""
+"""Grids and weights of a mapped network as our precision and our `Weights`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.fixed_point import FixedPoint, Quantizer
 from pixelsieve.model_import.mapping import Mapped
 from pixelsieve.model_import.quantizers import WeightGrid
 from pixelsieve.model_import.read_layer import ReadLayer
-from pixelsieve.precision import LayerScale, Precision
+from pixelsieve.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
 from pixelsieve.weights import Weights
 
 __all__ = ["precision_of", "weights_of"]
 
 
-def precision_of(mapped: Mapped, input_bits: int | None, where: str) -> Precision | None:
+def precision_of(
+    mapped: Mapped, input_bits: int | None, where: str
+) -> Precision | MixedPrecision | None:
     """The bits of the whole network, None where nothing is rounded.
 
-    Layers of fewer weight bits stand on the widest layer's grids, which hold their values
-    exactly. Raises `ConfigError` for networks that are rounded in part, activations of different
-    grids, and inputs that nobody rounds while `input_bits` is None.
+    A `Precision` where one grid of activations serves all layers; layers of fewer weight bits
+    then stand on the widest layer's grids, which hold their values exactly. Else a
+    `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
+    different grids, and inputs that nobody rounds while `input_bits` is None.
     """
     layers = list(mapped.layers.values())
     grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
@@ -32,52 +35,70 @@ def precision_of(mapped: Mapped, input_bits: int | None, where: str) -> Precisio
         return None
     for layer in layers:
         _require_quantized(layer, where)
-    activations = {layer.activation for layer in layers if layer.activation is not None}
-    if len(activations) > 1 or any(grid.integer_bits for grid in activations):
-        msg = (
-            f"{where}: hidden activations on {', '.join(sorted(map(str, activations)))}; expected "
-            "one quantized_relu(BITS, 0) everywhere"
-        )
-        raise ConfigError(msg)
-    integer_bits = {
-        layer.name: (_kernel(layer).grid.integer_bits, _bias_integer_bits(layer))
-        for layer in layers
-    }
-    common = {bits for pair in integer_bits.values() for bits in pair}
-    scales = tuple(LayerScale(name, *pair) for name, pair in integer_bits.items())
     input_bits = _input_bits(mapped, input_bits, where)
+    activations = {layer.activation for layer in layers if layer.activation is not None}
     try:
-        return Precision(
-            _widest(mapped),
-            common.pop() if len(common) == 1 else 0,
-            next((grid.bits for grid in activations), 8),
-            input_bits,
-            scales if common else (),
-        )
+        if len(activations) > 1 or any(grid.integer_bits for grid in activations):
+            return _mixed(mapped, input_bits)
+        return _uniform(layers, next((grid.bits for grid in activations), 8), input_bits)
     except ConfigError as error:
         msg = f"{where}: {error}"
         raise ConfigError(msg) from error
 
 
-def weights_of(mapped: Mapped) -> Weights:
+def _uniform(layers: list[ReadLayer], activation_bits: int, input_bits: int) -> Precision:
+    integer_bits = {
+        layer.name: (_kernel(layer).grid.integer_bits, _bias_integer_bits(layer))
+        for layer in layers
+    }
+    different = {bits for pair in integer_bits.values() for bits in pair}
+    scales = tuple(LayerScale(name, *pair) for name, pair in integer_bits.items())
+    alike = len(different) == 1
+    return Precision(
+        _widest(layers),
+        different.pop() if alike else 0,
+        activation_bits,
+        input_bits,
+        () if alike else scales,
+    )
+
+
+def _mixed(mapped: Mapped, input_bits: int) -> MixedPrecision:
+    grid = FixedPoint(signed=True, bits=input_bits)
+    return MixedPrecision(
+        tuple(
+            NamedQuantizer(name, Quantizer.uniform(grid, width))
+            for name, width in mapped.input_widths.items()
+        ),
+        tuple(
+            NamedQuantizer(layer.name, Quantizer.uniform(layer.activation, len(layer.bias)))
+            for layer in mapped.layers.values()
+            if layer.activation is not None
+        ),
+        input_bits,
+    )
+
+
+def weights_of(mapped: Mapped, precision: Precision | MixedPrecision | None) -> Weights:
     """Weights by layer, such that our grids give exactly the values of the file's quantizers."""
-    widest = _widest(mapped)
+    # On a grid of more bits than its own a weight would keep digits that the file drops; with
+    # mixed precision, weights are taken as they stand.
+    kept = precision.weight_bits if isinstance(precision, Precision) else 0
     found: Weights = {}
     for layer in mapped.layers.values():
-        kernel = _on_grid(layer.kernel, layer.kernel_grid, widest)
-        bias = _on_grid(layer.bias, layer.bias_grid, widest)
+        kernel = _on_grid(layer.kernel, layer.kernel_grid, kept)
+        bias = _on_grid(layer.bias, layer.bias_grid, kept)
         found[layer.name] = {"kernel": kernel, "bias": bias}
     return found
 
 
 def _on_grid(
-    values: NDArray[np.float32], grid: WeightGrid | None, widest: int
+    values: NDArray[np.float32], grid: WeightGrid | None, kept: int
 ) -> NDArray[np.float32]:
     if grid is None:
         return values
     latent = grid.latent(values)
-    # On a grid of more bits than its own, a weight would keep digits that the file drops.
-    return grid.grid.quantize(latent).astype(np.float32) if grid.grid.bits < widest else latent
+    return latent if grid.grid.bits == kept else grid.grid.quantize(latent).astype(np.float32)
 
 
 def _kernel(layer: ReadLayer) -> WeightGrid:
@@ -90,10 +111,9 @@ def _bias_integer_bits(layer: ReadLayer) -> int:
     return grid.grid.integer_bits
 
 
-def _widest(mapped: Mapped) -> int:
-    layers = mapped.layers.values()
+def _widest(layers: list[ReadLayer]) -> int:
     grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
-    return max((grid.grid.bits for grid in grids if grid is not None), default=0)
+    return max(grid.grid.bits for grid in grids if grid is not None)
 
 
 def _require_quantized(layer: ReadLayer, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from pixelsieve.model_import.graph import read_graph
 from pixelsieve.model_import.inputs import assign_features
 from pixelsieve.model_import.likeness import recognized, renamed_like
 from pixelsieve.model_import.mapping import Mapped, input_size, map_graph
+from pixelsieve.model_import.quantizers import WeightGrid
 from pixelsieve.model_import.report import ImportReport
 from pixelsieve.model_import.stored import read_stored
 from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.precision import MixedPrecision, Precision
 
 __all__ = ["ImportOptions", "import_model", "model_name"]
 
@@ -60,7 +62,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     assigned, window = assign_features(sizes, options.features, where)
     mapped = map_graph(graph, stored, assigned, where)
     precision = precision_of(mapped, options.input_bits, where)
-    weights = weights_of(mapped)
+    weights = weights_of(mapped, precision)
     layers = tuple(
         Dense(d.name, len(d.bias), d.inputs, relu=d.relu) for d in mapped.layers.values()
     )
@@ -82,7 +84,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         sha256=file_hash(path),
         format=stored.format,
         network=likeness,
-        precision=_words(precision),
+        precision=_words(mapped, precision),
         features=features.names,
         parameters=spec.n_parameters,
         rows=tuple(mapped.rows),
@@ -92,32 +94,42 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     return Model(spec, precision, weights, features, card, where), report
 
 
-def _renamed(precision: Precision | None, names: dict[str, str]) -> Precision | None:
-    if precision is None:
-        return None
-    scales = tuple(replace(scale, layer=names[scale.layer]) for scale in precision.scales)
-    return precision.with_scales(scales)
+def _renamed(
+    precision: Precision | MixedPrecision | None, names: dict[str, str]
+) -> Precision | MixedPrecision | None:
+    if isinstance(precision, Precision):
+        scales = tuple(replace(scale, layer=names[scale.layer]) for scale in precision.scales)
+        return precision.with_scales(scales)
+    if isinstance(precision, MixedPrecision):
+        activations = tuple(replace(one, name=names[one.name]) for one in precision.activations)
+        return replace(precision, activations=activations)
+    return None
 
 
-def _notes(mapped: Mapped, precision: Precision | None) -> list[str]:
+def _grids(mapped: Mapped) -> dict[str, WeightGrid]:
+    """The file's own grids of weights by layer and variable."""
+    return {
+        f"{layer.name} {what}": grid
+        for layer in mapped.layers.values()
+        for what, grid in (("kernel", layer.kernel_grid), ("bias", layer.bias_grid))
+        if grid is not None
+    }
+
+
+def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list[str]:
     """What the precision does not show of the file's own grids."""
     if precision is None:
         return []
     notes = []
-    grids = [
-        (f"{layer.name} {what}", grid)
-        for layer in mapped.layers.values()
-        for what, grid in (("kernel", layer.kernel_grid), ("bias", layer.bias_grid))
-        if grid is not None
-    ]
-    widest = precision.weight_bits
-    fewer = [f"{name} {grid.grid.bits}" for name, grid in grids if grid.grid.bits < widest]
-    if fewer:
+    grids = _grids(mapped)
+    widest = max(grid.grid.bits for grid in grids.values())
+    fewer = [f"{name} {grid.grid.bits}" for name, grid in grids.items() if grid.grid.bits < widest]
+    if fewer and isinstance(precision, Precision):
         notes.append(
             f"fewer bits than {widest}: {', '.join(fewer)}; their values stand on the wider grid "
             "exactly, but training on would use all of its bits"
         )
-    symmetric = [name for name, grid in grids if grid.symmetric]
+    symmetric = [name for name, grid in grids.items() if grid.symmetric]
     if symmetric:
         notes.append(f"symmetric: {', '.join(symmetric)}; exact here; training on may leave it")
     if not any(mapped.input_grids.values()):
@@ -127,10 +139,16 @@ def _notes(mapped: Mapped, precision: Precision | None) -> list[str]:
     return notes
 
 
-def _words(precision: Precision | None) -> str:
+def _words(mapped: Mapped, precision: Precision | MixedPrecision | None) -> str:
     if precision is None:
         return "float"
+    bits = sorted({grid.grid.bits for grid in _grids(mapped).values()})
+    grids = {layer.activation for layer in mapped.layers.values() if layer.activation is not None}
     return (
-        f"weights of {precision.weight_bits} bits, activations of {precision.activation_bits}, "
-        f"inputs of {precision.input_bits}"
+        f"weights of {_listed(bits)} bits, activations {_listed(sorted(map(str, grids)))}, "
+        f"inputs of {precision.input_bits} bits"
     )
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values)) or "none"

@@ -25,9 +25,10 @@ _TRAINING_ONLY = ("Dropout", "GaussianNoise", "GaussianDropout")
 
 @dataclass(slots=True)
 class Mapped:
-    """The network of a file: layers with weights in order, the inputs' grids, and the report."""
+    """The network of a file: layers with weights in order, its inputs, and the report."""
 
     layers: dict[str, ReadLayer] = field(default_factory=dict)
+    input_widths: dict[str, int] = field(default_factory=dict)
     input_grids: dict[str, FixedPoint | None] = field(default_factory=dict)
     rows: list[ReportRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -122,6 +123,7 @@ class _Walk:
                 raise ConfigError(msg)
         for part in self.consumed:
             if part.state == "feature":
+                self.mapped.input_widths[part.source] = part.width
                 first = self.mapped.input_grids.setdefault(part.source, part.grid)
                 if first != part.grid:
                     msg = f"{self.where}: input '{part.source}' is used rounded in two ways"
