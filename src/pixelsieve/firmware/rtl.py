@@ -1,21 +1,26 @@
-"""An integer network as Verilog: alkaid's core, and a top module with named ports."""
+"""An integer network as Verilog or VHDL: alkaid's core, and a top module with named ports."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.firmware.logic import alkaid, fused, traced
 from pixelsieve.firmware.pixel_logic import traced_from_pixels
 from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.verilog_words import RESERVED
+from pixelsieve.firmware.vhdl import vhdl_core_files, vhdl_identifier, vhdl_top
+from pixelsieve.firmware.wiring import Span, Wiring, wiring
 
-__all__ = ["Design", "Port", "design", "write_verilog"]
+__all__ = ["Design", "Language", "Port", "design", "write_verilog"]
 
 _LARGEST_STAGES = 256
+
+Language = Literal["verilog", "vhdl"]
+"""Of the files: Verilog 2001, or VHDL 2008."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Verilog by file name, and all that a user or a simulation must know of it.
+    """Verilog or VHDL by file name, and all that a user or a simulation must know of it.
 
     `latency` counts the rising clock edges from inputs to `logit` and `keep`; 0 is combinational,
     without a clock. A new cluster may enter with every clock. `lut_estimate` and `levels`
@@ -62,6 +67,7 @@ class Design:
     levels: float
     register_bits: int
     alkaid_version: str
+    language: Language = "verilog"
 
 
 def design(
@@ -71,8 +77,9 @@ def design(
     top: str | None = None,
     stages: int | None = None,
     clock_ns: float | None = None,
+    language: Language = "verilog",
 ) -> Design:
-    """Verilog of a network that keeps a cluster where its logit code is >= `threshold`.
+    """Verilog (or VHDL) of a network that keeps a cluster where its logit code is >= `threshold`.
 
     A `PixelNetwork` gets the logic that makes its features as well.
     Combinational, or a pipeline of `stages`, or of as many as keep each within `clock_ns` of
@@ -80,7 +87,8 @@ def design(
     go together or with the network.
     """
     _check(network, threshold, stages, clock_ns)
-    name = _identifier(top or network.name)
+    vhdl = language == "vhdl"
+    name = (vhdl_identifier if vhdl else _identifier)(top or network.name)
     logic = traced_from_pixels(network) if isinstance(network, PixelNetwork) else traced(network)
     levels = float(logic.latency[1])
     if stages is not None and stages > max(levels, 1):
@@ -96,15 +104,18 @@ def design(
         "verbose": False,
     }
     machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
-    core = alkaid("codegen.rtl.verilog.fsm").fsm_logic_gen(machine, f"{name}_core")
-    files = _core_files(core, name)
+    core = alkaid(f"codegen.rtl.{language}.fsm").fsm_logic_gen(machine, f"{name}_core")
+    library = Path(alkaid("codegen.rtl").__file__).parent / language / "source"
     inputs = tuple(
         Port(i.name, i.width, i.grid.bits, i.grid.signed, i.grid.fraction_bits)
         for i in network.inputs
     )
     logit = Port("logit", 1, network.logit_bits, True, network.logit_fraction_bits)  # noqa: FBT003
     registers = sum(s.width for s in machine.signals.values() if s.reg)
-    files[f"{name}.v"] = _top(name, inputs, logit, threshold, machine, stages is not None)
+    wires = wiring(inputs, logit, machine)
+    files = (vhdl_core_files if vhdl else _core_files)(core, name, library)
+    top_file = (vhdl_top if vhdl else _top)(name, inputs, logit, threshold, wires, stages)
+    files[f"{name}.{'vhd' if vhdl else 'v'}"] = top_file
     return Design(
         top=name,
         files=files,
@@ -116,11 +127,12 @@ def design(
         levels=levels,
         register_bits=int(registers) + (logit.width + 1 if stages else 0),
         alkaid_version=str(alkaid("_version").__version__),
+        language=language,
     )
 
 
 def write_verilog(folder: Path, made: Design) -> None:
-    """Write the Verilog files into `folder`, which is there."""
+    """Write the Verilog (or VHDL) files into `folder`, which is there."""
     for name, text in made.files.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -147,14 +159,13 @@ def _identifier(name: str) -> str:
     return f"{found}_" if found in RESERVED else found
 
 
-def _core_files(core: dict[str, str], name: str) -> dict[str, str]:
+def _core_files(core: dict[str, str], name: str, library: Path) -> dict[str, str]:
     """The modules of alkaid, stages renamed so that two designs can be used in one project."""
     files = {}
     for module, text in core.items():
         its_name = re.sub(r"^logic(\d+)$", rf"{name}_stage\1", module)
         files[f"{its_name}.v"] = re.sub(r"\blogic(\d+)\b", rf"{name}_stage\1", text)
     everything = "\n".join(files.values())
-    library = Path(alkaid("codegen.rtl").__file__).parent / "verilog" / "source"
     for path in sorted(library.glob("*.v")):
         if re.search(rf"\b{path.stem} #", everything):
             files[path.name] = path.read_text(encoding="utf-8")
@@ -162,27 +173,23 @@ def _core_files(core: dict[str, str], name: str) -> dict[str, str]:
 
 
 def _top(
-    name: str, inputs: tuple[Port, ...], logit: Port, threshold: int, machine: Any, clocked: bool
+    name: str,
+    inputs: tuple[Port, ...],
+    logit: Port,
+    threshold: int,
+    wires: Wiring,
+    stages: int | None,
 ) -> str:
-    (core_in,), (core_out,) = machine.inp_signals, machine.out_signals
-    core_clocked = any(s.reg for s in machine.signals.values())
+    clocked = stages is not None
     ports = ["    input wire clk,"] if clocked else []
     ports += [
         f"    input wire [{p.width - 1}:0] {p.name}, // {p.elements} x {p.type}" for p in inputs
     ]
     kind = "reg" if clocked else "wire"
-    wires, low = [], 0
-    sources = [(port, element) for port in inputs for element in range(port.elements)]
-    for (port, element), precision in zip(sources, core_in.precisions, strict=True):
-        width = sum(precision)
-        if width:
-            first = port.fraction_bits - precision[2]
-            bits = _bits(port.name, element * port.bits, port.bits, port.signed, first, width)
-            wires.append(f"    assign core_inp[{low + width - 1}:{low}] = {bits};")
-        low += width
-    (precision,) = core_out.precisions
-    first = precision[2] - logit.fraction_bits
-    bits = _bits("core_out", 0, sum(precision), bool(precision[0]), first, logit.bits)
+    assigns = [
+        f"    assign core_inp[{low + width - 1}:{low}] = {_bits(spans)};"
+        for low, width, spans in wires.inputs
+    ]
     top = logit.bits - 1
     if clocked:
         outputs = [
@@ -194,7 +201,7 @@ def _top(
     else:
         outputs = ["    assign logit = sum;", "    assign keep = sum >= THRESHOLD;"]
     code = f"{logit.bits}'sh{threshold & ((1 << logit.bits) - 1):x}"
-    core_ports = [".clk(clk)"] if core_clocked else []
+    core_ports = [".clk(clk)"] if wires.core_clocked else []
     core_ports += [".model_inp(core_inp)", ".model_out(core_out)"]
     return "\n".join(
         [
@@ -209,15 +216,15 @@ def _top(
             f"    output {kind} keep // logit >= THRESHOLD",
             ");",
             "",
-            f"    wire [{low - 1}:0] core_inp;",
-            f"    wire [{sum(precision) - 1}:0] core_out;",
+            f"    wire [{wires.input_bits - 1}:0] core_inp;",
+            f"    wire [{wires.output_bits - 1}:0] core_out;",
             f"    wire signed [{top}:0] sum;",
             "",
-            *wires,
+            *assigns,
             "",
             f"    {name}_core core ({', '.join(core_ports)});",
             "",
-            f"    assign sum = {bits};",
+            f"    assign sum = {_bits(wires.output)};",
             *outputs,
             "",
             "endmodule",
@@ -226,17 +233,13 @@ def _top(
     )
 
 
-def _bits(name: str, base: int, bits: int, signed: bool, first: int, width: int) -> str:
-    """`width` bits from bit `first` of the number in name[base +: bits], extended where beyond."""
+def _bits(spans: tuple[Span, ...]) -> str:
     parts = []
-    below = min(width, max(0, -first))
-    start, end = max(first, 0), min(first + width, bits)
-    above = width - below - max(0, end - start)
-    if above:
-        fill = f"{name}[{base + bits - 1}]" if signed else "1'b0"
-        parts.append(f"{{{above}{{{fill}}}}}")
-    if end > start:
-        parts.append(f"{name}[{base + end - 1}:{base + start}]")
-    if below:
-        parts.append(f"{below}'b0")
+    for span in spans:
+        if span.name is None:
+            parts.append(f"{span.width}'b0")
+        elif span.repeated:
+            parts.append(f"{{{span.width}{{{span.name}[{span.high}]}}}}")
+        else:
+            parts.append(f"{span.name}[{span.high}:{span.high - span.width + 1}]")
     return parts[0] if len(parts) == 1 else f"{{{', '.join(parts)}}}"

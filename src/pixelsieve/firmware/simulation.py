@@ -16,7 +16,7 @@ from pixelsieve.files import telling_unwritable
 from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.tools import Verilator, run_tool
 
-__all__ = ["Answers", "pack", "simulate_verilog"]
+__all__ = ["Answers", "pack", "simulate_verilog", "steps_of"]
 
 _WORD = 32
 _QUIET = ("UNUSEDSIGNAL", "ALWNEVER", "DECLFILENAME", "UNUSEDPARAM", "VARHIDDEN")
@@ -54,7 +54,7 @@ def simulate_verilog(
     linter. Raises `ToolError` where it does not compile.
     """
     n = len(codes[made.inputs[0].name])
-    steps = n if made.latency == 0 else n + made.latency - 1 + _FLUSH
+    steps = steps_of(made, n)
     with tempfile.TemporaryDirectory(prefix="pixelsieve-") as name:
         work = Path(name)
         with telling_unwritable(work, "set TMPDIR"):
@@ -80,6 +80,11 @@ def simulate_verilog(
         msg = f"the simulation gave {len(raw)} answers; expected {steps}"
         raise ToolError(msg)
     return Answers(raw[:, 0], raw[:, 1] != 0, max(made.latency - 1, 0))
+
+
+def steps_of(made: Design, n: int) -> int:
+    """Clocks to simulate for `n` clusters (combinational: as many as there are clusters)."""
+    return n if made.latency == 0 else n + made.latency - 1 + _FLUSH
 
 
 def pack(codes: NDArray[np.int64], port: Port) -> NDArray[np.uint32]:
