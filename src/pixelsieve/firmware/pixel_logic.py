@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import numpy as np
@@ -77,7 +75,7 @@ class _Window:
         logic = feature.logic
         if logic == "hit_columns" or logic == "hit_rows":  # noqa: PLR1714 (mypy narrows)
             hits = self.hits if logic == "hit_rows" else self.hits.T
-            return [self._counted([reduce(or_, line) for line in hits])]
+            return [self._counted([_any(line) for line in hits])]
         assert logic in {"code_sum", "hit_count"}
         if feature.along == "pixels":
             return list((self._codes if logic == "code_sum" else self.hits).ravel())
@@ -95,7 +93,7 @@ class _Window:
         if self._hits is None:
             self._hits = np.empty_like(self._codes)
             for at, code in np.ndenumerate(self._codes):
-                self._hits[at] = reduce(or_, (self._bit(code, i) for i in range(self._bits)))
+                self._hits[at] = _any([self._bit(code, i) for i in range(self._bits)])
         return self._hits
 
     def _bit(self, code: Any, i: int) -> Any:
@@ -116,3 +114,12 @@ class _Window:
         # A product with ones makes alkaid count six bits at a time by a table.
         array = np.array(list(bits), object)
         return (self._trace.FVArray(array) @ np.ones((len(array), 1)))[0]
+
+
+def _any(bits: Iterable[Any]) -> Any:
+    """Whether a bit is 1; a balanced tree, so that few levels of logic follow each other."""
+    level = list(bits)
+    while len(level) > 1:
+        pairs = [a | b for a, b in zip(level[::2], level[1::2], strict=False)]
+        level = pairs + level[2 * len(pairs) :]
+    return level[0]
