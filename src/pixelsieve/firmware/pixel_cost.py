@@ -15,7 +15,7 @@ from pixelsieve.firmware.pixel_logic import feature_variables, traced_from_pixel
 from pixelsieve.firmware.pixels import PixelNetwork
 from pixelsieve.fixed_point import FixedPoint
 
-__all__ = ["PixelCost", "feature_cost", "pixel_cost"]
+__all__ = ["PixelCost", "feature_cost", "feature_program", "pixel_cost"]
 
 _INPUT = -1
 """alkaid's operation code of an input."""
@@ -41,12 +41,21 @@ def feature_cost(features: FeatureSet, adc_bits: int, input_grid: FixedPoint) ->
     Position and time are wiring and cost nothing, but for |z| where `mirror_x` is set. Raises
     `ConfigError` for a feature that no logic makes, naming the one to use instead.
     """
+    program = feature_program(features, adc_bits, input_grid)
+    return 0.0 if program is None else float(program.cost)
+
+
+def feature_program(features: FeatureSet, adc_bits: int, input_grid: FixedPoint) -> Any | None:
+    """Alkaid's program, as Verilog is written of it, that makes the features alone.
+
+    None where there is nothing to make. Raises as `feature_cost` does.
+    """
     inputs = tuple(
         IntegerInput(name, REGISTRY[name].size(features.window), input_grid)
         for name in features.names
     )
     width = sum(i.width for i in inputs)
-    return _cost(PixelFeatures(features, inputs, adc_bits), [True] * width)
+    return _program(PixelFeatures(features, inputs, adc_bits), [True] * width)
 
 
 def pixel_cost(network: IntegerNetwork, adc_bits: int) -> PixelCost:
@@ -56,8 +65,9 @@ def pixel_cost(network: IntegerNetwork, adc_bits: int) -> PixelCost:
     """
     program = PixelNetwork(network, adc_bits)
     alone = traced(network)
+    features = _program(program.logic, _used_elements(alone, network.inputs))
     return PixelCost(
-        _cost(program.logic, _used_elements(alone, network.inputs)),
+        0.0 if features is None else float(features.cost),
         float(fused(alone).cost),
         float(fused(traced_from_pixels(program)).cost),
     )
@@ -73,7 +83,7 @@ def _used_elements(program: Any, inputs: tuple[IntegerInput, ...]) -> list[bool]
     return used
 
 
-def _cost(logic: PixelFeatures, used: list[bool]) -> float:
+def _program(logic: PixelFeatures, used: list[bool]) -> Any | None:
     ports = port_variables(logic.ports)
     made = feature_variables(logic, ports)
     values = [v for one in logic.inputs for v in made[one.name]]
@@ -83,4 +93,4 @@ def _cost(logic: PixelFeatures, used: list[bool]) -> float:
         for v, is_used in zip(values, used, strict=True)
         if is_used and v.id not in plain and v.low != v.high
     ]
-    return float(fused(compiled("features", ports, outputs)).cost) if outputs else 0.0
+    return fused(compiled("features", ports, outputs)) if outputs else None

@@ -15,7 +15,7 @@ from pixelsieve.firmware.verilog_words import RESERVED
 from pixelsieve.firmware.vhdl import vhdl_core_files, vhdl_identifier, vhdl_top
 from pixelsieve.firmware.wiring import Span, Wiring, wiring
 
-__all__ = ["Design", "Language", "Port", "design", "write_verilog"]
+__all__ = ["Design", "Language", "Port", "core_verilog", "design", "write_verilog"]
 
 _LARGEST_STAGES = 256
 
@@ -82,6 +82,7 @@ def design(
     """Verilog (or VHDL) of a network that keeps a cluster where its logit code is >= `threshold`.
 
     A `PixelNetwork` gets the logic that makes its features as well.
+
     Combinational, or a pipeline of `stages`, or of as many as keep each within `clock_ns` of
     alkaid's latency model (1 ns a level of adders). Raises `ConfigError` for settings that do not
     go together or with the network.
@@ -97,15 +98,7 @@ def design(
     if clock_ns is not None and levels > 0:
         stages = max(1, -int(-levels // clock_ns))
     lean = fused(logic)
-    options: dict[str, Any] = {
-        "n_stages": stages or 1,
-        "reg_inp": False,
-        "reg_out": False,
-        "verbose": False,
-    }
-    machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
-    core = alkaid(f"codegen.rtl.{language}.fsm").fsm_logic_gen(machine, f"{name}_core")
-    library = Path(alkaid("codegen.rtl").__file__).parent / language / "source"
+    machine, files = _core(lean, name, stages, language)
     inputs = tuple(
         Port(i.name, i.width, i.grid.bits, i.grid.signed, i.grid.fraction_bits)
         for i in network.inputs
@@ -113,7 +106,6 @@ def design(
     logit = Port("logit", 1, network.logit_bits, True, network.logit_fraction_bits)  # noqa: FBT003
     registers = sum(s.width for s in machine.signals.values() if s.reg)
     wires = wiring(inputs, logit, machine)
-    files = (vhdl_core_files if vhdl else _core_files)(core, name, library)
     top_file = (vhdl_top if vhdl else _top)(name, inputs, logit, threshold, wires, stages)
     files[f"{name}.{'vhd' if vhdl else 'v'}"] = top_file
     return Design(
@@ -129,6 +121,27 @@ def design(
         alkaid_version=str(alkaid("_version").__version__),
         language=language,
     )
+
+
+def core_verilog(lean: Any, name: str) -> dict[str, str]:
+    """Verilog files of the combinational module `name`_core for a fused program alone."""
+    return _core(lean, name, None, "verilog")[1]
+
+
+def _core(
+    lean: Any, name: str, stages: int | None, language: Language
+) -> tuple[Any, dict[str, str]]:
+    """alkaid's state machine of a fused program, and its files."""
+    options: dict[str, Any] = {
+        "n_stages": stages or 1,
+        "reg_inp": False,
+        "reg_out": False,
+        "verbose": False,
+    }
+    machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
+    core = alkaid(f"codegen.rtl.{language}.fsm").fsm_logic_gen(machine, f"{name}_core")
+    library = Path(alkaid("codegen.rtl").__file__).parent / language / "source"
+    return machine, (vhdl_core_files if language == "vhdl" else _core_files)(core, name, library)
 
 
 def write_verilog(folder: Path, made: Design) -> None:
