@@ -50,7 +50,7 @@ def main() -> None:
             line = f"{bits}  {', '.join(names)} | {program.cost:.0f}  {program.latency[1]:.1f}"
             line += f"  {time.monotonic() - start:.1f}"
             if options.yosys:
-                _, files = core_verilog(program, "features")
+                files = core_verilog(program, "features")
                 with tempfile.TemporaryDirectory() as folder:
                     for name, text in files.items():
                         (Path(folder) / name).write_text(text, encoding="utf-8")
