@@ -131,7 +131,7 @@ def core_verilog(lean: Any, name: str) -> dict[str, str]:
 def _core(
     lean: Any, name: str, stages: int | None, language: Language
 ) -> tuple[Any, dict[str, str]]:
-    """alkaid's state machine of a fused program, and its files."""
+    """Alkaid's state machine of a fused program, and its files."""
     options: dict[str, Any] = {
         "n_stages": stages or 1,
         "reg_inp": False,
