@@ -14,11 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from pixelsieve.errors import PixelsieveError, RunError, WorkerError
 
-__all__ = ["Task", "default_workers", "run_tasks"]
+__all__ = [
+    "LocalWorkers",
+    "Task",
+    "Workers",
+    "check_names",
+    "default_workers",
+    "one_thread",
+    "run_tasks",
+]
 
 Report = Callable[[Any], None]
 
@@ -27,6 +36,7 @@ _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "DA_DEFAULT_THREADS": "1",  # alkaid's interpreter
 }
 _XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
@@ -63,13 +73,54 @@ def run_tasks(
     a task ends the whole run: `PixelsieveError` as it was, the death of a worker as
     `RunError`, anything else as `WorkerError`. Workers end when this process does.
     """
-    _check_names(tasks)
-    waiting = list(tasks)
     results: dict[str, Any] = {}
-    pool = _Pool(shared, workers)
-    try:
+    with LocalWorkers(shared, workers) as pool:
+        for name, value in pool.run(tasks, on_report):
+            results[name] = value
+            if on_done:
+                on_done(name)
+    return results
+
+
+class Workers(Protocol):
+    """Somebody who runs tasks: processes here, or those of a Dask cluster."""
+
+    def run(
+        self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
+    ) -> Iterator[tuple[str, Any]]:
+        """Run all tasks; gives each one's name and result as soon as it is done."""
+
+
+class LocalWorkers:
+    """Worker processes on this machine, kept with what they have compiled while in a `with` block.
+
+    `shared` is sent once to each worker and becomes the first argument of every call. Errors are
+    those of `run_tasks`.
+    """
+
+    def __init__(self, shared: Any, workers: int) -> None:
+        self._pool = _Pool(shared, workers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.close()
+
+    def run(
+        self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
+    ) -> Iterator[tuple[str, Any]]:
+        """Run all tasks; gives each one's name and result as soon as it is done."""
+        check_names(tasks)
+        pool, waiting = self._pool, list(tasks)
+        done: set[str] = set()
         while waiting or pool.busy:
-            for task in [t for t in waiting if all(name in results for name in t.after)]:
+            for task in [t for t in waiting if done.issuperset(t.after)]:
                 if not pool.give(task):
                     break
                 waiting.remove(task)
@@ -77,17 +128,14 @@ def run_tasks(
                 if kind == "error":
                     raise value
                 if kind == "done":
-                    results[name] = value
-                    if on_done:
-                        on_done(name)
+                    done.add(name)
+                    yield name, value
                 elif on_report:
                     on_report(name, value)
-    finally:
-        pool.close()
-    return results
 
 
-def _check_names(tasks: Sequence[Task]) -> None:
+def check_names(tasks: Sequence[Task]) -> None:
+    """Raise `ValueError` where a task waits for one that is not among them."""
     names = {task.name for task in tasks}
     for task in tasks:
         if unknown := set(task.after) - names:
@@ -142,12 +190,19 @@ class _Pool:
     def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._shared), daemon=True)
-        flags = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_ONE_THREAD}".strip()
-        with _environment({**_ONE_THREAD, "XLA_FLAGS": flags}):
+        with _environment(one_thread()):
             process.start()
         theirs.close()
         self._processes[ours] = process
         return ours
+
+
+def one_thread() -> dict[str, str]:
+    """Environment variables that keep the libraries of a worker to one thread."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _XLA_ONE_THREAD not in flags:
+        flags = f"{flags} {_XLA_ONE_THREAD}".strip()
+    return {**_ONE_THREAD, "XLA_FLAGS": flags}
 
 
 @contextlib.contextmanager

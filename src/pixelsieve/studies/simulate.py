@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
-import logging
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    CancelledError,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +20,7 @@ from pixelsieve.errors import RunError
 from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.formats import parquet
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import connected, result_of
 from pixelsieve.simulation.generate import Sample, differences, generate
 from pixelsieve.simulation.sensor_response import prepare
 
@@ -38,7 +31,6 @@ CHUNK = 20_000
 
 _CHUNK_SLICES = 1_000  # time slices make a cluster 21 times as large
 _QUEUED = 3  # chunks asked for ahead, a thread: bounds what waits in memory
-_CONNECT_S = 20
 
 
 def simulate(
@@ -127,15 +119,7 @@ def _run(
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            yield running.pop(future), _result(future)
-
-
-def _result(future: Future[bytes]) -> bytes:
-    try:
-        return future.result()
-    except (CancelledError, OSError) as error:  # a lost connection is an OSError
-        msg = f"a chunk was lost ({error!r}); run the same command again to go on"
-        raise RunError(msg) from error
+            yield running.pop(future), result_of(future, "a chunk")
 
 
 @contextmanager
@@ -155,32 +139,8 @@ def _executor(
         finally:
             local.shutdown(cancel_futures=True)
         return
-    from distributed import Client, KilledWorker
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told in one line
-    try:
-        client = Client(scheduler, timeout=_CONNECT_S)
-    except (OSError, ValueError) as error:
-        msg = (
-            f"--scheduler {scheduler}: no Dask scheduler answers there ({error}); "
-            "start one with 'dask scheduler' or leave the option out"
-        )
-        raise RunError(msg) from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=_CONNECT_S)
-        except TimeoutError as error:
-            msg = f"--scheduler {scheduler}: has no workers; start some with 'dask worker'"
-            raise RunError(msg) from error
-        try:
-            with client.get_executor(pure=False) as remote:
-                yield remote, sum(client.nthreads().values())
-        except KilledWorker as error:
-            msg = (
-                f"--scheduler {scheduler}: lost its workers ({error}); run the same command again "
-                "to go on"
-            )
-            raise RunError(msg) from error
+    with connected(scheduler) as (_, remote, threads):
+        yield remote, threads
 
 
 @contextmanager

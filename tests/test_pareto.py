@@ -1,0 +1,72 @@
+"""Dominance and hypervolume against their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixelsieve.evaluation.pareto import dominated_beyond, hypervolume, on_front
+
+POINTS = st.lists(
+    st.tuples(st.integers(0, 8).map(lambda i: i / 8), st.integers(0, 8).map(lambda i: 2.0**i)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_dominates(points: list[tuple[float, float]]) -> None:
+    def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+        return a[0] >= b[0] and a[1] <= b[1] and a != b
+
+    expected = [not any(dominates(a, b) for a in points) for b in points]
+    assert on_front(*np.array(points).T).tolist() == expected
+    assert any(expected)
+
+
+def test_weakly_dominated_points_are_not_on_the_front() -> None:
+    quality, cost = np.array([0.9, 0.9, 0.8, 0.9]), np.array([10.0, 20.0, 10.0, 10.0])
+    assert on_front(quality, cost).tolist() == [True, False, False, True]
+
+
+@given(POINTS)
+def test_the_hypervolume_is_the_dominated_share_of_the_box(
+    points: list[tuple[float, float]],
+) -> None:
+    quality, cost = np.array(points).T
+    # All points lie on corners of an 8 x 8 grid of cells (quality, log2 cost).
+    middle = (np.arange(8) + 0.5) / 8
+    better = [
+        [any(q > y and np.log2(c) / 8 < x for q, c in points) for x in middle] for y in middle
+    ]
+    found = hypervolume(quality, cost, (0, 1), (1, 256))
+    assert found == pytest.approx(np.mean(better))
+    assert found == pytest.approx(hypervolume(*np.array(points)[on_front(quality, cost)].T, (0, 1), (1, 256)))
+
+
+@given(POINTS)
+def test_the_hypervolume_is_optunas(points: list[tuple[float, float]]) -> None:
+    from optuna._hypervolume import compute_hypervolume
+
+    quality, cost = np.array(points).T
+    losses = np.stack([1 - quality, np.log2(cost) / 8], axis=1)
+    expected = compute_hypervolume(losses, np.ones(2))
+    assert hypervolume(quality, cost, (0, 1), (1, 256)) == pytest.approx(expected)
+
+
+def test_points_beyond_the_box() -> None:
+    assert hypervolume(np.array([-1.0]), np.array([2.0]), (0, 1), (1, 4)) == 0
+    assert hypervolume(np.array([0.5]), np.array([99.0]), (0, 1), (1, 4)) == 0
+    assert hypervolume(np.array([2.0]), np.array([0.1]), (0, 1), (1, 4)) == 1
+    assert hypervolume(np.array([0.5]), np.array([2.0]), (0, 1), (1, 4)) == pytest.approx(0.25)
+
+
+def test_dominated_beyond_a_margin() -> None:
+    others, costs = np.array([0.8, 0.9]), np.array([100.0, 1000.0])
+    assert dominated_beyond(0.02, 0.7, 100, others, costs)
+    assert not dominated_beyond(0.02, 0.7, 99, others, costs)
+    assert not dominated_beyond(0.02, 0.79, 500, others, costs)
+    assert dominated_beyond(0.02, 0.79, 1000, others, costs)
+    assert not dominated_beyond(0.02, 0.1, 1, np.array([]), np.array([]))
