@@ -15,6 +15,7 @@ from pixelsieve.cli.convert import convert
 from pixelsieve.cli.evaluate import evaluate
 from pixelsieve.cli.firmware import firmware
 from pixelsieve.cli.inspect import inspect
+from pixelsieve.cli.search import search
 from pixelsieve.cli.simulate import simulate
 from pixelsieve.cli.train import train
 
@@ -84,6 +85,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.command()(compare)
 app.command()(train)
+app.command()(search)
 app.command()(evaluate)
 app.command()(firmware)
 app.command()(inspect)

@@ -9,7 +9,6 @@ import typer
 
 from pixelsieve.cli import options
 from pixelsieve.cli.training_options import TrainingOptions, takes_training_options
-from pixelsieve.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +54,7 @@ def compare(
     config = CompareConfig(
         spec=training.spec(),
         recipes=training.recipes(names),
-        bits=_bits(bits),
+        bits=options.bits(bits, "--bits"),
         seeds=seeds,
         float_recipe=training.chosen_float_recipe(),
         mirror_x=training.mirror_x,
@@ -93,15 +92,6 @@ def compare(
     console.print(
         f"{escape(str(out))}: manifest, metrics.json, history.parquet, models and figures"
     )
-
-
-def _bits(text: str) -> tuple[int, ...]:
-    try:
-        values = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError as error:
-        msg = f"--bits: {text!r}; expected numbers such as 4 or 2,3,4"
-        raise ConfigError(msg) from error
-    return values
 
 
 def _draw(metrics: dict[str, Any], out: Path) -> None:

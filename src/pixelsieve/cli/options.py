@@ -9,9 +9,9 @@ from typing import Annotated, Any, ParamSpec, TypeVar, overload
 
 import typer
 
-from pixelsieve.errors import PixelsieveError
+from pixelsieve.errors import ConfigError, PixelsieveError
 
-__all__ = ["Data", "FrontEnd", "Json", "Workers", "print_json", "shows_errors", "warn"]
+__all__ = ["Data", "FrontEnd", "Json", "Workers", "bits", "print_json", "shows_errors", "warn"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,6 +64,15 @@ def shows_errors(
         return wrapped
 
     return decorate if verb is None else decorate(verb)
+
+
+def bits(text: str, option: str) -> tuple[int, ...]:
+    """Widths from a list such as `2,3,4`; raises `ConfigError` naming the option."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        msg = f"{option}: {text!r}; expected numbers such as 4 or 2,3,4"
+        raise ConfigError(msg) from error
 
 
 def warn(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -17,7 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["ClusterProgress", "TrainingProgress"]
+if TYPE_CHECKING:
+    from pixelsieve.studies.search import Progress as SearchStep
+
+__all__ = ["ClusterProgress", "SearchProgress", "TrainingProgress"]
 
 
 class _Bars:
@@ -114,3 +117,28 @@ class ClusterProgress(_Bars):
                 self._console.print(
                     f"{self._what} {self._done} of {self._total} clusters", highlight=False
                 )
+
+
+class SearchProgress(_Bars):
+    """Bars on standard error: trials, with front and hypervolume, then the final training.
+
+    Where standard error is no terminal, one line a finished trial instead.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TextColumn("{task.fields[figures]}"))
+        self._bars: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
+
+    def on_progress(self, step: SearchStep) -> None:
+        """Take note of how far the search is."""
+        figures = f"front {step.front}  hypervolume {step.hypervolume:.4f}" if step.front else ""
+        if step.phase not in self._bars:
+            self._bars[step.phase] = self._progress.add_task(
+                step.phase, total=step.total, figures=""
+            )
+        self._progress.update(self._bars[step.phase], completed=step.done, figures=figures)
+        if step.done > self._done.get(step.phase, 0) and not self._console.is_terminal:
+            line = f"{step.phase}: {step.done} of {step.total}  {figures}".rstrip()
+            self._console.print(line, highlight=False)
+        self._done[step.phase] = step.done

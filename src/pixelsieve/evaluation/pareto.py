@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["dominated_beyond", "hypervolume", "on_front"]
 
@@ -19,11 +19,11 @@ def on_front(quality: NDArray[Any], cost: NDArray[Any]) -> NDArray[np.bool_]:
     q, c = np.asarray(quality, np.float64), np.asarray(cost, np.float64)
     as_good = (q[:, None] >= q) & (c[:, None] <= c)
     better = (q[:, None] > q) | (c[:, None] < c)
-    return ~(as_good & better).any(axis=0)
+    return np.asarray(~(as_good & better).any(axis=0))
 
 
 def dominated_beyond(
-    margin: float, quality: float, cost: float, others: NDArray[Any], other_costs: NDArray[Any]
+    margin: float, quality: float, cost: float, others: ArrayLike, other_costs: ArrayLike
 ) -> bool:
     """Whether another point costs no more and is better by more than `margin` in quality."""
     return bool(np.any((np.asarray(other_costs) <= cost) & (np.asarray(others) > quality + margin)))

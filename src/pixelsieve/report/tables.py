@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 __all__ = [
+    "METRIC_TITLES",
     "collapsed_lines",
     "comparison_tables",
     "paired_table",
@@ -19,7 +20,7 @@ __all__ = [
 _SHOWN = ("accuracy", "auc", "rejection_90", "rejection_95", "rejection_98", "rejection_99")
 _RECIPE_COLUMNS = ("first rate", "last rate", "decay", "warm start")
 _WIDE = 165
-_TITLES = {
+METRIC_TITLES = {
     "accuracy": "accuracy",
     "auc": "AUC",
     "rejection_90": "rejection at 90 %",
@@ -27,6 +28,7 @@ _TITLES = {
     "rejection_98": "rejection at 98 %",
     "rejection_99": "rejection at 99 %",
 }
+"""What a figure of merit is called in tables."""
 
 
 def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
@@ -89,7 +91,7 @@ def _add_recipe_columns(table: Table) -> None:
 
 def _add_figure_columns(table: Table) -> None:
     for name in _SHOWN:
-        table.add_column(_TITLES[name], justify="right")
+        table.add_column(METRIC_TITLES[name], justify="right")
 
 
 def _head(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -126,7 +128,7 @@ def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | Non
     tests = [t for t in metrics["paired"] if t["metric"] == metric]
     if not tests:
         return None
-    table = Table(title=f"Paired over seeds: {_TITLES[metric]}", title_justify="left")
+    table = Table(title=f"Paired over seeds: {METRIC_TITLES[metric]}", title_justify="left")
     table.add_column("bits", justify="right")
     table.add_column("better")
     table.add_column("than")
@@ -167,7 +169,7 @@ def scores_table(title: str, figures: Mapping[str, float], intervals: Mapping[st
     table.add_column("figure of merit")
     for column in ("value", "68 % interval", "achieved signal efficiency"):
         table.add_column(column, justify="right")
-    for name, text in _TITLES.items():
+    for name, text in METRIC_TITLES.items():
         achieved = figures.get(name.replace("rejection", "efficiency")) if "rej" in name else None
         interval = intervals[name]
         table.add_row(

@@ -1,0 +1,135 @@
+"""`pixelsieve search`: the smallest network for the job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixelsieve.cli import options
+from pixelsieve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pixelsieve.studies.search_config import SearchConfig
+
+__all__ = ["search"]
+
+
+@options.shows_errors
+def search(
+    data: options.Data,
+    out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/search.")],
+    trials: Annotated[int, typer.Option(help="Networks to try.", min=1)] = 60,
+    space: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of what to choose from (docs/search.md).", dir_okay=False),
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="To make large on validation: rejection_98, auc, ...")
+    ] = "rejection_98",
+    cost: Annotated[str, typer.Option(help="To make small: luts, ebops or levels.")] = "luts",
+    budget: Annotated[
+        float | None, typer.Option(help="Largest cost of interest, e.g. 3000.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other trials.", min=0)] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Seeds that the front is trained again with.", min=1)
+    ] = 5,
+    generation: Annotated[
+        int, typer.Option(help="Trials chosen at once; at least as many as workers.", min=1)
+    ] = 10,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="Network of the zoo to compare with; may be repeated; or 'none'."),
+    ] = None,
+    reference_bits: Annotated[str, typer.Option(help="Its bits, e.g. 16,8,6,4,3,2.")] = "4",
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Add an arrival time to all inputs: 30ps, 60ps or measured.", metavar="RESOLUTION"
+        ),
+    ] = None,
+    front_end: options.FrontEnd = None,
+    recipes_file: Annotated[
+        Path | None, typer.Option(help="TOML file with tables [recipes.NAME].", dir_okay=False)
+    ] = None,
+    workers: options.Workers = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler's address (default: processes here).")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Search small networks: quality against cost, on validation, as a Pareto front.
+
+    The front is then trained with several seeds and read once on the test split. Every network in
+    the table is exact: Keras, integers and logic give the same. The same command goes on where an
+    interrupted one stopped.
+    """
+    from rich.console import Console
+
+    from pixelsieve.cli.progress import SearchProgress
+    from pixelsieve.formats.dataset import load
+    from pixelsieve.front_end import dataset_through_front_end, read_front_end
+    from pixelsieve.parallel import default_workers
+    from pixelsieve.report.search_table import search_lines, search_tables
+    from pixelsieve.studies.search import search as run_search
+
+    if scheduler is not None and workers is not None:
+        msg = "--workers: counts processes here; leave it out with --scheduler"
+        raise ConfigError(msg)
+    config = _config(
+        space,
+        recipes_file,
+        f"hit_time_{time}" if time else None,
+        [] if reference == ["none"] else reference or ["model2"],
+        options.bits(reference_bits, "--reference-bits"),
+        metric=metric,
+        cost=cost,
+        budget=budget,
+        seed=seed,
+        seeds=seeds,
+        generation=generation,
+    )
+    dataset = dataset_through_front_end(
+        read_front_end(front_end) if front_end else None, load(data)
+    )
+    with SearchProgress() as progress:
+        metrics = run_search(
+            config,
+            dataset,
+            out,
+            trials=trials,
+            workers=workers or default_workers(),
+            scheduler=scheduler,
+            on_progress=progress.on_progress,
+        )
+    if json:
+        options.print_json(metrics)
+        return
+    console = Console()
+    for table in search_tables(metrics):
+        console.print(table)
+    for line in search_lines(metrics, str(out)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _config(
+    space: Path | None,
+    recipes_file: Path | None,
+    time: str | None,
+    references: list[str],
+    reference_bits: tuple[int, ...],
+    **values: object,
+) -> SearchConfig:
+    from pixelsieve.studies.search_config import SearchConfig
+    from pixelsieve.studies.search_space import read_space
+
+    chosen = read_space(space, recipes_file)
+    return SearchConfig(
+        chosen.with_feature(time) if time else chosen,
+        references=tuple(references),
+        reference_bits=reference_bits,
+        time_feature=time,
+        **values,  # type: ignore[arg-type] # the options' own names and types
+    )

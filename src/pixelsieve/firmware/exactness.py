@@ -1,0 +1,101 @@
+"""What every network in a table must pass: Keras = integers = alkaid's program; and its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.features import FeatureTable
+from pixelsieve.firmware.integer import IntegerNetwork, from_model
+from pixelsieve.firmware.integer_layer import IntegerInput
+from pixelsieve.firmware.logic import traced
+from pixelsieve.model_file import Model
+
+__all__ = ["Exactness", "LogicCost", "check_exactness", "ebops"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogicCost:
+    """What a network costs as combinational logic.
+
+    `luts` and `levels` (adders on the longest path) are alkaid's estimates of the traced program;
+    `ebops` are effective bit operations (see `ebops`).
+    """
+
+    luts: float
+    levels: float
+    ebops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """Of how many clusters the logits of Keras and of alkaid's program differ from the integers'.
+
+    `logits` (n,) are the integers' codes.
+    """
+
+    logits: NDArray[np.int64]
+    keras: int
+    alkaid: int
+    cost: LogicCost
+
+    @property
+    def passed(self) -> bool:
+        """Whether all three agree on every cluster."""
+        return self.keras == self.alkaid == 0
+
+
+def check_exactness(model: Model, table: FeatureTable) -> Exactness:
+    """Run a quantized model's three forms on the clusters of `table`.
+
+    The Verilog is written from alkaid's program; `verify` simulates that too. Raises
+    `ConfigError` for a float model and for one whose logit is the same for every input.
+    """
+    network = from_model(model)
+    program = traced(network)
+    codes = network.input_codes(table)
+    values = network.input_values(codes)
+    logits = network.run(codes)
+    scale = 2.0**network.logit_fraction_bits
+    keras = np.asarray(model.logits(values), np.float64) * scale
+    inputs = np.concatenate([values.inputs[i.name] for i in network.inputs], axis=1)
+    alkaid = program.predict(inputs.astype(np.float64))[:, 0] * scale
+    return Exactness(
+        logits,
+        int((keras != logits).sum()),
+        int((alkaid != logits).sum()),
+        LogicCost(float(program.cost), _levels(program), ebops(network)),
+    )
+
+
+def _levels(program: Any) -> float:
+    return float(program.latency[1])
+
+
+def ebops(network: IntegerNetwork) -> int:
+    """Effective bit operations: bits of the weight times bits of the input, over all products.
+
+    A weight has the digits between its first and its last one, an input those of its grid, with
+    the sign (after Sun et al., arXiv:2405.00645).
+    """
+    bits = {i.name: np.asarray(_input_bits(i)) for i in network.inputs}
+    total = 0
+    for layer in network.layers:
+        sources = np.concatenate([bits[s] for s in layer.inputs])
+        total += int(sources @ _digits(layer.kernel).sum(axis=1))
+        if layer.activation is not None:
+            bits[layer.name] = np.asarray(layer.activation.bits)
+    return total
+
+
+def _input_bits(one: IntegerInput) -> tuple[int, ...]:
+    return (one.grid.bits,) * one.width if one.quantizer is None else one.quantizer.bits
+
+
+def _digits(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    size = np.abs(codes)
+    odd = size // np.maximum(size & -size, 1)
+    return np.asarray(np.ceil(np.log2(odd + 1)), np.int64)

@@ -1,0 +1,99 @@
+"""The table of a search, from its metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from pixelsieve.report.tables import METRIC_TITLES
+
+__all__ = ["search_lines", "search_tables"]
+
+_COSTS = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
+
+
+def search_tables(metrics: Mapping[str, Any]) -> list[Table]:
+    """One table: the front and the uniform networks, means ± spread over seeds."""
+    metric = METRIC_TITLES[metrics["metric"]]
+    seeds = len(metrics["seeds"])
+    counted = f"{seeds} seeds, mean ± spread" if seeds > 1 else "one seed: no spread"
+    table = Table(title=f"Smallest networks, {counted}", title_justify="left")
+    table.add_column("network", no_wrap=True)
+    table.add_column("inputs")
+    for name in ("bits w/a/i", "parameters", "LUTs", "with features", "levels"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in (f"{metric}, validation", f"{metric}, test", "AUC, test"):
+        table.add_column(name, justify="right")
+    table.add_column("front")
+    kind = None
+    for row in sorted(metrics["rows"], key=lambda r: (r["kind"], r["luts"]["mean"])):
+        if kind not in (None, row["kind"]):
+            table.add_section()
+        kind = row["kind"]
+        table.add_row(*_cells(row, metrics["metric"]))
+    return [table]
+
+
+def _cells(row: Mapping[str, Any], metric: str) -> list[str]:
+    bits = "/".join(str(row[f"{what}_bits"]) for what in ("weight", "activation", "input"))
+    name = row["network"] if row["trial"] is None else f"{row['network']} ({row['name']})"
+    return [
+        escape(name),
+        escape(row["inputs"]),
+        bits,
+        str(row["parameters"]),
+        _whole(row["luts"]),
+        "-" if row["feature_luts"] is None else f"{row['luts']['mean'] + row['feature_luts']:.0f}",
+        _whole(row["levels"]),
+        _share(row["validation"]),
+        _share(row["test"][metric]),
+        _share(row["test"]["auc"]),
+        "*" if row["on_front"] else "",
+    ]
+
+
+def _whole(value: Mapping[str, float]) -> str:
+    more = f" ±{value['spread']:.0f}" if value["spread"] else ""
+    return f"{value['mean']:.0f}{more}"
+
+
+def _share(value: Mapping[str, float]) -> str:
+    more = f" ±{value['spread']:.4f}".replace("±0.", "±.") if value["spread"] else ""
+    return f"{value['mean']:.4f}{more}"
+
+
+def search_lines(metrics: Mapping[str, Any], folder: str) -> list[str]:
+    """What the table leaves to say: how the trials ended, what is smaller than what, and where."""
+    states = metrics["states"]
+    made = len(metrics["trials"])
+    ended = ", ".join(f"{states[s]} {s}" for s in ("complete", "stopped", "failed"))
+    volume = metrics["hypervolume"][-1]
+    lines = [f"{made} trials: {ended}; hypervolume of the front {volume:.4f}"]
+    lines.append("'*': on the front of the means over seeds, on validation")
+    cost = _COSTS[metrics["cost"]]
+    metric = METRIC_TITLES[metrics["metric"]]
+    rows = {row["name"]: row for row in metrics["rows"]}
+    for one in metrics["smaller"]:
+        than = rows[one["than"]]
+        if one["times"] is None:
+            lines.append(f"no network of the front has the {metric} of {one['than']} on validation")
+            continue
+        best = rows[one["name"]]
+        lines.append(
+            f"{one['name']} is {one['times']:.1f} times smaller than {one['than']} in {cost} "
+            f"({best[metrics['cost']]['mean']:.0f} against {than[metrics['cost']]['mean']:.0f}) at "
+            f"{metric} {best['validation']['mean']:.4f} against {than['validation']['mean']:.4f} "
+            f"on validation, {best['test'][metrics['metric']]['mean']:.4f} against "
+            f"{than['test'][metrics['metric']]['mean']:.4f} on test"
+        )
+    if any(row["feature_luts"] is None for row in metrics["rows"]):
+        lines.append("'-': these inputs are not made from pixel codes, so their logic has no count")
+    lines += [
+        f"left out: {one['name']} ({one['network']}): {one['reason']}"
+        for one in metrics["left_out"]
+    ]
+    lines.append(f"{folder}: manifest, metrics.json, trials, models, study.journal for Optuna")
+    return lines

@@ -1,0 +1,258 @@
+"""Search the smallest network: trials by generations, each a file, resumable at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelsieve.config import to_plain
+from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.features import FeatureSet
+from pixelsieve.files import read_json, replacing, write_json
+from pixelsieve.firmware.logic import alkaid
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.parallel import LocalWorkers, Task, Workers
+from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import dask_workers
+from pixelsieve.studies.search_config import SearchConfig
+from pixelsieve.studies.search_sampler import ask, write_study
+from pixelsieve.studies.search_space import Candidate
+from pixelsieve.studies.search_table import Finalist, final_table
+from pixelsieve.studies.tasks import training_data
+from pixelsieve.studies.trial_records import (
+    TrialRecord,
+    front_of,
+    read_record,
+    told,
+    trial_name,
+    volumes,
+    why_no_front,
+)
+from pixelsieve.studies.trials import SearchData, Trial, run_trial
+
+__all__ = ["Progress", "search"]
+
+_SEEDS_APART = 100_000
+"""Seeds of the final training are so far beyond those of the trials."""
+
+_STATES = ("complete", "stopped", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a search is: `done` of `total` in this phase, points on the front, its hypervolume.
+
+    The phases are `trials` and `final training`.
+    """
+
+    phase: str
+    done: int
+    total: int
+    front: int
+    hypervolume: float
+
+
+def search(
+    config: SearchConfig,
+    dataset: Dataset,
+    out: Path,
+    *,
+    trials: int,
+    workers: int,
+    scheduler: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Run `trials` trials, train the front again, and return what `metrics.json` then holds.
+
+    The run folder `out` gets trials/*.json, models/*.keras, final/*.json, study.journal and
+    metrics.json. Validation decides everything; the test split is read once, for the final table,
+    and the search then takes no more trials. Run again with the same arguments to go on after an
+    interruption. `scheduler` is the address of a Dask scheduler (default: processes here). Raises
+    `ConfigError` where no network meets the budget.
+    """
+    alkaid("trace")  # not installed: said now, not by the first worker
+    window = dataset.splits.train.window
+    data = _search_data(config, dataset, window)
+    with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
+        finished = _finished(out, trials)
+        if finished is not None:
+            return finished
+        for name in ("trials", "models", "final", "figures"):
+            run.folder(name)
+        with _workers(data, workers, scheduler) as pool:
+            study = _Search(config, window, out, trials, on_progress or (lambda _: None))
+            records = study.run(pool)
+            finalists = _finalists(config, records, window)
+            table = final_table(
+                finalists,
+                config.uniform(),
+                config.goal,
+                config.space.float_recipe,
+                config.reference_recipe,
+                seeds=[config.seed + _SEEDS_APART + i for i in range(config.seeds)],
+                folder=out,
+                pool=pool,
+                dataset=dataset,
+                on_done=study.on_final,
+            )
+        metrics = {
+            "schema": 1,
+            "metric": config.metric,
+            "cost": config.cost,
+            "budget": config.budget,
+            "split_by": dataset.split_by,
+            "front_end": to_plain(dataset.front_end),
+            "trials": [record.to_plain() for record in records],
+            "states": {s: sum(r.result.state == s for r in records) for s in _STATES},
+            "front": [one.number for one in finalists],
+            "hypervolume": volumes(config.goal, records),
+            **table,
+        }
+        write_json(out / "metrics.json", metrics)
+        return metrics
+
+
+def _finished(out: Path, trials: int) -> dict[str, Any] | None:
+    path = out / "metrics.json"
+    if not path.exists():
+        return None
+    metrics: dict[str, Any] = read_json(path)
+    made = len(metrics["trials"])
+    if made != trials:
+        msg = (
+            f"{out}: finished with {made} trials, and the test split was read for its table; "
+            f"a search of {trials} trials needs another --out"
+        )
+        raise RunError(msg)
+    return metrics
+
+
+def _search_data(config: SearchConfig, dataset: Dataset, window: tuple[int, int]) -> SearchData:
+    names = [feature for one in config.space.inputs for feature in one.features]
+    names += [feature for one in config.uniform() for feature in one.spec.features]
+    features = tuple(dict.fromkeys(names))
+    recipes = [config.space.float_recipe, config.reference_recipe]
+    plain, mirrored = (
+        training_data(dataset, FeatureSet(features, mirror, window=window), recipes)
+        for mirror in (False, True)
+    )
+    return SearchData(plain, mirrored)
+
+
+@contextmanager
+def _workers(data: SearchData, workers: int, scheduler: str | None) -> Iterator[Workers]:
+    if scheduler is None:
+        with LocalWorkers(data, workers) as local:
+            yield local
+    else:
+        with dask_workers(scheduler, data) as remote:
+            yield remote
+
+
+class _Search:
+    """Runs the generations; what is done already is read from the files of the trials."""
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        window: tuple[int, int],
+        folder: Path,
+        trials: int,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._config = config
+        self._window = window
+        self._folder = folder
+        self._trials = trials
+        self._on_progress = on_progress
+
+    def run(self, pool: Workers) -> list[TrialRecord]:
+        """All records, in order of their numbers."""
+        config, size = self._config, self._config.generation
+        space = config.space
+        records: list[TrialRecord] = []
+        for first in range(0, self._trials, size):
+            # Always whole generations, so that a longer search begins like a shorter one.
+            heard, number = told(config.goal, records), first // size
+            asked = ask(space, heard, seed=config.seed, generation=number, count=size)
+            records += self._generation(pool, records, asked[: self._trials - first])
+            write_study(self._folder / "study.journal", space, told(config.goal, records))
+        return records
+
+    def _generation(
+        self, pool: Workers, earlier: Sequence[TrialRecord], candidates: Sequence[Candidate]
+    ) -> list[TrialRecord]:
+        known: dict[int, TrialRecord] = {}
+        asked = dict(enumerate(candidates, start=len(earlier)))
+        tasks = []
+        for number, candidate in asked.items():
+            record = read_record(self._path(number), number, candidate)
+            if record is not None:
+                known[number] = record
+            else:
+                trial = self._trial(number, candidate, earlier)
+                tasks.append(Task(trial_name(number), run_trial, (trial,)))
+        self._tell([*earlier, *known.values()])
+        numbers = {trial_name(number): number for number in asked}
+        for name, (result, model) in pool.run(tasks):
+            number = numbers[name]
+            known[number] = TrialRecord(number, asked[number], result)
+            if model:
+                with replacing(self._folder / "models" / f"{name}.keras") as temporary:
+                    temporary.write_bytes(model)
+            # The record comes last: a trial that has one is done.
+            write_json(self._path(number), known[number])
+            self._tell([*earlier, *known.values()])
+        return [known[number] for number in sorted(known)]
+
+    def _trial(self, number: int, candidate: Candidate, earlier: Sequence[TrialRecord]) -> Trial:
+        space, goal = self._config.space, self._config.goal
+        first_epochs = space.recipe.trial_epochs
+        return Trial(
+            spec=space.spec(candidate, self._window),
+            precision=candidate.precision,
+            recipe=space.trained_by(candidate),
+            float_recipe=space.float_recipe,
+            mirror_x=space.input_set(candidate.inputs).mirror_x,
+            seed=self._config.seed + number,
+            goal=goal,
+            first_epochs=first_epochs if first_epochs < candidate.epochs else 0,
+            rivals=tuple(goal.point(r.result.first) for r in earlier if r.result.first),
+        )
+
+    def _path(self, number: int) -> Path:
+        return self._folder / "trials" / f"{trial_name(number)}.json"
+
+    def _tell(self, records: Sequence[TrialRecord]) -> None:
+        goal = self._config.goal
+        front = front_of(goal, records)
+        volume = volumes(goal, front)[-1] if front else 0.0
+        self._on_progress(Progress("trials", len(records), self._trials, len(front), volume))
+
+    def on_final(self, done: int, total: int) -> None:
+        """Take note of networks of the final table that are trained."""
+        self._on_progress(Progress("final training", done, total, 0, 0.0))
+
+
+def _finalists(
+    config: SearchConfig, records: Sequence[TrialRecord], window: tuple[int, int]
+) -> list[Finalist]:
+    front = front_of(config.goal, records)
+    if not front:
+        raise ConfigError(why_no_front(config.goal, records))
+    space = config.space
+    return [
+        Finalist(
+            record.number,
+            trial_name(record.number),
+            space.spec(record.candidate, window),
+            record.candidate.inputs,
+            record.candidate.precision,
+            space.trained_by(record.candidate),
+            space.input_set(record.candidate.inputs).mirror_x,
+        )
+        for record in front
+    ]
