@@ -1,0 +1,178 @@
+"""What the detector gains: what leaves the first layer before and after, and whose signal pays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, pi
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.config import require_between
+from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel
+from pixelsieve.evaluation.baselines import time_of
+from pixelsieve.evaluation.metrics import EFFICIENCIES, rejection_at
+
+__all__ = ["OCCUPANCIES", "Occupancy", "Rate", "Slice", "data_rates", "slices"]
+
+_PT_EDGES_GEV = (0, 0.5, 1, 2, 5, 10, 50, inf)
+_TIME_EDGES_NS = (-inf, -0.09, 0.15, 0.5, 1, 5, inf)
+"""-0.09 to 0.15 ns is the window of the usual reconstruction."""
+_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How much BIB meets the layer, and what reading it out takes.
+
+    `clusters_per_cm2` a crossing, before any cut; `bits_per_pixel` are address, charge, time and
+    protocol of one pixel. Raises `ConfigError` for values out of range.
+    """
+
+    clusters_per_cm2: float
+    crossings_per_s: float
+    bits_per_pixel: float
+
+    def __post_init__(self) -> None:
+        require_between(self, "clusters_per_cm2", 0.0, 1e7)
+        require_between(self, "crossings_per_s", 0.0, 1e9)
+        require_between(self, "bits_per_pixel", 1.0, 10_000.0)
+
+
+OCCUPANCIES = MappingProxyType({MUON_COLLIDER_VXD.name: Occupancy(1000.0, 30_000.0, 32.0)})
+"""By detector. Crossings are those of the ring; density and bits only give the scale (see docs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What is read out where `signal_efficiency` (as achieved) is kept.
+
+    `bib_clusters` and `bib_pixels` are the shares of the BIB that are left. The others, None where
+    no occupancy is given, are of the whole layer: clusters a cm^2 and crossing, and Gbit/s of BIB
+    pixels.
+    """
+
+    efficiency: float
+    signal_efficiency: float
+    bib_clusters: float
+    bib_pixels: float
+    clusters_per_cm2: float | None
+    pixels_per_cm2: float | None
+    gbit_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Clusters with `low` <= `variable` < `high` (`unit`), and the shares of them that are kept.
+
+    Intervals are Wilson's, 68 %; None where there is no cluster of that kind.
+    """
+
+    variable: str
+    unit: str
+    low: float | None
+    high: float | None
+    n_signal: int
+    n_bib: int
+    signal_kept: tuple[float, float, float] | None
+    bib_kept: tuple[float, float, float] | None
+
+
+def layer_area_cm2(barrel: Barrel) -> float:
+    """The cylinder at the layer's radius."""
+    return 2 * pi * barrel.radius_mm * 2 * barrel.half_length_mm / 100
+
+
+def data_rates(
+    scores: NDArray[np.float64],
+    clusters: Clusters,
+    occupancy: Occupancy | None,
+    *,
+    read_out: float = 1.0,
+) -> list[Rate]:
+    """Before (everything is kept), and at each efficiency of `EFFICIENCIES`.
+
+    `scores` (n,) grow with the likeness to signal; a cluster's pixels are those above 0 e.
+    `read_out` is the share of the BIB clusters that the front end reads out at all.
+    """
+    pixels = (clusters.pixels_e > 0).sum(axis=(1, 2))
+    bib = clusters.signal == 0
+    area = layer_area_cm2(clusters.detector.barrel)
+    rates = []
+    for efficiency in (1.0, *EFFICIENCIES[::-1]):
+        kept = np.ones(len(scores), np.bool_)
+        if efficiency < 1:
+            kept = scores >= rejection_at(scores, clusters.signal, efficiency)[2]
+        share = float(kept[bib].mean())
+        of_pixels = float(pixels[bib & kept].sum() / pixels[bib].sum())
+        density = per_cm2 = gbit = None
+        if occupancy is not None:
+            density = occupancy.clusters_per_cm2 * read_out * share
+            before = occupancy.clusters_per_cm2 * read_out * float(pixels[bib].mean())
+            per_cm2 = before * of_pixels
+            gbit = per_cm2 * area * occupancy.crossings_per_s * occupancy.bits_per_pixel / 1e9
+        achieved = float(kept[~bib].mean())
+        rates.append(Rate(efficiency, achieved, share, of_pixels, density, per_cm2, gbit))
+    return rates
+
+
+def slices(kept: NDArray[np.bool_], clusters: Clusters) -> list[Slice]:
+    """Shares kept by transverse momentum, place along and across the barrel, and arrival time.
+
+    Momentum and true time are there for simulated clusters alone (`truth`); without a true time
+    it is a measured one.
+    """
+    barrel = clusters.detector.barrel
+    z = np.linspace(-barrel.half_length_mm, barrel.half_length_mm, _PLACES + 1)[1:-1]
+    y = np.linspace(barrel.y_low_mm, barrel.y_high_mm, _PLACES + 1)[1:-1]
+    variables = [
+        ("z_global", "mm", clusters.z_global_mm, (-inf, *z, inf)),
+        ("y_local", "mm", clusters.y_local_mm, (-inf, *y, inf)),
+    ]
+    truth = clusters.truth
+    if "truth_pt_gev" in truth:
+        variables.insert(0, ("truth_pt", "GeV", truth["truth_pt_gev"], _PT_EDGES_GEV))
+    time = time_of(clusters)
+    if "hit_time_ns" in truth:
+        variables.append(("hit_time", "ns", truth["hit_time_ns"], _TIME_EDGES_NS))
+    elif time is not None:
+        variables.append((time, "ns", getattr(clusters, f"{time}_ns"), _TIME_EDGES_NS))
+    return [
+        one
+        for name, unit, values, edges in variables
+        for one in _slices_of(name, unit, np.asarray(values, np.float64), edges, kept, clusters)
+    ]
+
+
+def _slices_of(
+    name: str,
+    unit: str,
+    values: NDArray[np.float64],
+    edges: Sequence[float],
+    kept: NDArray[np.bool_],
+    clusters: Clusters,
+) -> list[Slice]:
+    found = []
+    signal = clusters.signal > 0
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = (values >= low) & (values < high)
+        if not inside.any():
+            continue
+        numbers = [(int((inside & of).sum()), int((inside & of & kept).sum())) for of in (signal, ~signal)]
+        shares = [_share(k, n) for n, k in numbers]
+        ends = [float(e) if np.isfinite(e) else None for e in (low, high)]
+        found.append(Slice(name, unit, *ends, numbers[0][0], numbers[1][0], *shares))
+    return found
+
+
+def _share(kept: int, total: int) -> tuple[float, float, float] | None:
+    """Share with its interval: value, low, high."""
+    if total == 0:
+        return None
+    from scipy.stats import binomtest
+
+    interval = binomtest(kept, total).proportion_ci(0.6827, "wilson")
+    return kept / total, float(interval.low), float(interval.high)
