@@ -31,9 +31,16 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
+    hit_density: Annotated[
+        float | None,
+        typer.Option(help="BIB clusters a cm^2 and crossing (default: the detector's preset)."),
+    ] = None,
+    bits_per_pixel: Annotated[
+        float | None, typer.Option(help="Bits that reading out one pixel takes.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Evaluate a saved model: accuracy, AUC, background rejection, with bootstrap intervals.
+    """Evaluate a saved model: figures of merit with intervals, data rate, efficiency by slices.
 
     The data need no other split than the one asked for. They go through the front end that the
     model was trained with.
@@ -44,13 +51,16 @@ def evaluate(
     from pixelsieve.formats.dataset import read_parts
     from pixelsieve.front_end import through_front_end
     from pixelsieve.model_file import load_model
+    from pixelsieve.report.data_rate_table import data_rate_table, slices_table
     from pixelsieve.report.tables import read_out_table, scores_table
-    from pixelsieve.studies.evaluate import evaluate_model, only
+    from pixelsieve.studies.evaluate import evaluate_model, occupancy_of, only
 
     loaded = load_model(model)
     chosen = _front_end(loaded, front_end)
     part = through_front_end(chosen, only(read_parts(data), split))
-    result = evaluate_model(loaded, part)
+    (clusters,) = part.parts.values()
+    occupancy = occupancy_of(clusters.detector, hit_density, bits_per_pixel)
+    result = evaluate_model(loaded, part, occupancy)
     if result["front_end_differs"]:
         differing = "; ".join(result["front_end_differs"])
         options.warn(f"{model}: trained with another front end than the data's: {differing}")
@@ -67,6 +77,8 @@ def evaluate(
     how = "every cluster" if split == "all" else f"{split} split, by {part.split_by}"
     title = escape(f"{model.name} on {n} clusters ({how})")
     console.print(scores_table(title, result["figures"], result["bootstrap_68"]))
+    console.print(data_rate_table(result))
+    console.print(slices_table(result["slices"]))
 
 
 def _front_end(model: Model, wanted: str | None) -> FrontEnd | None:

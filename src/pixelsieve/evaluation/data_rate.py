@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, pi
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ _PT_EDGES_GEV = (0, 0.5, 1, 2, 5, 10, 50, inf)
 _TIME_EDGES_NS = (-inf, -0.09, 0.15, 0.5, 1, 5, inf)
 """-0.09 to 0.15 ns is the window of the usual reconstruction."""
 _PLACES = 6
+_CONFIDENCE = 0.6827
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def layer_area_cm2(barrel: Barrel) -> float:
 
 
 def data_rates(
-    scores: NDArray[np.float64],
+    scores: NDArray[Any],
     clusters: Clusters,
     occupancy: Occupancy | None,
     *,
@@ -157,22 +160,29 @@ def _slices_of(
 ) -> list[Slice]:
     found = []
     signal = clusters.signal > 0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (values >= low) & (values < high)
-        if not inside.any():
-            continue
-        numbers = [(int((inside & of).sum()), int((inside & of & kept).sum())) for of in (signal, ~signal)]
-        shares = [_share(k, n) for n, k in numbers]
-        ends = [float(e) if np.isfinite(e) else None for e in (low, high)]
-        found.append(Slice(name, unit, *ends, numbers[0][0], numbers[1][0], *shares))
+        if inside.any():
+            found.append(
+                Slice(
+                    name,
+                    unit,
+                    float(low) if np.isfinite(low) else None,
+                    float(high) if np.isfinite(high) else None,
+                    int((inside & signal).sum()),
+                    int((inside & ~signal).sum()),
+                    _share(kept[inside & signal]),
+                    _share(kept[inside & ~signal]),
+                )
+            )
     return found
 
 
-def _share(kept: int, total: int) -> tuple[float, float, float] | None:
+def _share(kept: NDArray[np.bool_]) -> tuple[float, float, float] | None:
     """Share with its interval: value, low, high."""
-    if total == 0:
+    if not len(kept):
         return None
     from scipy.stats import binomtest
 
-    interval = binomtest(kept, total).proportion_ci(0.6827, "wilson")
-    return kept / total, float(interval.low), float(interval.high)
+    interval = binomtest(int(kept.sum()), len(kept)).proportion_ci(_CONFIDENCE, "wilson")
+    return float(kept.mean()), float(interval.low), float(interval.high)

@@ -8,14 +8,20 @@ from typing import Any
 
 from pixelsieve.clusters import concatenate
 from pixelsieve.config import to_plain
-from pixelsieve.errors import DataError
+from pixelsieve.detector import Detector
+from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
+from pixelsieve.evaluation.metrics import rejection_at
 from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.model_file import Model
 from pixelsieve.splits import SPLIT_NAMES, Splits
 from pixelsieve.studies.trained import constants_that_differ
 
-__all__ = ["evaluate_model", "only", "settings_that_differ"]
+__all__ = ["evaluate_model", "occupancy_of", "only", "settings_that_differ"]
+
+_SLICED_AT = 0.98
+"""Signal efficiency of the threshold that slices are shown at."""
 
 
 def only(parts: Parts, split: str) -> Parts:
@@ -49,14 +55,37 @@ def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> l
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
 
 
-def evaluate_model(model: Model, part: Parts) -> dict[str, Any]:
+def occupancy_of(
+    detector: Detector, clusters_per_cm2: float | None, bits_per_pixel: float | None
+) -> Occupancy | None:
+    """The detector's preset with what is given in its place; None where that is not enough."""
+    preset = OCCUPANCIES.get(detector.name)
+    if preset is None:
+        if clusters_per_cm2 is None and bits_per_pixel is None:
+            return None
+        known = ", ".join(OCCUPANCIES)
+        msg = (
+            f"--hit-density and --bits-per-pixel: detector '{detector.name}' has no preset of "
+            f"crossings; known: {known}"
+        )
+        raise ConfigError(msg)
+    return Occupancy(
+        preset.clusters_per_cm2 if clusters_per_cm2 is None else clusters_per_cm2,
+        preset.crossings_per_s,
+        preset.bits_per_pixel if bits_per_pixel is None else bits_per_pixel,
+    )
+
+
+def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None) -> dict[str, Any]:
     """Figures of merit with bootstrap intervals, on clusters of one part, as plain data.
 
     `efficiency` and rejection are of the clusters that are read out; `front_end` counts the rest.
+    `data_rate` and `slices` (at 98 % signal efficiency) have thresholds from these clusters.
     """
     ((split, clusters),) = part.parts.items()
     clusters.require_both_classes()
     logits = model.logits(model.features.table(clusters))
+    _, _, threshold = rejection_at(logits, clusters.signal, _SLICED_AT)
     return {
         "model": model.origin,
         "split": split,
@@ -67,4 +96,17 @@ def evaluate_model(model: Model, part: Parts) -> dict[str, Any]:
         "detector_differs": constants_that_differ(model, clusters.detector),
         "figures": score(logits, clusters.signal),
         "bootstrap_68": to_plain(bootstrap([logits], clusters.signal, clusters.groups())),
+        "occupancy": to_plain(occupancy),
+        "data_rate": to_plain(
+            data_rates(logits, clusters, occupancy, read_out=_bib_read_out(part, split))
+        ),
+        "slices": to_plain(slices(logits >= threshold, clusters)),
     }
+
+
+def _bib_read_out(part: Parts, split: str) -> float:
+    """Share of the BIB clusters that the front end reads out."""
+    if part.front_end is None:
+        return 1.0
+    counts = part.front_end["clusters"][split]["bib"]
+    return float(counts["read_out"] / counts["collected"])

@@ -1,0 +1,74 @@
+"""What the detector gains: data rate and slices, from the plain data of `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+__all__ = ["data_rate_table", "slices_table"]
+
+
+def data_rate_table(result: Mapping[str, Any]) -> Table:
+    """Shares of the BIB that are left, and rates of the whole layer where they are known."""
+    occupancy = result["occupancy"]
+    title = "Data rate of the layer"
+    if occupancy is not None:
+        title += (
+            f": {occupancy['clusters_per_cm2']:g} BIB clusters a cm² and crossing, "
+            f"{occupancy['crossings_per_s']:g} crossings a second, "
+            f"{occupancy['bits_per_pixel']:g} bits a pixel"
+        )
+    table = Table(title=title, title_justify="left")
+    table.add_column("signal efficiency")
+    for column in ("BIB clusters left", "BIB pixels left"):
+        table.add_column(column, justify="right")
+    if occupancy is not None:
+        for column in ("clusters a cm²", "pixels a cm²", "Gbit/s"):
+            table.add_column(column, justify="right")
+    for rate in result["data_rate"]:
+        before = rate["efficiency"] == 1
+        cells = ["no filter" if before else f"{rate['signal_efficiency']:.4f}"]
+        cells += [f"{rate['bib_clusters']:.4f}", f"{rate['bib_pixels']:.4f}"]
+        if occupancy is not None:
+            cells += [f"{rate['clusters_per_cm2']:.1f}", f"{rate['pixels_per_cm2']:.1f}"]
+            cells.append(f"{rate['gbit_per_s']:.1f}")
+        table.add_row(*cells)
+    return table
+
+
+def slices_table(slices: Sequence[Mapping[str, Any]]) -> Table:
+    """Signal efficiency and rejection by slices."""
+    title = "By slices, at 98 % signal efficiency (± half the 68 % interval)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("slice", no_wrap=True)
+    for column in ("signal", "efficiency", "BIB", "rejection"):
+        table.add_column(column, justify="right")
+    variable = None
+    for one in slices:
+        if variable not in (None, one["variable"]):
+            table.add_section()
+        variable = one["variable"]
+        table.add_row(
+            f"{variable} {_range(one['low'], one['high'])} {one['unit']}",
+            str(one["n_signal"]),
+            _interval(one["signal_kept"]),
+            str(one["n_bib"]),
+            _interval(one["bib_kept"] and [1 - share for share in one["bib_kept"]]),
+        )
+    return table
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"below {high:.3g}"
+    return f"{low:.3g} and above" if high is None else f"{low:.3g} to {high:.3g}"
+
+
+def _interval(share: Sequence[float] | None) -> str:
+    """Value and half the interval, which is hardly ever lopsided enough to tell."""
+    if share is None:
+        return "-"
+    half = abs(share[2] - share[1]) / 2
+    return f"{share[0]:.4f} ±{half:.4f}".replace("±0.", "±.")

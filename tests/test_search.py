@@ -1,0 +1,324 @@
+"""The search's logic: what is asked, in which order, and what survives an interruption."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixelsieve.config import from_mapping, to_plain
+from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.parallel import Task
+from pixelsieve.studies.search import _Search
+from pixelsieve.studies.search_config import SearchConfig
+from pixelsieve.studies.search_sampler import Told, ask, write_study
+from pixelsieve.studies.search_space import Candidate, InputSet, SearchSpace, read_space
+from pixelsieve.studies.trial_records import TrialRecord, front_of, told, volumes, why_no_front
+from pixelsieve.studies.trials import Goal, Measured, Trial, TrialResult, _hopeless
+
+SPACE = SearchSpace()
+CONFIG = SearchConfig(SPACE, generation=4, references=())
+WINDOW = (13, 21)
+
+
+def measured(quality: float, luts: float) -> Measured:
+    return Measured(quality, quality, quality, quality, quality, quality, luts, 5.0, 100, 0)
+
+
+def result_of(trial: Trial) -> TrialResult:
+    """Made up from the trial alone, as a real one is; some are stopped, some fail."""
+    units = sum(layer.units for layer in trial.spec.layers)
+    luts = units * trial.precision.weight_bits * (1 + trial.seed % 3)
+    first = measured(0.5 + 0.4 * units / (units + 20), luts)
+    if trial.seed % 7 == 3:
+        return TrialResult("failed", "no luck")
+    if reason := _hopeless(first, trial):
+        return TrialResult("stopped", reason, first)
+    return TrialResult("complete", None, first, measured(first.auc + 0.01, luts))
+
+
+class Pool:
+    """Does the tasks in an order of its own; is cut off after `lives` of them."""
+
+    def __init__(self, seed: int, lives: int = 10_000) -> None:
+        self.random = random.Random(seed)
+        self.lives = lives
+        self.ran: list[str] = []
+
+    def run(
+        self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
+    ) -> Iterator[tuple[str, Any]]:
+        del on_report
+        for task in self.random.sample(list(tasks), len(tasks)):
+            if len(self.ran) == self.lives:
+                raise KeyboardInterrupt
+            self.ran.append(task.name)
+            yield task.name, (result_of(task.arguments[0]), b"model")
+
+
+def run(folder: Path, pool: Pool, config: SearchConfig = CONFIG, trials: int = 26) -> list[Any]:
+    for name in ("trials", "models"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    study = _Search(config, WINDOW, folder, trials, lambda _: None)
+    return [to_plain(record) for record in study.run(pool)]
+
+
+def test_the_order_of_completion_does_not_matter(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", Pool(0))
+    assert run(tmp_path / "b", Pool(1)) == first
+    states = {r["result"]["state"] for r in first}
+    assert states == {"complete", "stopped", "failed"}
+    journals = [(tmp_path / n / "study.journal").exists() for n in "ab"]
+    assert journals == [True, True]
+
+
+@pytest.mark.parametrize("lives", [0, 1, 3, 4, 5, 11, 25])
+def test_cut_off_anywhere_nothing_is_lost_or_run_twice(tmp_path: Path, lives: int) -> None:
+    whole = run(tmp_path / "whole", Pool(0))
+    cut, rest = Pool(2, lives), Pool(3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", cut)
+    assert run(tmp_path / "cut", rest) == whole
+    assert sorted(cut.ran + rest.ran) == [f"trial_{n:04d}" for n in range(26)]
+
+
+def test_a_longer_search_begins_like_a_shorter_one(tmp_path: Path) -> None:
+    short = run(tmp_path / "s", Pool(0), trials=10)
+    assert run(tmp_path / "s", pool := Pool(0), trials=26)[:10] == short
+    assert len(pool.ran) == 16
+    assert run(tmp_path / "l", Pool(5), trials=26)[:10] == short
+
+
+def test_trials_stop_by_what_earlier_generations_did(tmp_path: Path) -> None:
+    rivals: dict[int, int] = {}
+
+    class Watching(Pool):
+        def run(self, tasks: Sequence[Task], on_report: Any = None) -> Iterator[tuple[str, Any]]:
+            rivals.update({t.arguments[0].seed: len(t.arguments[0].rivals) for t in tasks})
+            return super().run(tasks, on_report)
+
+    records = run(tmp_path, Watching(0), trials=12)
+    with_first = [r["result"]["first"] is not None for r in records]
+    assert rivals == {n: sum(with_first[: n // 4 * 4]) for n in range(12)}
+
+
+def test_damaged_and_foreign_records_are_one_line(tmp_path: Path) -> None:
+    run(tmp_path, Pool(0), trials=4)
+    path = tmp_path / "trials" / "trial_0002.json"
+    whole = path.read_text()
+    for text, what in (
+        (whole[:100], "not valid JSON"),
+        ("[]", "expected a table of TrialRecord"),
+        (whole.replace('"epochs"', '"epoch"'), "did you mean 'epochs'"),
+        (whole.replace('"weight_bits": ', '"weight_bits": 1'), "holds another trial"),
+    ):
+        path.write_text(text)
+        with pytest.raises(RunError, match="remove the file and the trial is run again") as error:
+            run(tmp_path, Pool(0), trials=4)
+        assert what in str(error.value)
+        assert str(path) in str(error.value)
+    path.unlink()
+    assert len(run(tmp_path, pool := Pool(0), trials=4)) == 4
+    assert pool.ran == ["trial_0002"]
+    assert path.read_text() == whole
+
+
+def test_asking_depends_on_seed_generation_and_what_is_told() -> None:
+    heard: list[Told] = []
+    asked = ask(SPACE, heard, seed=0, generation=0, count=24)
+    assert asked == ask(SPACE, heard, seed=0, generation=0, count=24)
+    assert asked != ask(SPACE, heard, seed=1, generation=0, count=24)
+    assert asked != ask(SPACE, heard, seed=0, generation=1, count=24)
+    assert len({c.depth for c in asked}) == 3
+    assert {c.inputs for c in asked} == {"scalars", "profiles"}
+    # Wide networks are bad, narrow ones good: the sampler takes to narrow ones.
+    cost = [float(sum(c.hidden)) for c in asked]
+    heard = [Told(c, (1 / x, x)) for c, x in zip(asked, cost, strict=True)]
+    taught = ask(SPACE, heard, seed=0, generation=2, count=24)
+    assert sum(sum(c.hidden) for c in taught) < sum(cost) / 2
+    failed = [replace(one, point=None) for one in heard]
+    assert taught != ask(SPACE, failed, seed=0, generation=2, count=24)
+
+
+def test_the_study_opens_in_optuna(tmp_path: Path) -> None:
+    import optuna
+
+    heard = [
+        Told(c, (0.5, 8.0) if i else None, {"state": "complete"})
+        for i, c in enumerate(ask(SPACE, [], seed=0, generation=0, count=3))
+    ]
+    write_study(tmp_path / "study.journal", SPACE, heard)
+    write_study(tmp_path / "study.journal", SPACE, heard)  # made anew, not appended to
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+    assert [t.state.name for t in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert study.trials[1].values == [0.5, 3.0]
+    assert study.trials[1].params["inputs"] == heard[1].candidate.inputs
+    assert [p.name for p in tmp_path.iterdir()] == ["study.journal"]
+
+
+def candidate(**changes: Any) -> Candidate:
+    one: dict[str, Any] = {
+        "inputs": "profiles",
+        "branches": False,
+        "depth": 2,
+        "widths": (8, 4, 16),
+        "weight_bits": 4,
+        "activation_bits": 5,
+        "input_bits": 6,
+        "recipe": "sieve",
+        "initial_rate": 0.01,
+        "epochs": 100,
+    }
+    return Candidate(**one | changes)
+
+
+def test_candidates_become_networks() -> None:
+    spec = SPACE.spec(candidate(), WINDOW)
+    assert spec.features == ("x_profile", "z_global", "y_profile", "y_local")
+    assert spec.n_parameters == 37 * 8 + 9 * 4 + 5
+    forked = SPACE.spec(candidate(branches=True), WINDOW)
+    assert [layer.inputs for layer in forked.layers[:3]] == [
+        ("x_profile", "z_global"),
+        ("y_profile", "y_local"),
+        ("x_dense1", "y_dense1"),
+    ]
+    assert forked.n_parameters == 23 * 8 + 15 * 8 + 17 * 4 + 5
+    timed = SPACE.with_feature("hit_time_30ps").spec(candidate(), WINDOW)
+    assert timed.features[-1] == "hit_time_30ps"
+    assert SPACE.with_feature("z_global") == SPACE
+    lone = SearchSpace(inputs=(InputSet("z", ("z_global",)),))
+    one_sided = lone.spec(candidate(inputs="z", branches=True, depth=1), WINDOW)
+    assert [layer.name for layer in one_sided.layers] == ["dense1", "output"]
+    recipe = SPACE.trained_by(candidate())
+    assert (recipe.epochs, recipe.initial_rate, recipe.scales) == (100, 0.01, "per_layer")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[architecture]\nwidth = [4]", "'architecture': unknown key 'width' (did you mean 'widt"),
+        ("[architecture]\nwidths = []", "widths is empty; expected at least one value"),
+        ("[architecture]\nwidths = [0]", "widths holds 0; expected 1 to 512"),
+        ("[architecture]\ndepths = [2, 2]", "depths is [2, 2]; a value appears twice"),
+        ("[precision]\nweights = [1]", "weights holds 1; expected 2 to 16"),
+        ("[precision]\ninputs = 4", "'inputs' is 4; expected tuple"),
+        ("inputs = []", "inputs is empty; expected at least one table [[inputs]]"),
+        ('[[inputs]]\nname = "a"\nfeatures = ["x_profil"]', "did you mean 'x_profile'"),
+        ('[[inputs]]\nname = "a"\nfeatures = []', "inputs 'a': features: the list is empty"),
+        ('[recipe]\nnames = ["siev"]', "unknown recipe 'siev' (did you mean 'sieve'?)"),
+        ('[recipe]\nnames = ["original"]', "'original' cannot be searched"),
+        ("[recipe]\ninitial_rates = [1e-2, 1e-3]", "expected the lowest and the highest"),
+        ("[recipe]\nepochs = [0]", "epochs holds 0"),
+        ("recipes = 3", "belong in --recipes-file"),
+    ],
+)
+def test_a_wrong_space_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_space(path)
+    assert message in str(error.value)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_space_in_the_docs_reads() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "search.md").read_text()
+    import tomllib
+
+    block = text.split("```toml\n")[1].split("```")[0]
+    space = from_mapping(SearchSpace, tomllib.loads(block), "docs")
+    assert space == SPACE  # the file in the docs is the default, written out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metric": "rejecton_98"}, "unknown metric 'rejecton_98' (did you mean 'rejection_98'?)"),
+        ({"cost": "lut"}, "unknown cost 'lut' (did you mean 'luts'?)"),
+        ({"budget": 0.0}, "budget is 0; expected above 0"),
+        ({"generation": 0}, "generation is 0"),
+        ({"references": ("model22",)}, "unknown network 'model22'"),
+        ({"references": ("model2",), "reference_bits": (1,)}, "weight_bits is 1"),
+    ],
+)
+def test_wrong_objectives_are_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        SearchConfig(SPACE, **changes)
+    assert message in str(error.value)
+
+
+GOAL = Goal("rejection_98", "luts", 0.02, None)
+
+
+def record(number: int, quality: float, luts: float, state: Any = "complete") -> TrialRecord:
+    one = measured(quality, luts)
+    final = one if state == "complete" else None
+    return TrialRecord(number, candidate(), TrialResult(state, None, one, final))
+
+
+def test_the_front_takes_only_complete_trials_within_the_budget() -> None:
+    records = [
+        record(0, 0.7, 500),
+        record(1, 0.8, 900),
+        record(2, 0.6, 600),
+        record(3, 0.9, 100, "stopped"),
+        record(4, 0.95, 50, "failed"),
+        record(5, 0.9, 5000),
+    ]
+    assert [r.number for r in front_of(GOAL, records)] == [0, 1, 5]
+    tight = replace(GOAL, budget=1000)
+    assert [r.number for r in front_of(tight, records)] == [0, 1]
+    found = volumes(GOAL, records)
+    assert found == sorted(found)
+    assert 0 < found[0] < found[1] == found[2] == found[4] < found[5]
+    points = [one.point for one in told(tight, records)]
+    assert points == [(0.7, 500), (0.8, 900), (0.6, 600), (0.9, 100), None, (0.0, 5000)]
+
+
+def test_a_budget_that_nothing_meets_is_one_line() -> None:
+    goal = replace(GOAL, budget=10)
+    records = [record(0, 0.7, 500), record(1, 0.9, 300, "stopped")]
+    assert front_of(goal, records) == []
+    line = why_no_front(goal, records)
+    assert line.startswith("budget 10 luts: none of 2 trials meets it, the smallest needs 300;")
+    failed = [TrialRecord(0, candidate(), TrialResult("failed", "diverged"))]
+    assert "e.g. diverged" in why_no_front(GOAL, failed)
+
+
+def test_hopeless_trials_stop_and_others_do_not() -> None:
+    def trial(rivals: Sequence[tuple[float, float]], budget: float | None = None) -> Trial:
+        return Trial(
+            spec=SPACE.spec(candidate(), WINDOW),
+            precision=candidate().precision,
+            recipe=SPACE.trained_by(candidate()),
+            float_recipe=SPACE.float_recipe,
+            mirror_x=False,
+            seed=0,
+            goal=replace(GOAL, budget=budget),
+            first_epochs=15,
+            rivals=tuple(rivals),
+        )
+
+    one = measured(0.70, 500)
+    assert _hopeless(one, trial([])) is None
+    assert _hopeless(one, trial([(0.719, 400), (0.9, 501)])) is None
+    assert _hopeless(one, trial([(0.73, 500)])) == "dominated by more than 0.02 after 15 epochs"
+    assert _hopeless(one, trial([], budget=300)) is None
+    assert "over 2 budgets" in str(_hopeless(one, trial([], budget=200)))
+
+
+def test_a_folder_in_use_is_one_line(tmp_path: Path) -> None:
+    from pixelsieve.runs import RunFolder
+
+    with (
+        RunFolder(tmp_path / "r", to_plain(CONFIG)),
+        pytest.raises(RunError, match="another process works in this folder"),
+        RunFolder(tmp_path / "r", to_plain(CONFIG)),
+    ):
+        pass

@@ -1,0 +1,179 @@
+"""`pixelsieve search` from end to end: small networks, killed, gone on, on a Dask cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from pixelsieve import networks
+from pixelsieve.firmware.integer import from_model
+from pixelsieve.formats.dataset import load
+from pixelsieve.model_file import load_model
+from pixelsieve.networks import Dense, NetworkSpec
+from tests.test_cli import PROGRAM, pixelsieve, refused
+
+SPACE = """
+[[inputs]]
+name = "scalars"
+features = ["x_size", "y_size", "z_global", "y_local"]
+mirror_x = true
+
+[architecture]
+depths = [1]
+widths = [3]
+branches = [false]
+
+[precision]
+weights = [3, 4, 6]
+activations = [4]
+inputs = [5]
+
+[recipe]
+epochs = [6]
+float_epochs = 6
+trial_epochs = 2
+batch_size = 128
+"""
+TINY = NetworkSpec(
+    "tiny",
+    (
+        Dense("dense1", 3, ("x_size", "y_size", "z_global", "y_local")),
+        Dense("output", 1, ("dense1",), relu=False),
+    ),
+)
+TRIALS = 4
+
+
+@pytest.fixture(scope="module")
+def space_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("space") / "space.toml"
+    path.write_text(SPACE)
+    return path
+
+
+def arguments(data: Path, space: Path, out: Path) -> list[str]:
+    values = ["--data", data, "--space", space, "--out", out, "--trials", TRIALS]
+    values += ["--generation", 2, "--metric", "auc", "--seeds", 2, "--reference", "none"]
+    return ["search", *map(str, values)]
+
+
+def trials(folder: Path) -> dict[str, str]:
+    return {p.name: p.read_text() for p in sorted((folder / "trials").glob("[!.]*"))}
+
+
+@pytest.fixture(scope="module")
+def searched(
+    tmp_path_factory: pytest.TempPathFactory, dataset_file: Path, space_file: Path
+) -> Path:
+    out = tmp_path_factory.mktemp("search") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "ZOO", MappingProxyType({"tiny": TINY}))
+        values = arguments(dataset_file, space_file, out)[:-1]
+        result = pixelsieve(*values, "tiny", "--reference-bits", "6,4", "--workers", 1)
+        assert result.exit_code == 0, result.output
+        for text in ("Smallest networks, 2 seeds", "4 trials:", "tiny_4b"):
+            assert text in result.output
+        before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+        again = pixelsieve(*values, "tiny", "--reference-bits", "6,4", "--json")
+        assert json.loads(again.stdout) == json.loads((out / "metrics.json").read_text())
+        longer = [*values, "tiny", "--reference-bits", "6,4", "--trials", 9]
+        assert "the test split was read for its table" in refused(pixelsieve(*longer))
+        after = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+        lock = out / ".lock"
+        assert {p: t for p, t in after.items() if p != lock} == {
+            p: t for p, t in before.items() if p != lock
+        }
+    return out
+
+
+def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file: Path) -> None:
+    metrics = json.loads((searched / "metrics.json").read_text())
+    assert len(metrics["trials"]) == len(metrics["hypervolume"]) == TRIALS
+    assert sum(metrics["states"].values()) == TRIALS
+    front = [r for r in metrics["rows"] if r["kind"] == "front"]
+    assert {r["trial"] for r in front} <= set(metrics["front"])
+    test = load([dataset_file]).splits.test
+    from pixelsieve.evaluation.scores import score
+
+    for row in metrics["rows"]:
+        assert len(row["by_seed"]) == 2
+        assert row["luts"]["mean"] > 0
+        for seed, figures in enumerate(row["by_seed"]):
+            name = f"{row['name']}_seed{seed}"
+            saved = json.loads((searched / "final" / f"{name}.json").read_text())
+            assert saved["measured"]["differing"] == 0
+            network = from_model(load_model(searched / "models" / f"{name}.keras"))
+            codes = network.input_codes(network.features.table(test))
+            assert score(network.run(codes), test.signal) == figures
+    uniform = {r["name"]: r for r in metrics["rows"] if r["kind"] == "uniform"}
+    assert uniform.keys() | {one["name"] for one in metrics["left_out"]} >= {"tiny_6b", "tiny_4b"}
+    for one in metrics["smaller"]:
+        if one["name"]:
+            best = next(r for r in front if r["name"] == one["name"])
+            than = uniform[one["than"]]
+            assert best["validation"]["mean"] >= than["validation"]["mean"]
+            assert one["times"] == than["luts"]["mean"] / best["luts"]["mean"]
+    noted = json.loads((searched / "test_read.json").read_text())["networks"]
+    assert len(noted) == 2 * len(metrics["rows"])
+
+
+def test_killed_it_goes_on_elsewhere_to_the_same_trials(
+    searched: Path, dataset_file: Path, space_file: Path, tmp_path: Path
+) -> None:
+    from distributed import LocalCluster
+
+    out = tmp_path / "killed"
+    values = arguments(dataset_file, space_file, out)
+    process = subprocess.Popen([*PROGRAM, *values, "--workers", "1"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not (out / "trials" / "trial_0000.json").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = trials(out)
+    assert "trial_0000.json" in done
+    assert len(done) < TRIALS
+    stamps = {name: (out / "trials" / name).stat().st_mtime_ns for name in done}
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        result = pixelsieve(*values, "--scheduler", cluster.scheduler_address)
+        assert result.exit_code == 0, result.output
+    assert trials(out) == trials(searched)
+    assert {n: (out / "trials" / n).stat().st_mtime_ns for n in done} == stamps
+    for path in (searched / "models").glob("trial_*.keras"):
+        ours, theirs = (from_model(load_model(f / "models" / path.name)) for f in (out, searched))
+        for one, other in zip(ours.layers, theirs.layers, strict=True):
+            assert one.kernel.tolist() == other.kernel.tolist()
+
+
+def test_wrong_use_is_one_line(dataset_file: Path, space_file: Path, tmp_path: Path) -> None:
+    values: list[Any] = arguments(dataset_file, space_file, tmp_path / "x")
+    for more, message in (
+        (["--metric", "rejection_97"], "unknown metric 'rejection_97' (did you mean 'rejecti"),
+        (["--cost", "LUT"], "unknown cost 'LUT'"),
+        (["--reference", "model22"], "unknown network 'model22'"),
+        (["--reference-bits", "four"], "--reference-bits: 'four'"),
+        (["--time", "60ps"], "column 'hit_time_60ps_ns' is missing"),
+        (["--scheduler", "tcp://127.0.0.1:9", "--workers", 2], "--workers: counts processes"),
+    ):
+        assert message in refused(pixelsieve(*values, *more))
+    assert not (tmp_path / "x").exists()
+    space_file.with_name("other.toml").write_text(SPACE.replace("[3, 4, 6]", "[]"))
+    values = arguments(dataset_file, space_file.with_name("other.toml"), tmp_path / "x")
+    assert "weights is empty; expected at least one value" in refused(pixelsieve(*values))
+
+
+def test_a_search_of_other_settings_is_refused(
+    searched: Path, dataset_file: Path, space_file: Path
+) -> None:
+    values = arguments(dataset_file, space_file, searched)
+    assert "holds a run with other settings" in refused(pixelsieve(*values, "--budget", 100))
+    assert os.listdir(searched / "trials") != []
