@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -59,9 +58,9 @@ def space_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arguments(data: Path, space: Path, out: Path) -> list[str]:
+def arguments(data: Path, space: Path, out: Path, seeds: int = 1) -> list[str]:
     values = ["--data", data, "--space", space, "--out", out, "--trials", TRIALS]
-    values += ["--generation", 2, "--metric", "auc", "--seeds", 2, "--reference", "none"]
+    values += ["--generation", 2, "--metric", "auc", "--seeds", seeds, "--reference", "none"]
     return ["search", *map(str, values)]
 
 
@@ -76,15 +75,16 @@ def searched(
     out = tmp_path_factory.mktemp("search") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "ZOO", MappingProxyType({"tiny": TINY}))
-        values = arguments(dataset_file, space_file, out)[:-1]
-        result = pixelsieve(*values, "tiny", "--reference-bits", "6,4", "--workers", 1)
+        values = arguments(dataset_file, space_file, out, seeds=2)
+        uniform = ["--reference", "tiny", "--reference-bits", "6,4"]
+        result = pixelsieve(*values, *uniform, "--workers", 1)
         assert result.exit_code == 0, result.output
         for text in ("Smallest networks, 2 seeds", "4 trials:", "tiny_4b"):
             assert text in result.output
         before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
-        again = pixelsieve(*values, "tiny", "--reference-bits", "6,4", "--json")
+        again = pixelsieve(*values, *uniform, "--json")
         assert json.loads(again.stdout) == json.loads((out / "metrics.json").read_text())
-        longer = [*values, "tiny", "--reference-bits", "6,4", "--trials", 9]
+        longer = [*values, *uniform, "--trials", 9]
         assert "the test split was read for its table" in refused(pixelsieve(*longer))
         after = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
         lock = out / ".lock"
@@ -148,7 +148,7 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
         assert result.exit_code == 0, result.output
     assert trials(out) == trials(searched)
     assert {n: (out / "trials" / n).stat().st_mtime_ns for n in done} == stamps
-    for path in (searched / "models").glob("trial_*.keras"):
+    for path in (out / "models").glob("trial_*.keras"):
         ours, theirs = (from_model(load_model(f / "models" / path.name)) for f in (out, searched))
         for one, other in zip(ours.layers, theirs.layers, strict=True):
             assert one.kernel.tolist() == other.kernel.tolist()
@@ -174,6 +174,5 @@ def test_wrong_use_is_one_line(dataset_file: Path, space_file: Path, tmp_path: P
 def test_a_search_of_other_settings_is_refused(
     searched: Path, dataset_file: Path, space_file: Path
 ) -> None:
-    values = arguments(dataset_file, space_file, searched)
+    values = arguments(dataset_file, space_file, searched, seeds=2)
     assert "holds a run with other settings" in refused(pixelsieve(*values, "--budget", 100))
-    assert os.listdir(searched / "trials") != []

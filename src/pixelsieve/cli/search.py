@@ -82,7 +82,7 @@ def search(
         space,
         recipes_file,
         f"hit_time_{time}" if time else None,
-        [] if reference == ["none"] else reference or ["model2"],
+        [name for name in reference or ["model2"] if name != "none"],
         options.bits(reference_bits, "--reference-bits"),
         metric=metric,
         cost=cost,
@@ -108,7 +108,7 @@ def search(
         options.print_json(metrics)
         return
     console = Console()
-    for table in search_tables(metrics):
+    for table in search_tables(metrics, console.width):
         console.print(table)
     for line in search_lines(metrics, str(out)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

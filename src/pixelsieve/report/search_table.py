@@ -12,45 +12,78 @@ from pixelsieve.report.tables import METRIC_TITLES
 
 __all__ = ["search_lines", "search_tables"]
 
+_WIDE = 150
 _COSTS = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 
 
-def search_tables(metrics: Mapping[str, Any]) -> list[Table]:
-    """One table: the front and the uniform networks, means ± spread over seeds."""
-    metric = METRIC_TITLES[metrics["metric"]]
+def search_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
+    """The front and the uniform networks, means ± spread over seeds.
+
+    One table where `width` characters hold it, else one of the networks and one of their figures.
+    """
     seeds = len(metrics["seeds"])
     counted = f"{seeds} seeds, mean ± spread" if seeds > 1 else "one seed: no spread"
-    table = Table(title=f"Smallest networks, {counted}", title_justify="left")
+    title = f"Smallest networks, {counted}"
+    rows = sorted(metrics["rows"], key=lambda r: (r["kind"], r["luts"]["mean"]))
+    metric = metrics["metric"]
+    if width >= _WIDE:
+        tables = [_table(title)]
+        _add_network_columns(tables[0])
+        _add_figure_columns(tables[0], metric)
+    else:
+        tables = [_table("Smallest networks"), _table(title)]
+        _add_network_columns(tables[0])
+        _add_figure_columns(tables[1], metric)
+    for table in tables:
+        kind = rows[0]["kind"]
+        for row in rows:
+            if row["kind"] != kind:
+                table.add_section()
+            kind = row["kind"]
+            cells = [escape(row["name"])]
+            cells += _network_cells(row) if table is tables[0] else []
+            cells += _figure_cells(row, metric) if table is tables[-1] else []
+            table.add_row(*cells)
+    return tables
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left")
     table.add_column("network", no_wrap=True)
+    return table
+
+
+def _add_network_columns(table: Table) -> None:
+    table.add_column("layers")
     table.add_column("inputs")
-    for name in ("bits w/a/i", "parameters", "LUTs", "with features", "levels"):
+    for name in ("bits w/a/i", "parameters"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in (f"{metric}, validation", f"{metric}, test", "AUC, test"):
+
+
+def _add_figure_columns(table: Table, metric: str) -> None:
+    for name in ("LUTs", "with features", "levels"):
+        table.add_column(name, justify="right")
+    shown = METRIC_TITLES[metric]
+    titles = [f"{shown}, validation", f"{shown}, test"]
+    titles += [] if metric == "auc" else [f"{METRIC_TITLES['auc']}, test"]
+    for name in titles:
         table.add_column(name, justify="right")
     table.add_column("front")
-    kind = None
-    for row in sorted(metrics["rows"], key=lambda r: (r["kind"], r["luts"]["mean"])):
-        if kind not in (None, row["kind"]):
-            table.add_section()
-        kind = row["kind"]
-        table.add_row(*_cells(row, metrics["metric"]))
-    return [table]
 
 
-def _cells(row: Mapping[str, Any], metric: str) -> list[str]:
+def _network_cells(row: Mapping[str, Any]) -> list[str]:
     bits = "/".join(str(row[f"{what}_bits"]) for what in ("weight", "activation", "input"))
-    name = row["network"] if row["trial"] is None else f"{row['network']} ({row['name']})"
+    return [escape(row["network"]), escape(row["inputs"]), bits, str(row["parameters"])]
+
+
+def _figure_cells(row: Mapping[str, Any], metric: str) -> list[str]:
+    shares = [_share(row["validation"]), _share(row["test"][metric])]
+    shares += [] if metric == "auc" else [_share(row["test"]["auc"])]
     return [
-        escape(name),
-        escape(row["inputs"]),
-        bits,
-        str(row["parameters"]),
         _whole(row["luts"]),
         "-" if row["feature_luts"] is None else f"{row['luts']['mean'] + row['feature_luts']:.0f}",
         _whole(row["levels"]),
-        _share(row["validation"]),
-        _share(row["test"][metric]),
-        _share(row["test"]["auc"]),
+        *shares,
         "*" if row["on_front"] else "",
     ]
 
