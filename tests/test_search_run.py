@@ -150,7 +150,7 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
     assert {n: (out / "trials" / n).stat().st_mtime_ns for n in done} == stamps
     for path in (out / "models").glob("trial_*.keras"):
         ours, theirs = (from_model(load_model(f / "models" / path.name)) for f in (out, searched))
-        for one, other in zip(ours.layers, theirs.layers, strict=True):
+        for one, other in zip(ours.weighted_layers, theirs.weighted_layers, strict=True):
             assert one.kernel.tolist() == other.kernel.tolist()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_layer import IntegerInput
+from pixelsieve.firmware.integer_layer import IntegerInput, IntegerPool, in_patches
 from pixelsieve.firmware.logic import traced
 from pixelsieve.model_file import Model
 
@@ -85,9 +85,13 @@ def ebops(network: IntegerNetwork) -> int:
     total = 0
     for layer in network.layers:
         sources = np.concatenate([bits[s] for s in layer.inputs])
-        total += int(sources @ _digits(layer.kernel).sum(axis=1))
+        if isinstance(layer, IntegerPool):
+            bits[layer.name] = layer.largest(sources)
+            continue
+        taken = sources if layer.patches is None else in_patches(sources, layer.patches)
+        total += int((taken @ _digits(layer.kernel)).sum())
         if layer.activation is not None:
-            bits[layer.name] = np.asarray(layer.activation.bits)
+            bits[layer.name] = np.tile(layer.activation.bits, layer.width // len(layer.bias))
     return total
 
 

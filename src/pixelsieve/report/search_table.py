@@ -122,8 +122,8 @@ def search_lines(metrics: Mapping[str, Any], folder: str) -> list[str]:
             f"on validation, {best['test'][metrics['metric']]['mean']:.4f} against "
             f"{than['test'][metrics['metric']]['mean']:.4f} on test"
         )
-    if any(row["feature_luts"] is None for row in metrics["rows"]):
-        lines.append("'-': these inputs are not made from pixel codes, so their logic has no count")
+    missing = {row["feature_luts_missing"] for row in metrics["rows"]} - {None}
+    lines += [f"'-' with features: {why}" for why in sorted(missing)]
     lines += [
         f"left out: {one['name']} ({one['network']}): {one['reason']}"
         for one in metrics["left_out"]

@@ -16,8 +16,9 @@ from pixelsieve.evaluation.pareto import on_front
 from pixelsieve.evaluation.scores import score, summarize
 from pixelsieve.files import file_hash, read_json, replacing, write_json
 from pixelsieve.firmware.integer import from_model
+from pixelsieve.firmware.pixel_cost import feature_cost
 from pixelsieve.formats.dataset import Dataset
-from pixelsieve.model_file import load_model
+from pixelsieve.model_file import Model, load_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task, Workers
 from pixelsieve.precision import Precision
@@ -249,7 +250,7 @@ def _line(
         "input_bits": row.precision.input_bits,
         "recipe": to_plain(row.recipe),
         "luts": _spread([m.luts for m in measured]),
-        "feature_luts": None,
+        **_feature_luts(load_model(folder / "models" / f"{names[0]}.keras"), dataset),
         "levels": _spread([m.levels for m in measured]),
         "ebops": _spread([float(m.ebops) for m in measured]),
         "validation": _spread([m[goal.metric] for m in measured]),
@@ -257,6 +258,20 @@ def _line(
         "by_seed": by_seed,
         "test": summarize(by_seed),
     }
+
+
+def _feature_luts(model: Model, dataset: Dataset) -> dict[str, Any]:
+    """LUTs that make the inputs out of ADC codes, or why there is no such number."""
+    adc_bits = dataset.splits.train.adc_bits
+    if not adc_bits:
+        why = "the clusters are collected charge, not codes of an ADC (see --front-end)"
+        return {"feature_luts": None, "feature_luts_missing": why}
+    try:
+        grid = from_model(model).inputs[0].grid
+        luts = feature_cost(model.features, adc_bits, grid)
+    except ConfigError as error:
+        return {"feature_luts": None, "feature_luts_missing": str(error)}
+    return {"feature_luts": luts, "feature_luts_missing": None}
 
 
 def _score_on_test(path: Path, dataset: Dataset) -> dict[str, float]:
