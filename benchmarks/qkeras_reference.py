@@ -31,6 +31,7 @@ CLUSTERS = 10_000
 MODEL2 = {"x_profile": 21, "z_global": 1, "y_profile": 13, "y_local": 1}
 ASIC = {"y_local": 1, "y_profile": 13}
 MODEL1 = {"z_global": 1, "x_size": 1, "y_size": 1, "y_local": 1}
+MODEL3 = {"cluster": 273, "nModule": 1, "x_local": 1, "y_local": 1}
 FLOAT_FORMATS = ("keras2.h5", "keras2.keras", "keras3.h5", "keras3.keras")
 
 
@@ -174,6 +175,40 @@ def model1_mixed() -> Any:
     return keras.Model(inputs, x)
 
 
+def model3_6b() -> Any:
+    """A small Model3 with the field's names: the image of the pixels, and scalars."""
+    import tf_keras as keras
+    from qkeras import QActivation, QConv2D, QDense, quantized_bits, quantized_relu
+
+    weights: dict[str, Any] = {
+        "kernel_quantizer": quantized_bits(6, 0, alpha=1.0),
+        "bias_quantizer": quantized_bits(6, 0, alpha=1.0),
+    }
+
+    def relu(x: Any) -> Any:
+        return QActivation(quantized_relu(8, 0))(x)
+
+    inputs = {
+        name: keras.Input((13, 21) if name == "cluster" else (size,), name=name)
+        for name, size in MODEL3.items()
+    }
+    rounded = {
+        name: QActivation(quantized_bits(8, 0), name=f"{name}_rounded")(x)
+        for name, x in inputs.items()
+    }
+    image = keras.layers.Reshape((13, 21, 1), name="add_channel")(rounded["cluster"])
+    image = relu(QConv2D(4, (3, 5), padding="same", name="conv2d", **weights)(image))
+    image = keras.layers.Flatten(name="flatten")(keras.layers.MaxPooling2D((2, 2))(image))
+    scalars = keras.layers.Concatenate()([rounded["nModule"], rounded["x_local"]])
+    scalars = keras.layers.Concatenate()([scalars, rounded["y_local"]])
+    scalars = relu(QDense(8, name="dense_scalars", **weights)(scalars))
+    x = keras.layers.Concatenate()([image, scalars])
+    x = relu(QDense(12, name="merged_dense1", **weights)(x))
+    x = relu(QDense(8, name="merged_dense2", **weights)(x))
+    x = QDense(1, name="output_dense", **weights)(x)
+    return keras.Model(list(inputs.values()), QActivation("quantized_tanh", name="output")(x))
+
+
 def asic_4b() -> Any:
     """The ASIC's network: batch normalization folded before the kernel is rounded."""
     import tf_keras as keras
@@ -223,8 +258,10 @@ def logits(model: Any, inputs: Mapping[str, Any]) -> Any:
         import keras as keras3
 
         model = keras3.Model(model.inputs, ending)
-    found = model.predict(list(inputs.values()), batch_size=CLUSTERS, verbose=0)[:, 0]
-    again = model.predict(list(inputs.values()), batch_size=77, verbose=0)[:, 0]
+    tensors = zip(inputs.values(), model.inputs, strict=True)
+    arrays = [values.reshape(-1, *tensor.shape[1:]) for values, tensor in tensors]
+    found = model.predict(arrays, batch_size=CLUSTERS, verbose=0)[:, 0]
+    again = model.predict(arrays, batch_size=77, verbose=0)[:, 0]
     print(f"  {len(np.unique(found))} values, {found.min():.4g} to {found.max():.4g};", end=" ")
     print(f"in other batches the largest difference is {np.abs(found - again).max():.2g}")
     return found.astype(np.float32)
@@ -243,6 +280,7 @@ def main(folder: Path) -> None:
         "model1_8b.h5": (model1_8b, MODEL1, None),
         "model1_mixed.h5": (model1_mixed, MODEL1, None),
         "asic_4b.h5": (asic_4b, ASIC, 6),
+        "model3_6b.h5": (model3_6b, MODEL3, None),
     }
     more = {}
     try:

@@ -36,6 +36,7 @@ QUANTIZED = {
     "model1_8b.h5": (2, None),
     "model1_mixed.h5": (3, None),
     "asic_4b.h5": (4, 6),
+    "model3_6b.h5": (5, None),
 }
 """Seed of the inputs, and their bits where the file does not round them."""
 
@@ -43,7 +44,16 @@ ORDER = {  # of the inputs, as the script has them
     "model1": ("z_global", "x_size", "y_size", "y_local"),
     "model2": ("x_profile", "z_global", "y_profile", "y_local"),
     "asic": ("y_local", "y_profile"),
+    "model3": ("log_charges", "module_number", "x_local", "y_local"),
 }
+
+
+def options_of(name: str) -> ImportOptions:
+    """What must be said of a reference file."""
+    features = ORDER["model3"] if name.startswith("model3") else None
+    return ImportOptions(features, input_bits=QUANTIZED.get(name, (0, None))[1])
+
+
 FLOATS = ["float_keras2.h5", "float_keras2.keras", "float_keras3.h5", "float_keras3.keras"]
 SMALL = FOLDER / "model1_8b.h5"
 
@@ -76,7 +86,7 @@ def reference_logits(name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", list(QUANTIZED))
 def test_qkeras_models_give_qkeras_logits_to_the_last_bit(name: str) -> None:
     seed, bits = QUANTIZED[name]
-    model, _ = import_model(FOLDER / name, ImportOptions(input_bits=bits))
+    model, _ = import_model(FOLDER / name, options_of(name))
     table, expected = reference_table(model, name, seed, bits), reference_logits(name)
     assert len(np.unique(expected)) > 500
     np.testing.assert_array_equal(model.logits(table), expected)
@@ -119,9 +129,7 @@ def stored_names(path: Path) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("name", [*QUANTIZED, *FLOATS])
 def test_the_report_names_every_layer_and_every_array_once(name: str) -> None:
-    model, report = import_model(
-        FOLDER / name, ImportOptions(input_bits=QUANTIZED.get(name, (0, None))[1])
-    )
+    model, report = import_model(FOLDER / name, options_of(name))
     layers, arrays = stored_names(FOLDER / name)
     said = [row.name.rsplit(" (", 1)[0] for row in report.rows if row.what == "layer"]
     assert sorted(said) == sorted(layers)
@@ -130,6 +138,31 @@ def test_the_report_names_every_layer_and_every_array_once(name: str) -> None:
     headed = name not in {"model1_mixed.h5", "asic_4b.h5"}  # the others end in a sigmoid or tanh
     assert any("scores here are logits" in note for note in report.notes) == headed
     assert model.card["imported"]["sha256"] == report.sha256
+
+
+def test_a_float_network_with_images_computes_what_keras_computes(tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((13, 21, 1), name="log_charges")
+    place = keras.Input((1,), name="y_local")
+    x = keras.layers.Conv2D(2, (3, 5), padding="valid", name="conv")(image)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.MaxPooling2D((3, 2))(keras.layers.ReLU()(x))
+    x = keras.layers.Concatenate()([keras.layers.Flatten()(x), place])
+    keras_model = keras.Model([image, place], keras.layers.Dense(1)(x))
+    rng = np.random.default_rng(0)
+    weights = [rng.uniform(0.1, 0.9, w.shape) for w in keras_model.get_weights()]
+    keras_model.set_weights(weights)
+    keras_model.save(tmp_path / "m.keras")
+    model, report = import_model(tmp_path / "m.keras", ImportOptions())
+    assert "folded into 'conv'" in {row.note for row in report.rows}
+    inputs = {
+        n: rng.uniform(-1, 1, (20, s)).astype("f4")
+        for n, s in (("log_charges", 273), ("y_local", 1))
+    }
+    table = FeatureTable(model.features, inputs, np.zeros(20, np.float32))
+    expected = keras_model([inputs["log_charges"].reshape(-1, 13, 21, 1), inputs["y_local"]])
+    np.testing.assert_allclose(model.logits(table), np.asarray(expected)[:, 0], rtol=1e-5)
 
 
 # What may be wrong with a file: `change` edits the JSON of a small one, `spoil` its arrays.
@@ -263,6 +296,32 @@ def test_what_has_no_counterpart_is_refused(
     assert message in str(error.value)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+    assert str(error.value).count(str(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (setting("conv2d", "strides", [2, 2]), "strides is [2, 2]; expected 1"),
+        (setting("conv2d", "padding", "causal"), "padding is 'causal'"),
+        (setting("conv2d", "data_format", "channels_first"), "data_format is 'channels_first'"),
+        (setting("conv2d", "kernel_size", [3, 99]), "3 x 99 pixels do not fit"),
+        (setting("conv2d", "kernel_size", [3, 3]), "has shape (3, 5, 1, 4); expected (3, 3, 1, 4)"),
+        (setting("max_pooling2d", "strides", [1, 1]), "expected pools that do not overlap"),
+        (setting("add_channel", "target_shape", [21, 13, 1]), "expected (13, 21, 1)"),
+        (setting("add_channel", "target_shape", [13, 20, 1]), "expected as many numbers"),
+        (kind("flatten", "Reshape"), "reshapes more than an input"),
+        (kind("max_pooling2d", "AveragePooling2D"), "AveragePooling2D is not supported"),
+        (kind("add_channel", "Flatten"), "is a vector of 273; expected an image"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(
+    tmp_path: Path, change: Callable[[Tree], None], message: str
+) -> None:
+    path = changed_file(tmp_path / "m.h5", change, source=FOLDER / "model3_6b.h5")
+    with pytest.raises(ConfigError) as error:
+        import_model(path, options_of("model3"))
+    assert message in str(error.value)
     assert str(error.value).count(str(path)) == 1
 
 

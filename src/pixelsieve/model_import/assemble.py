@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.fixed_point import FixedPoint, Quantizer
-from pixelsieve.model_import.mapping import Mapped
+from pixelsieve.model_import.mapped import Mapped
 from pixelsieve.model_import.quantizers import WeightGrid
 from pixelsieve.model_import.read_layer import ReadLayer
 from pixelsieve.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
@@ -26,7 +26,7 @@ def precision_of(
     `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
     different grids, and inputs that nobody rounds while `input_bits` is None.
     """
-    layers = list(mapped.layers.values())
+    layers = mapped.weighted
     grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
     if not any((*grids, *(la.activation for la in layers), *mapped.input_grids.values())):
         if input_bits is not None:
@@ -72,7 +72,7 @@ def _mixed(mapped: Mapped, input_bits: int) -> MixedPrecision:
         ),
         tuple(
             NamedQuantizer(layer.name, Quantizer.uniform(layer.activation, len(layer.bias)))
-            for layer in mapped.layers.values()
+            for layer in mapped.weighted
             if layer.activation is not None
         ),
         input_bits,
@@ -85,7 +85,7 @@ def weights_of(mapped: Mapped, precision: Precision | MixedPrecision | None) -> 
     # mixed precision, weights are taken as they stand.
     kept = precision.weight_bits if isinstance(precision, Precision) else 0
     found: Weights = {}
-    for layer in mapped.layers.values():
+    for layer in mapped.weighted:
         kernel = _on_grid(layer.kernel, layer.kernel_grid, kept)
         bias = _on_grid(layer.bias, layer.bias_grid, kept)
         found[layer.name] = {"kernel": kernel, "bias": bias}

@@ -16,11 +16,13 @@ from pixelsieve.model_import.assemble import precision_of, weights_of
 from pixelsieve.model_import.graph import read_graph
 from pixelsieve.model_import.inputs import assign_features
 from pixelsieve.model_import.likeness import recognized, renamed_like
-from pixelsieve.model_import.mapping import Mapped, input_size, map_graph
+from pixelsieve.model_import.mapped import Mapped
+from pixelsieve.model_import.mapping import map_graph
 from pixelsieve.model_import.quantizers import WeightGrid
 from pixelsieve.model_import.report import ImportReport
+from pixelsieve.model_import.shapes import input_shape
 from pixelsieve.model_import.stored import read_stored
-from pixelsieve.networks import Dense, NetworkSpec
+from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import MixedPrecision, Precision
 
 __all__ = ["ImportOptions", "import_model", "model_name"]
@@ -58,16 +60,13 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     stored = read_stored(path)
     graph = read_graph(stored.model, where)
     inputs = {node.name: node for node in graph.nodes if node.kind == "InputLayer"}
-    sizes = {name: input_size(inputs[name], where) for name in graph.inputs}
-    assigned, window = assign_features(sizes, options.features, where)
-    mapped = map_graph(graph, stored, assigned, where)
+    shapes = {name: input_shape(inputs[name], where) for name in graph.inputs}
+    assigned, window = assign_features(shapes, options.features, where)
+    mapped = map_graph(graph, stored, assigned, window, where)
     precision = precision_of(mapped, options.input_bits, where)
     weights = weights_of(mapped, precision)
-    layers = tuple(
-        Dense(d.name, len(d.bias), d.inputs, relu=d.relu) for d in mapped.layers.values()
-    )
     try:
-        spec = NetworkSpec(model_name(path), layers, window)
+        spec = NetworkSpec(model_name(path), mapped.spec_layers(), window)
     except ConfigError as error:
         msg = f"{where}: {error}"
         raise ConfigError(msg) from error
@@ -76,7 +75,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         spec, names = renamed_like(spec, options.network, where)
         likeness = f"{spec.name} of the zoo, its layer names taken"
         weights = {names[layer]: variables for layer, variables in weights.items()}
-        weights = {layer: weights[layer] for layer in (la.name for la in spec.layers)}
+        weights = {layer: weights[layer] for layer in spec.variables()}
         precision = _renamed(precision, names)
     features = FeatureSet(spec.features, options.mirror_x, window=window)
     report = ImportReport(
@@ -110,7 +109,7 @@ def _grids(mapped: Mapped) -> dict[str, WeightGrid]:
     """The file's own grids of weights by layer and variable."""
     return {
         f"{layer.name} {what}": grid
-        for layer in mapped.layers.values()
+        for layer in mapped.weighted
         for what, grid in (("kernel", layer.kernel_grid), ("bias", layer.bias_grid))
         if grid is not None
     }
@@ -143,7 +142,7 @@ def _words(mapped: Mapped, precision: Precision | MixedPrecision | None) -> str:
     if precision is None:
         return "float"
     bits = sorted({grid.grid.bits for grid in _grids(mapped).values()})
-    grids = {layer.activation for layer in mapped.layers.values() if layer.activation is not None}
+    grids = {layer.activation for layer in mapped.weighted if layer.activation is not None}
     return (
         f"weights of {_listed(bits)} bits, activations {_listed(sorted(map(str, grids)))}, "
         f"inputs of {precision.input_bits} bits"

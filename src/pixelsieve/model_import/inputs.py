@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import REGISTRY, WINDOW
+from pixelsieve.layers import Shape
 
 __all__ = ["assign_features"]
 
 
 def assign_features(
-    sizes: Mapping[str, int], stated: Sequence[str] | None, where: str
+    shapes: Mapping[str, Shape], stated: Sequence[str] | None, where: str
 ) -> tuple[dict[str, tuple[str, ...]], tuple[int, int]]:
-    """Features of each input, and the window (rows, columns) that their sizes tell.
+    """Features of each input, and the window (rows, columns) that their shapes tell.
 
-    `sizes` are the model's inputs in its order. Without `stated` features the inputs must bear
-    names of features. Stated ones go to the inputs in order: one each where there are as many,
-    else as many as fill each input. Raises `ConfigError` where that leaves a doubt.
+    `shapes` are those of the model's inputs in its order. Without `stated` features the inputs
+    must bear names of features. Stated ones go to the inputs in order: one each where there are as
+    many, else as many as fill each input. Raises `ConfigError` where that leaves a doubt.
     """
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
     if stated is None:
         unknown = [name for name in sizes if name not in REGISTRY]
         if unknown:
@@ -41,8 +44,12 @@ def assign_features(
         if names.count(name) > 1:
             msg = f"{where}: feature '{name}' is named twice; expected each input once"
             raise ConfigError(msg)
-    window = _window(sizes, found)
+    window = _window(shapes, found)
     for name, features in found.items():
+        if len(shapes[name]) > 1 and [REGISTRY[f].along for f in features] != ["pixels"]:
+            told = "+".join(features)
+            msg = f"{where}: input '{name}' is an image of {shapes[name]}; {told} is none"
+            raise ConfigError(msg)
         needed = sum(REGISTRY[f].size(window) for f in features)
         if needed != sizes[name]:
             msg = (
@@ -75,10 +82,15 @@ def _filled(
     return found
 
 
-def _window(sizes: Mapping[str, int], found: Mapping[str, tuple[str, ...]]) -> tuple[int, int]:
-    """Rows and columns by the sizes of lone profiles; else those of the muon collider."""
-    told = {}
+def _window(shapes: Mapping[str, Shape], found: Mapping[str, tuple[str, ...]]) -> tuple[int, int]:
+    """Rows and columns by the shapes of lone profiles and images; else the muon collider's."""
+    rows, columns = WINDOW
     for name, features in found.items():
-        if len(features) == 1 and REGISTRY[features[0]].along is not None:
-            told[REGISTRY[features[0]].along] = sizes[name]
-    return told.get("rows", WINDOW[0]), told.get("columns", WINDOW[1])
+        along = REGISTRY[features[0]].along if len(features) == 1 else None
+        if along == "rows":
+            rows = shapes[name][0]
+        elif along == "columns":
+            columns = shapes[name][0]
+        elif along == "pixels" and len(shapes[name]) > 1:
+            rows, columns = shapes[name][:2]
+    return rows, columns

@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import REGISTRY
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.model_import.graph import Graph, Node
+from pixelsieve.model_import.mapped import Mapped, Variables
 from pixelsieve.model_import.quantizers import Function, WeightGrid, read_function
 from pixelsieve.model_import.read_layer import Part, ReadLayer, apply_function, fold_normalization
 from pixelsieve.model_import.report import ReportRow
-from pixelsieve.model_import.stored import StoredModel, Variable
+from pixelsieve.model_import.shapes import input_shape, kernel_size, pool_size, target_shape
+from pixelsieve.model_import.stored import StoredModel
 
-__all__ = ["Mapped", "input_size", "map_graph"]
+__all__ = ["map_graph"]
 
 _TRAINING_ONLY = ("Dropout", "GaussianNoise", "GaussianDropout")
-
-
-@dataclass(slots=True)
-class Mapped:
-    """The network of a file: layers with weights in order, its inputs, and the report."""
-
-    layers: dict[str, ReadLayer] = field(default_factory=dict)
-    input_widths: dict[str, int] = field(default_factory=dict)
-    input_grids: dict[str, FixedPoint | None] = field(default_factory=dict)
-    rows: list[ReportRow] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+_IMAGE = 3
 
 
 def map_graph(
-    graph: Graph, stored: StoredModel, features: Mapping[str, tuple[str, ...]], where: str
+    graph: Graph,
+    stored: StoredModel,
+    features: Mapping[str, tuple[str, ...]],
+    window: tuple[int, int],
+    where: str,
 ) -> Mapped:
-    """Map `graph` with its variables; `features` are those of each input.
+    """Map `graph` with its variables; `features` are those of each input, for that window.
 
     Raises `ConfigError` naming `where` and the layer for whatever has no exact counterpart, and
     for variables that are missing, of another shape, or left over.
     """
-    walk = _Walk(stored, features, where)
+    walk = _Walk(Variables(stored.variables, where), features, window, where)
     for node in graph.nodes:
         walk.take(node)
     walk.finish(graph.output)
@@ -51,42 +47,34 @@ def map_graph(
     return walk.mapped
 
 
-def input_size(node: Node, where: str) -> int:
-    """How many numbers an input layer takes; raises `ConfigError` for other shapes."""
-    shape = node.config.get("batch_shape", node.config.get("batch_input_shape"))
-    vector = isinstance(shape, (list, tuple)) and len(shape) == 2  # noqa: PLR2004 (clusters, numbers)
-    if not vector or not isinstance(shape[1], int) or shape[1] < 1:
-        msg = f"{where}: input '{node.name}' has shape {shape}; expected [null, numbers]"
-        raise ConfigError(msg)
-    return int(shape[1])
-
-
 class _Walk:
     def __init__(
-        self, stored: StoredModel, features: Mapping[str, tuple[str, ...]], where: str
+        self,
+        variables: Variables,
+        features: Mapping[str, tuple[str, ...]],
+        window: tuple[int, int],
+        where: str,
     ) -> None:
-        self.where, self.features = where, features
+        self.where, self.features, self.window = where, features, window
+        self.variables = variables
         self.mapped = Mapped()
         self.tensors: dict[str, tuple[Part, ...]] = {}
         self.consumed: list[Part] = []
-        self.variables: dict[str, dict[str, Variable]] = {}
-        for variable in stored.variables:
-            roles = self.variables.setdefault(variable.layer, {})
-            if variable.role in roles:
-                msg = f"{where}: layer '{variable.layer}' has two variables '{variable.role}'"
-                raise ConfigError(msg)
-            roles[variable.role] = variable
         self.kinds: dict[str, Callable[[Node], str]] = {
             "InputLayer": self._input,
             "Concatenate": self._concatenate,
-            "Dense": self._dense,
-            "QDense": self._dense,
-            "QDenseBatchnorm": self._dense_with_normalization,
+            "Dense": self._weighted,
+            "QDense": self._weighted,
+            "QDenseBatchnorm": self._weighted,
+            "Conv2D": self._weighted,
+            "QConv2D": self._weighted,
             "BatchNormalization": self._normalization,
             "Activation": self._activation,
             "QActivation": self._activation,
             "ReLU": self._relu,
+            "MaxPooling2D": self._max_pool,
             "Flatten": self._flatten,
+            "Reshape": self._reshape,
             **dict.fromkeys(_TRAINING_ONLY, self._training_only),
         }
 
@@ -100,21 +88,20 @@ class _Walk:
             msg = f"{at}: {node.kind} is not supported; known: {', '.join(self.kinds)}"
             raise ConfigError(msg)
         _require_float32(node, at)
-        before = len(self.mapped.rows)
         note = self.kinds[node.kind](node)
         used = node.kind not in _TRAINING_ONLY
-        row = ReportRow("layer", f"{node.name} ({node.kind})", used, note)
-        self.mapped.rows.insert(before, row)  # above the variables that it took
+        self.mapped.rows.append(ReportRow("layer", f"{node.name} ({node.kind})", used, note))
+        self.mapped.rows += self.variables.taken()
 
     def finish(self, output: str) -> None:
         """Check the end of the network, and that nothing is left over."""
         (out, *more) = self.tensors[output]
-        logit = self.mapped.layers.get(out.source)
-        if more or logit is None or out.state not in {"sum", "head"} or len(logit.bias) != 1:
+        logit = self.mapped.weighted_layer(out.source)
+        if more or logit is None or out.state not in {"sum", "head"} or out.shape != (1,):
             msg = f"{self.where}: output '{output}' is no single logit; expected a dense layer of 1"
             raise ConfigError(msg)
         for part in (*self.consumed, out):
-            layer = self.mapped.layers.get(part.source)
+            layer = self.mapped.weighted_layer(part.source)
             if layer is not None and part.step != layer.step:
                 msg = (
                     f"{self.where}: the output of layer '{layer.name}' is used with and without "
@@ -123,87 +110,97 @@ class _Walk:
                 raise ConfigError(msg)
         for part in self.consumed:
             if part.state == "feature":
-                self.mapped.input_widths[part.source] = part.width
+                self.mapped.input_widths[part.source] = prod(part.shape)
                 first = self.mapped.input_grids.setdefault(part.source, part.grid)
                 if first != part.grid:
                     msg = f"{self.where}: input '{part.source}' is used rounded in two ways"
                     raise ConfigError(msg)
-        for layer_name, variables in self.variables.items():
-            for variable in variables.values():
-                msg = f"{self.where}: variable '{variable.path}' of '{layer_name}' has no use"
-                raise ConfigError(msg)
+        self.variables.require_none_left()
 
     def _input(self, node: Node) -> str:
         names = self.features[node.name]
-        lone = input_size(node, self.where)
-        widths = [lone] if len(names) == 1 else [REGISTRY[name].size() for name in names]
+        lone = input_shape(node, self.where)
+        shapes = [lone] if len(names) == 1 else [(REGISTRY[name].size(),) for name in names]
         self.tensors[node.name] = tuple(
-            Part(name, width, "feature") for name, width in zip(names, widths, strict=True)
+            Part(name, shape, "feature") for name, shape in zip(names, shapes, strict=True)
         )
         return f"input {' + '.join(names)}"
 
     def _concatenate(self, node: Node) -> str:
-        axis = node.config.get("axis", -1)
-        if axis not in {-1, 1}:
+        parts = tuple(part for source in node.sources for part in self.tensors[source])
+        axis, ranks = node.config.get("axis", -1), {len(part.shape) for part in parts}
+        if len(ranks) != 1 or axis not in {-1, *ranks}:
             msg = f"{self._at(node)}: joins along axis {axis}; expected the last one"
             raise ConfigError(msg)
-        parts = tuple(part for source in node.sources for part in self.tensors[source])
         self.tensors[node.name] = parts
         return f"joins {' + '.join(part.source for part in parts)}"
 
-    def _dense(self, node: Node) -> str:
-        layer, note = self._read_dense(node)
-        return self._activated(node, layer, note)
+    def _weighted(self, node: Node) -> str:
+        layer, note = self._read(node)
+        if node.kind == "QDenseBatchnorm":
+            self._fold(node, layer)
+            self.variables.pass_over(node, "iteration", "counter of steps, for training")
+            note = f"{note}, batch normalization folded before rounding"
+        self.mapped.layers[node.name] = layer
+        shape = layer.layer.output([part.shape for part in self._one(node)])
+        self.tensors[node.name] = (Part(node.name, shape, "sum"),)
+        function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
+        if function is None:
+            return note
+        return f"{note}, {self._apply(node, function, self.tensors[node.name])}"
 
-    def _dense_with_normalization(self, node: Node) -> str:
-        layer, note = self._read_dense(node)
-        self._fold(node, layer)
-        steps = self.variables.get(node.name, {}).pop("iteration", None)
-        if steps is not None:
-            self.mapped.rows.append(
-                ReportRow("beside", steps.path, used=False, note="counter of steps, for training")
-            )
-        return self._activated(node, layer, f"{note}, batch normalization folded before rounding")
-
-    def _read_dense(self, node: Node) -> tuple[ReadLayer, str]:
+    def _read(self, node: Node) -> tuple[ReadLayer, str]:
         at, parts = self._at(node), self._one(node)
         if any(part.state == "head" for part in parts):
             msg = f"{at}: stands behind a sigmoid or tanh; expected relu between layers"
             raise ConfigError(msg)
-        units, fan_in = node.config.get("units"), sum(part.width for part in parts)
-        if not isinstance(units, int) or units < 1:
-            msg = f"{at}: units is {units!r}; expected a positive number"
-            raise ConfigError(msg)
+        layer = self._layer(node, tuple(part.source for part in parts))
+        shapes = [part.shape for part in parts]
+        try:
+            layer.output(shapes)
+        except ConfigError as error:
+            msg = f"{at}: {error}"
+            raise ConfigError(msg) from error
+        variables = layer.variables(shapes)
         has_bias = bool(node.config.get("use_bias", True))
-        kernel = self._variable(node, "kernel", (fan_in, units))
-        bias = self._variable(node, "bias", (units,)) if has_bias else np.zeros(units, np.float32)
-        layer = ReadLayer(
-            node.name,
-            tuple(part.source for part in parts),
-            kernel,
-            bias,
+        zeros = np.zeros(variables["bias"], np.float32)
+        read = ReadLayer(
+            layer,
+            self.variables.take(node, "kernel", variables["kernel"]),
+            self.variables.take(node, "bias", variables["bias"]) if has_bias else zeros,
             has_bias,
             self._weight_grid(node, "kernel"),
             self._weight_grid(node, "bias"),
         )
         self.consumed += parts
-        note = f"dense, {fan_in} x {units}"
-        if layer.kernel_grid is not None:
-            note += f", kernel {layer.kernel_grid}, bias {layer.bias_grid or 'not rounded'}"
-        return layer, note if has_bias else f"{note}, no bias: zeros"
+        note = f"{layer.kind} {' x '.join(map(str, variables['kernel']))}"
+        if read.kernel_grid is not None:
+            note += f", kernel {read.kernel_grid}, bias {read.bias_grid or 'not rounded'}"
+        return read, note if has_bias else f"{note}, no bias: zeros"
+
+    def _layer(self, node: Node, inputs: tuple[str, ...]) -> Dense | Conv:
+        at = self._at(node)
+        key = "filters" if "Conv" in node.kind else "units"
+        units = node.config.get(key)
+        if not isinstance(units, int):
+            msg = f"{at}: {key} is {units!r}; expected a positive number"
+            raise ConfigError(msg)
+        try:
+            if key == "units":
+                return Dense(node.name, units, inputs, relu=False)
+            padding: Literal["same", "valid"] = node.config.get("padding", "valid")
+            size = kernel_size(node, at)
+            return Conv(node.name, units, size, inputs, relu=False, padding=padding)
+        except ConfigError as error:
+            if str(error).startswith(self.where):
+                raise
+            msg = f"{self.where}: {error}"
+            raise ConfigError(msg) from error
 
     def _weight_grid(self, node: Node, variable: str) -> WeightGrid | None:
         value = node.config.get(f"{variable}_quantizer")
         function = read_function(value, f"{self._at(node)}: {variable}_quantizer")
         return None if function is None else function.weights(kernel=variable == "kernel")
-
-    def _activated(self, node: Node, layer: ReadLayer, note: str) -> str:
-        self.mapped.layers[node.name] = layer
-        self.tensors[node.name] = (Part(node.name, len(layer.bias), "sum"),)
-        function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
-        if function is None:
-            return note
-        return f"{note}, {self._apply(node, function, self.tensors[node.name])}"
 
     def _activation(self, node: Node) -> str:
         function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
@@ -220,8 +217,8 @@ class _Walk:
         return self._apply(node, Function("relu", {}, self._at(node)), self._one(node))
 
     def _apply(self, node: Node, function: Function, parts: tuple[Part, ...]) -> str:
-        at, layers = self._at(node), self.mapped.layers
-        done = [apply_function(part, layers.get(part.source), function, at) for part in parts]
+        at, layer_of = self._at(node), self.mapped.weighted_layer
+        done = [apply_function(part, layer_of(part.source), function, at) for part in parts]
         self.tensors[node.name] = tuple(part for part, _ in done)
         if done[0][0].state == "head":
             self.mapped.notes.append(
@@ -232,9 +229,9 @@ class _Walk:
 
     def _normalization(self, node: Node) -> str:
         at, parts = self._at(node), self._one(node)
-        layer = self.mapped.layers.get(parts[0].source)
+        layer = self.mapped.weighted_layer(parts[0].source)
         if len(parts) != 1 or layer is None or parts[0].state != "sum":
-            msg = f"{at}: batch normalization is folded into a dense layer right before it alone"
+            msg = f"{at}: batch normalization is folded into a layer right before it alone"
             raise ConfigError(msg)
         if layer.kernel_grid is not None or layer.bias_grid is not None:
             msg = (
@@ -245,53 +242,85 @@ class _Walk:
         if parts[0].step != layer.step:
             msg = f"{at}: the output of layer '{layer.name}' is used in two ways"
             raise ConfigError(msg)
+        axis, rank = node.config.get("axis", -1), len(parts[0].shape)
+        if (axis if isinstance(axis, list) else [axis]) not in ([-1], [rank]):
+            msg = f"{at}: normalizes along axis {axis}; expected the last one"
+            raise ConfigError(msg)
         self._fold(node, layer)
         layer.step += 1
-        self.tensors[node.name] = (Part(layer.name, parts[0].width, "sum", layer.step),)
+        self.tensors[node.name] = (replace(parts[0], step=layer.step),)
         return f"folded into '{layer.name}'"
 
     def _fold(self, node: Node, layer: ReadLayer) -> None:
-        shape, config = layer.bias.shape, node.config
+        shape, config, take = layer.bias.shape, node.config, self.variables.take
         one, zero = np.ones(shape, np.float32), np.zeros(shape, np.float32)
-        gamma = self._variable(node, "gamma", shape) if config.get("scale", True) else one
-        beta = self._variable(node, "beta", shape) if config.get("center", True) else zero
-        mean = self._variable(node, "moving_mean", shape)
-        variance = self._variable(node, "moving_variance", shape)
+        gamma = take(node, "gamma", shape) if config.get("scale", True) else one
+        beta = take(node, "beta", shape) if config.get("center", True) else zero
+        mean = take(node, "moving_mean", shape)
+        variance = take(node, "moving_variance", shape)
         epsilon: Any = config.get("epsilon", 1e-3)
         if not isinstance(epsilon, (int, float)) or not (variance + np.float32(epsilon) > 0).all():
             msg = f"{self._at(node)}: variance + epsilon is not positive; the file is damaged"
             raise ConfigError(msg)
         fold_normalization(layer, gamma, beta, mean, variance, epsilon)
 
+    def _max_pool(self, node: Node) -> str:
+        parts = self._images(node)
+        size = pool_size(node, self._at(node))
+        self._move(node, MaxPool(node.name, size, tuple(part.source for part in parts)), parts)
+        return f"largest of {size[0]} x {size[1]}"
+
+    def _flatten(self, node: Node) -> str:
+        if all(len(part.shape) == 1 for part in self._one(node)):
+            self.tensors[node.name] = self._one(node)
+            return "of a vector: nothing to do"
+        parts = self._images(node)
+        self._move(node, Flatten(node.name, tuple(part.source for part in parts)), parts)
+        return f"{prod(self.tensors[node.name][0].shape)} numbers"
+
+    def _images(self, node: Node) -> tuple[Part, ...]:
+        parts = tuple(
+            replace(part, shape=(*part.shape, 1)) if len(part.shape) == _IMAGE - 1 else part
+            for part in self._one(node)
+        )
+        if any(len(part.shape) != _IMAGE or part.state in {"sum", "head"} for part in parts):
+            msg = f"{self._at(node)}: takes what is no image behind its relu; expected one"
+            raise ConfigError(msg)
+        return parts
+
+    def _move(self, node: Node, layer: MaxPool | Flatten, parts: tuple[Part, ...]) -> None:
+        try:
+            shape = layer.output([part.shape for part in parts])
+        except ConfigError as error:
+            msg = f"{self._at(node)}: {error}"
+            raise ConfigError(msg) from error
+        self.mapped.layers[node.name] = layer
+        self.consumed += parts
+        self.tensors[node.name] = (Part(node.name, shape, "moved"),)
+
+    def _reshape(self, node: Node) -> str:
+        (part, *more) = self._one(node)
+        if more or part.state != "feature":
+            msg = f"{self._at(node)}: reshapes more than an input; expected Flatten"
+            raise ConfigError(msg)
+        shape = target_shape(node, part.shape, self._at(node))
+        image = REGISTRY[part.source].along == "pixels"
+        known = [(prod(self.window),), self.window, (*self.window, 1)] if image else [part.shape]
+        if shape not in known:
+            msg = f"{self._at(node)}: makes {shape} of '{part.source}'; expected {known[-1]}"
+            raise ConfigError(msg)
+        self.tensors[node.name] = (replace(part, shape=shape),)
+        return f"an image of {' x '.join(map(str, shape))}"
+
     def _training_only(self, node: Node) -> str:
         self.tensors[node.name] = self._one(node)
         return "for training alone"
-
-    def _flatten(self, node: Node) -> str:
-        self.tensors[node.name] = self._one(node)
-        return "of a vector: nothing to do"
 
     def _one(self, node: Node) -> tuple[Part, ...]:
         if len(node.sources) != 1:
             msg = f"{self._at(node)}: takes {len(node.sources)} inputs; expected one"
             raise ConfigError(msg)
         return self.tensors[node.sources[0]]
-
-    def _variable(self, node: Node, role: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        found = self.variables.get(node.name, {}).pop(role, None)
-        if found is None:
-            msg = f"{self._at(node)}: its variable '{role}' is missing; expected shape {shape}"
-            raise ConfigError(msg)
-        if found.values.shape != shape:
-            got = found.values.shape
-            msg = f"{self._at(node)}: '{found.path}' has shape {got}; expected {shape}"
-            raise ConfigError(msg)
-        values = found.values.astype(np.float32)
-        if not np.isfinite(values).all():
-            msg = f"{self._at(node)}: '{found.path}' holds values that are not finite"
-            raise ConfigError(msg)
-        self.mapped.rows.append(ReportRow("variable", found.path, used=True, note=role))
-        return values
 
     def _at(self, node: Node) -> str:
         return f"{self.where}: layer '{node.name}'"

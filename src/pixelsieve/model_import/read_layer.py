@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
 from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.layers import Conv, Dense, Shape
 from pixelsieve.model_import.quantizers import HEADS, Function, WeightGrid
 
 __all__ = ["Part", "ReadLayer", "apply_function", "fold_normalization"]
@@ -21,13 +22,14 @@ _WITH_ROUNDING = frozenset({"quantized_bits", "quantized_relu"})
 class Part:
     """A stretch of a tensor: a feature or a layer's output, and what was done to it.
 
-    `step` counts what was done, so that an output that is used before and after it is seen.
-    `grid` is that of a rounded feature.
+    `shape` is that of one cluster. `step` counts what was done, so that an output that is used
+    before and after it is seen. `grid` is that of a rounded feature. What a pool or a flatten
+    gives is `moved`.
     """
 
     source: str
-    width: int
-    state: Literal["feature", "sum", "relu", "head"]
+    shape: Shape
+    state: Literal["feature", "sum", "relu", "head", "moved"]
     step: int = 0
     grid: FixedPoint | None = None
 
@@ -36,8 +38,7 @@ class Part:
 class ReadLayer:
     """A layer with weights as stored (normalization folded in), its grids and its activation."""
 
-    name: str
-    inputs: tuple[str, ...]
+    layer: Dense | Conv
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
     has_bias: bool
@@ -46,6 +47,11 @@ class ReadLayer:
     relu: bool = False
     activation: FixedPoint | None = None
     step: int = 0
+
+    @property
+    def name(self) -> str:
+        """The layer's name in the file."""
+        return self.layer.name
 
 
 def apply_function(
@@ -56,12 +62,15 @@ def apply_function(
     Returns the new part and what was done, in words; the layer takes its relu and its rounding.
     Raises `ConfigError` naming `at` for what has no counterpart.
     """
+    if part.state == "moved":
+        msg = f"{at}: stands behind pooling or flattening; expected activations right after layers"
+        raise ConfigError(msg)
     if layer is None:
         if part.grid is not None:
             msg = f"{at}: input '{part.source}' is rounded twice; expected one quantizer"
             raise ConfigError(msg)
         grid = function.input()
-        return Part(part.source, part.width, "feature", 0, grid), f"rounds inputs to {grid}"
+        return replace(part, grid=grid), f"rounds inputs to {grid}"
     if part.step != layer.step:
         msg = f"{at}: the output of layer '{layer.name}' has another activation already"
         raise ConfigError(msg)
@@ -74,7 +83,7 @@ def apply_function(
         layer.activation = _rounding(layer, function, at)
         note = f"{note}, rounded to {layer.activation}"
     layer.step += 1
-    return Part(part.source, part.width, "relu", layer.step), note
+    return replace(part, state="relu", step=layer.step), note
 
 
 def _rounding(layer: ReadLayer, function: Function, at: str) -> FixedPoint:
@@ -103,7 +112,7 @@ def _head(part: Part, layer: ReadLayer, function: Function, at: str) -> Part:
             "quantized_relu, and a sigmoid or tanh behind the one logit at the end"
         )
         raise ConfigError(msg)
-    return Part(part.source, part.width, "head", part.step)
+    return replace(part, state="head")
 
 
 def fold_normalization(
