@@ -59,6 +59,7 @@ class Candidate:
     merits: dict[str, float]
     weights: Weights
     precision: MixedPrecision
+    variables: Any = None
 
     def model(self, spec: NetworkSpec, features: FeatureSet, card: dict[str, Any]) -> Model:
         """A model to save, evaluate and put into firmware."""
@@ -223,7 +224,7 @@ def _candidate(
         ),
         precision.input_bits,
     )
-    return Candidate(met.epoch, met.ebops, met.merits, weights, mixed)
+    return Candidate(met.epoch, met.ebops, met.merits, weights, mixed, met.variables)
 
 
 def _weights_on_grid(variables: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
