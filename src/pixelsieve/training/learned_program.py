@@ -33,7 +33,7 @@ DENSE_ONLY = "bits are learned of dense layers only"
 """Why other layers are refused."""
 
 Tree = Any
-_FINEST, _COARSEST = 14.0, -12.0
+_FINEST, _COARSEST = 14.0, -24.0
 _SMALLEST = 2.0**-24
 _RANGE_DECAY = 0.01
 """Integer bits that a range loses a step where its values no longer fill it (as in HGQ2)."""
@@ -68,10 +68,8 @@ class LearnedProgram(NamedTuple):
     logits: Callable[..., Any]
 
 
-def start_variables(
-    spec: NetworkSpec, precision: LearnedPrecision, weights: Weights
-) -> tuple[Tree, Tree]:
-    """Variables (weights, and bits behind the binary point of everything), and empty ranges."""
+def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Weights) -> Tree:
+    """What training moves: weights, and bits behind the binary point of everything."""
     import jax.numpy as jnp
 
     def full(value: float, *shape: int) -> Any:
@@ -91,7 +89,7 @@ def start_variables(
         }
         if layer.relu:
             variables[layer.name]["activation_bits"] = full(bits, layer.units)
-    return variables, _no_ranges(variables)
+    return variables
 
 
 @lru_cache(maxsize=8)
@@ -157,7 +155,7 @@ def learned_program(spec: NetworkSpec, precision: LearnedPrecision) -> LearnedPr
         return *carry, (fits.mean(), ebops[-1])
 
     def logits(variables: Tree, inputs: Tree) -> Any:
-        out = forward(variables, _no_ranges(variables), inputs)
+        out = forward(variables, start_ranges(variables), inputs)
         return out.logits, out.extremes
 
     return LearnedProgram(
@@ -167,7 +165,8 @@ def learned_program(spec: NetworkSpec, precision: LearnedPrecision) -> LearnedPr
     )
 
 
-def _no_ranges(variables: Tree) -> Tree:
+def start_ranges(variables: Tree) -> Tree:
+    """Integer bits of features and activations before anything was seen."""
     import jax.numpy as jnp
 
     bits = {**variables[INPUTS]}

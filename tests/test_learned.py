@@ -1,0 +1,164 @@
+"""Bits learned under a budget: what training promises, and that the result is exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.firmware.integer import from_model
+from pixelsieve.networks import Dense, NetworkSpec, network
+from pixelsieve.precision import LearnedPrecision, Precision
+from pixelsieve.studies.front import FrontPoint, exact_point, front
+from pixelsieve.training.candidates import Candidate, Met, meet
+from pixelsieve.training.engine import EpochRecord
+from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
+from pixelsieve.weights import initial_weights
+
+from .conftest import make_clusters
+
+SPEC = NetworkSpec(
+    "small",
+    (
+        Dense("hidden", 6, ("y_size", "z_global", "y_local")),
+        Dense("output", 1, ("hidden",), relu=False),
+    ),
+)
+PRECISION = Precision.learned(budget_ebops=60)
+RECIPE = replace(LEARNED, epochs=80, batch_size=32, initial_rate=2e-2, end_rate=1e-2)
+
+
+@lru_cache(maxsize=1)
+def tables() -> tuple[FeatureTable, FeatureTable]:
+    features = FeatureSet(SPEC.features, mirror_x=True)
+    return features.table(make_clusters(800)), features.table(make_clusters(400, seed=1))
+
+
+def run(precision: LearnedPrecision = PRECISION, **more: Any) -> list[Candidate]:
+    training, validation = tables()
+    arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
+    recipe = arguments.pop("recipe", RECIPE)
+    start = initial_weights(SPEC, 3)
+    return train_learned(SPEC, precision, recipe, start, training, validation, **arguments)
+
+
+@lru_cache(maxsize=1)
+def found() -> list[Candidate]:
+    return run()
+
+
+def test_the_budget_is_reached_by_candidates_of_many_sizes() -> None:
+    history: list[EpochRecord] = []
+    several = run(report=history.append)
+    sizes = [c.ebops for c in several]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[-1]
+    assert history[-1]["ebops"] <= 1.3 * PRECISION.budget_ebops
+    assert history[0]["ebops"] > 3 * PRECISION.budget_ebops
+    assert [r["epoch"] for r in history] == list(range(RECIPE.epochs))
+    for one in several:
+        for other in several:
+            assert one is other or one.ebops != other.ebops or one.merits == other.merits
+            assert not (one.ebops > other.ebops and one.merits["auc"] < other.merits["auc"])
+
+
+@pytest.mark.parametrize("precision", [PRECISION, replace(PRECISION, cost="ebops", rounding="RND")])
+def test_candidates_are_exact_and_see_in_training_what_they_are(
+    precision: LearnedPrecision,
+) -> None:
+    training, validation = tables()
+    several = found() if precision == PRECISION else run(precision)
+    for candidate in (several[0], several[-1]):
+        model = candidate.model(SPEC, training.features, {})
+        integers = from_model(model)
+        logits = integers.run(integers.input_codes(training))
+        scale = 2.0**integers.logit_fraction_bits
+        np.testing.assert_array_equal(model.logits(training).astype(np.float64) * scale, logits)
+        # Ranges hold the training set: no activation is cut or wrapped there.
+        counters = integers.trace(integers.input_codes(training)).counters
+        assert not any(c.saturated for c in counters)
+        got = roc_auc(model.logits(validation), validation.labels)
+        assert got == pytest.approx(candidate.merits["auc"], abs=0.02)
+
+
+def test_the_same_seed_gives_the_same_networks() -> None:
+    recipe = replace(RECIPE, epochs=8)
+    one, other = run(recipe=recipe), run(recipe=recipe)
+    assert [c.precision for c in one] == [c.precision for c in other]
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a.weights["hidden"]["kernel"], b.weights["hidden"]["kernel"])
+    different = run(recipe=recipe, seed=6)
+    assert [c.ebops for c in one] != [c.ebops for c in different]
+
+
+def test_refining_keeps_bits_and_zeros() -> None:
+    training, validation = tables()
+    candidate = found()[-1]
+    refined = refine_learned(
+        SPEC,
+        PRECISION,
+        replace(REFINED, epochs=10, batch_size=64, initial_rate=2e-2),
+        candidate,
+        training,
+        validation,
+        seed=1,
+        monitors={"auc": roc_auc},
+    )
+    assert len(refined) == 1
+    (better,) = refined
+    kernel, before = (c.weights["hidden"]["kernel"] for c in (better, candidate))
+    assert not np.array_equal(kernel, before)
+    assert not kernel[before == 0].any()
+    bits = candidate.variables["hidden"]["kernel_bits"]
+    scaled = kernel * np.exp2(np.rint(bits))
+    np.testing.assert_array_equal(scaled, np.rint(scaled))
+
+
+def test_exact_points_and_their_front() -> None:
+    pytest.importorskip("alkaid", reason="alkaid is not installed")
+    training, validation = tables()
+    models = [c.model(SPEC, training.features, {}) for c in found()]
+    points = [p for m in models if (p := exact_point(m, validation)) is not None]
+    assert len(points) > 2
+    best = front(points, lambda p: p.auc)
+    assert [p.luts for p in best] == sorted({p.luts for p in best})
+    assert [p.auc for p in best] == sorted({p.auc for p in best})
+    for point in points:
+        assert any(b.luts <= point.luts and b.auc >= point.auc for b in best)
+    nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
+    assert exact_point(replace(models[0], weights=nothing), validation) is None
+    assert isinstance(points[0], FrontPoint)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
+def test_the_archive_holds_what_nothing_beats(met: list[tuple[int, int]]) -> None:
+    archive: list[Met] = []
+    for epoch, (ebops, auc) in enumerate(met):
+        meet(archive, Met(epoch, float(ebops), {"auc": float(auc)}, {}))
+    kept = {(m.ebops, m.merits["auc"]) for m in archive}
+    assert len(kept) == len(archive)
+    for ebops, auc in met:
+        assert ((ebops, auc) in kept) != any(
+            e <= ebops and a >= auc and (e, a) != (ebops, auc) for e, a in kept
+        )
+
+
+def test_what_cannot_be_trained_is_one_line() -> None:
+    with pytest.raises(DataError, match=r"batch_size is 4096, the training set has 800 rows"):
+        run(recipe=replace(RECIPE, batch_size=4096))
+    training, validation = tables()
+    model3 = network("model3")
+    with pytest.raises(ConfigError, match="bits are learned of dense layers only"):
+        train_learned(
+            model3, PRECISION, RECIPE, initial_weights(model3, 0), training, validation,
+            seed=0, monitors={},
+        )  # fmt: skip
