@@ -50,7 +50,7 @@ def build(
         if for_training and isinstance(layer, MaxPool):
             tensors[layer.name] = _max_pool(layer, joined)
         else:
-            tensors[layer.name] = _keras_layer(layer, precision)(joined)
+            tensors[layer.name] = _keras_layer(layer, precision, for_training)(joined)
     name = f"{spec.name}_{_suffix(precision)}".replace("+", "_")
     model = keras.Model(inputs, tensors[spec.layers[-1].name], name=name)
     weights = initial_weights(spec, 0) if weights is None else weights
@@ -117,7 +117,9 @@ def _max_pool(layer: MaxPool, images: Any) -> Any:
     return keras.ops.max(pools, axis=(2, 4))
 
 
-def _keras_layer(layer: Layer, precision: Precision | MixedPrecision | None) -> keras.Layer:
+def _keras_layer(
+    layer: Layer, precision: Precision | MixedPrecision | None, for_training: bool
+) -> keras.Layer:
     import keras
 
     if isinstance(layer, MaxPool):  # of rounded values: exact, so HGQ2's layer adds nothing
@@ -134,11 +136,33 @@ def _keras_layer(layer: Layer, precision: Precision | MixedPrecision | None) -> 
         settings |= {"padding": layer.padding}
     if precision is None:
         settings["activation"] = "relu" if layer.relu else None
-        return (keras.layers.Dense if dense else keras.layers.Conv2D)(**settings)
-    from hgq.layers import QConv2D, QDense
+        kind = keras.layers.Dense if dense else keras.layers.Conv2D
+    else:
+        from hgq.layers import QConv2D, QDense
 
-    settings |= _quantizers(layer.name, precision, relu=layer.relu)
-    return (QDense if dense else QConv2D)(**settings)
+        settings |= _quantizers(layer.name, precision, relu=layer.relu)
+        kind = QDense if dense else QConv2D
+    return (_by_patches(kind) if for_training and not dense else kind)(**settings)
+
+
+def _by_patches(kind: Any) -> Any:
+    """A convolution layer that multiplies patches with its kernel.
+
+    XLA's convolutions are many times slower where they are in a loop on a CPU, as in an epoch.
+    """
+    from keras import ops
+
+    def convolution_op(layer: Any, images: Any, kernel: Any) -> Any:
+        high, wide, _, filters = kernel.shape
+        if layer.padding == "same":
+            around = (((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2))
+            images = ops.pad(images, ((0, 0), *around, (0, 0)))
+        rows, columns = images.shape[1] - high + 1, images.shape[2] - wide + 1
+        moves = [images[:, r : r + rows, c : c + columns] for r in range(high) for c in range(wide)]
+        patches = ops.concatenate(moves, axis=-1)
+        return ops.matmul(patches, ops.reshape(kernel, (-1, filters)))
+
+    return type(kind.__name__, (kind,), {"convolution_op": convolution_op})
 
 
 def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def compare(
         read_out_table,
         warm_start_table,
     )
-    from pixelsieve.studies.compare import CompareConfig, jobs_of
+    from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
     from pixelsieve.training.recipe import RECIPES
 
@@ -62,7 +62,8 @@ def compare(
     )
     dataset = training.dataset()
     config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
-    with TrainingProgress({j.name: j.recipe.epochs for j in jobs_of(config)}) as progress:
+    jobs = [*teachers_for(config), *jobs_of(config)]
+    with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
         metrics = run_comparison(
             config,
             dataset,
@@ -89,6 +90,9 @@ def compare(
     for metric in ("accuracy", "auc"):
         if (paired := paired_table(metrics, metric)) is not None:
             console.print(paired)
+    for teacher in metrics["teachers"]:
+        auc = teacher["validation_auc"]
+        console.print(f"{teacher['name']}: validation AUC {auc:.4f}", highlight=False)
     console.print(
         f"{escape(str(out))}: manifest, metrics.json, history.parquet, models and figures"
     )

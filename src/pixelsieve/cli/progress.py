@@ -68,6 +68,8 @@ class TrainingProgress(_Bars):
 
     def on_report(self, name: str, record: dict[str, Any]) -> None:
         """Take note of a finished epoch."""
+        if name not in self._epochs:
+            return
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=self._epochs[name], figures="")
         figures = (

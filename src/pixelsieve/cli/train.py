@@ -61,7 +61,8 @@ def train(
     dataset = training.dataset()
     if started is None:
         config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
-    with TrainingProgress({j.name: j.recipe.epochs for j in config.jobs()}) as progress:
+    jobs = [*config.teachers(), *config.jobs()]
+    with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
         results = train_one(
             config, dataset, training.out, start, progress.on_report, progress.on_done
         )

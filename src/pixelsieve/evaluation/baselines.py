@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from pixelsieve.clusters import Clusters
 from pixelsieve.evaluation.metrics import rank
 from pixelsieve.features import FeatureTable
+from pixelsieve.training.trees import fit_trees, tree_scores
 
 __all__ = ["TIMES", "BaselineScores", "boosted_trees", "time_cut", "time_of"]
 
 TIMES = ("hit_time_measured", "hit_time_30ps", "hit_time_60ps")
 """Arrival times by name of the feature, the most realistic first."""
-
-_LARGEST_TREES = 800
-_LEARNING_RATE = 0.08
-_TREES_WITHOUT_GAIN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +61,6 @@ def _column(clusters: Clusters, time: str) -> NDArray[np.float32]:
 def boosted_trees(
     training: FeatureTable, validation: FeatureTable, test: FeatureTable, seed: int
 ) -> BaselineScores:
-    """scikit-learn's histogram gradient boosting on the network's inputs.
-
-    Up to 800 trees of 31 leaves at rate 0.08, stopped by the validation loss.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    trees = HistGradientBoostingClassifier(
-        max_iter=_LARGEST_TREES,
-        learning_rate=_LEARNING_RATE,
-        early_stopping=True,
-        n_iter_no_change=_TREES_WITHOUT_GAIN,
-        random_state=seed,
-    )
-    trees.fit(
-        _matrix(training),
-        training.labels,
-        X_val=_matrix(validation),
-        y_val=validation.labels,
-    )
-    return BaselineScores(trees.decision_function(_matrix(test)), 0.0)
-
-
-def _matrix(table: FeatureTable) -> NDArray[np.float32]:
-    return np.concatenate([table.inputs[n] for n in table.features.names], axis=1)
+    """scikit-learn's histogram gradient boosting on the network's inputs (see `fit_trees`)."""
+    trees = fit_trees(training, validation, seed)
+    return BaselineScores(tree_scores(trees, test), 0.0)

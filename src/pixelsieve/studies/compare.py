@@ -25,11 +25,12 @@ from pixelsieve.parallel import Task, run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
 from pixelsieve.studies.summary import Approach, summarize_comparison
-from pixelsieve.studies.tasks import Shared, training_data, training_tasks
+from pixelsieve.studies.tasks import Shared, teachers_of, training_data, training_tasks
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
+from pixelsieve.training.trees import TreesTeacher
 
-__all__ = ["CompareConfig", "compare", "jobs_of"]
+__all__ = ["CompareConfig", "compare", "jobs_of", "teachers_for"]
 
 _TIME_NAMES = {
     "hit_time_measured": "measured",
@@ -70,6 +71,7 @@ def jobs_of(config: CompareConfig) -> list[Job]:
     """All training jobs, those that others need first."""
     seeds = range(config.seeds)
     floats = [Job(config.spec, None, config.float_recipe, s) for s in seeds]
+    teachers = [_teachers(config, s) for s in seeds]
     quantized = [
         Job(
             config.spec,
@@ -77,10 +79,21 @@ def jobs_of(config: CompareConfig) -> list[Job]:
             recipe,
             seed,
             floats[seed].name if recipe.needs_float else None,
+            teachers[seed][recipe.name].name if recipe.name in teachers[seed] else None,
         )
         for seed, bits, recipe in itertools.product(seeds, config.bits, config.recipes)
     ]
     return floats + quantized
+
+
+def teachers_for(config: CompareConfig) -> list[Job | TreesTeacher]:
+    """What the jobs' teachers are, each once."""
+    found = (t for s in range(config.seeds) for t in _teachers(config, s).values())
+    return list({teacher.name: teacher for teacher in found}.values())
+
+
+def _teachers(config: CompareConfig, seed: int) -> dict[str, Job | TreesTeacher]:
+    return teachers_of(config.recipes, config.spec, config.float_recipe, seed)
 
 
 def compare(
@@ -99,15 +112,17 @@ def compare(
     is only scored, by the saved models. Run again with the same arguments to go on after an
     interruption.
     """
+    teachers = teachers_for(config)
     identity = {**to_plain(config), **dataset.identity}
+    identity |= {"teachers": to_plain(teachers)} if teachers else {}
     features, splits = config.features, dataset.splits
-    data = training_data(dataset, features, [config.float_recipe, *config.recipes])
+    data = training_data(dataset, features, [config.float_recipe, *config.recipes], teachers)
     with RunFolder(out, identity) as run:
         run.prepare()
         shared = Shared(out, data, features.table(splits.test))
         jobs = jobs_of(config)
         results = run_tasks(
-            _tasks(jobs, config.baselines),
+            _tasks(jobs, teachers, config.baselines),
             shared,
             workers=workers,
             on_report=on_report,
@@ -133,18 +148,29 @@ def compare(
             "features": features.to_plain(),
             "split_by": dataset.split_by,
             "front_end": dataset.front_end,
+            "teachers": [_about_teacher(results[t.name]) for t in teachers],
             **summarize_comparison(approaches, others, splits),
         }
         write_json(out / "metrics.json", metrics)
         return metrics
 
 
+def _about_teacher(result: dict[str, Any]) -> dict[str, Any]:
+    """Name and validation AUC; students' results hold the hash of its file."""
+    auc = result.get("validation_auc")
+    if auc is None:
+        auc = result["history"][result["best_epoch"]]["validation_auc"]
+    return {"name": result["name"], "fingerprint": result["fingerprint"], "validation_auc": auc}
+
+
 def _predict_name(job_name: str) -> str:
     return f"predict {job_name}"
 
 
-def _tasks(jobs: Sequence[Job], baselines: bool) -> list[Task]:
-    tasks = training_tasks(jobs)
+def _tasks(
+    jobs: Sequence[Job], teachers: Sequence[Job | TreesTeacher], baselines: bool
+) -> list[Task]:
+    tasks = training_tasks(jobs, teachers)
     if baselines:
         tasks.append(Task("baseline", _baseline, ()))
     return tasks + [Task(_predict_name(j.name), _predict, (j.name,), (j.name,)) for j in jobs]

@@ -17,9 +17,10 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
-from pixelsieve.studies.tasks import Shared, training_data, training_tasks
+from pixelsieve.studies.tasks import Shared, teachers_of, training_data, training_tasks
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
+from pixelsieve.training.trees import TreesTeacher
 
 __all__ = ["TrainConfig", "train_one"]
 
@@ -54,11 +55,24 @@ class TrainConfig:
         if self.bits is None:
             return [floats]
         if self.start is not None:
-            return [Job(self.spec, Precision(self.bits), self.recipe, self.seed, _START)]
+            return [self._quantized(self.bits, _START)]
         needed = self.recipe.needs_float
         source = floats.name if needed else None
-        quantized = Job(self.spec, Precision(self.bits), self.recipe, self.seed, source)
+        quantized = self._quantized(self.bits, source)
         return [floats, quantized] if needed else [quantized]
+
+    def teachers(self) -> list[Job | TreesTeacher]:
+        """Whom the quantized job learns from, if not from its own float network."""
+        if self.bits is None:
+            return []
+        return list(self._teachers().values())
+
+    def _teachers(self) -> dict[str, Job | TreesTeacher]:
+        return teachers_of([self.recipe], self.spec, self.float_recipe, self.seed)
+
+    def _quantized(self, bits: int, source: str | None) -> Job:
+        teacher = next((t.name for t in self._teachers().values()), None)
+        return Job(self.spec, Precision(bits), self.recipe, self.seed, source, teacher)
 
 
 def train_one(
@@ -76,8 +90,9 @@ def train_one(
     """
     identity = {**to_plain(config), **dataset.identity}
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
-    jobs = config.jobs()
-    data = training_data(dataset, features, [j.recipe for j in jobs])
+    jobs, teachers = config.jobs(), config.teachers()
+    identity |= {"teachers": to_plain(teachers)} if teachers else {}
+    data = training_data(dataset, features, [j.recipe for j in jobs], teachers)
     with RunFolder(out, identity) as run:
         run.prepare()
         if start is not None:
@@ -85,6 +100,6 @@ def train_one(
                 shutil.copyfile(start, copy)
         shared = Shared(out, data)
         results = run_tasks(
-            training_tasks(jobs), shared, workers=1, on_report=on_report, on_done=on_done
+            training_tasks(jobs, teachers), shared, workers=1, on_report=on_report, on_done=on_done
         )
         return [results[j.name] for j in jobs]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,43 @@ from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import write_beside
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import load_model
+from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task
+from pixelsieve.training.distillation import teacher_network, trees_teacher
 from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.trees import TreesTeacher, grow
 
-__all__ = ["Shared", "training_data", "training_tasks"]
+__all__ = ["Shared", "teachers_of", "training_data", "training_tasks"]
+
+
+def teachers_of(
+    recipes: Sequence[Recipe], spec: NetworkSpec, float_recipe: Recipe, seed: int
+) -> dict[str, Job | TreesTeacher]:
+    """The teachers of one seed by name of the recipe; none where a student is its own teacher.
+
+    A network learns by `float_recipe`. Raises `ConfigError` for unknown networks and for one that
+    takes no arrival time where the student does.
+    """
+    found: dict[str, Job | TreesTeacher] = {}
+    for recipe in recipes:
+        trees = trees_teacher(recipe, spec, seed)
+        teacher = teacher_network(recipe, spec)
+        if trees is not None:
+            found[recipe.name] = trees
+        elif teacher is not None:
+            name = f"teacher_{teacher.name.split('+')[0]}"
+            found[recipe.name] = Job(teacher, None, replace(float_recipe, name=name), seed)
+    return found
 
 
 def training_data(
-    dataset: Dataset, features: FeatureSet, recipes: Sequence[Recipe]
+    dataset: Dataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher] = (),
 ) -> TrainingData:
-    """Train and validation inputs.
+    """Train and validation inputs, also as `teachers` see them.
 
     Raises `DataError` where a column is missing or a recipe's batch is larger than the training
     split, before anything is written.
@@ -40,12 +66,19 @@ def training_data(
             )
             raise DataError(msg)
     settings = dataset.front_end["settings"] if dataset.front_end else None
+    seen = dict.fromkeys(
+        t.features if isinstance(t, TreesTeacher) else t.spec.features for t in teachers
+    )
+    others = [replace(features, names=names, divisors=()) for names in seen]
+    validation = dataset.splits.validation
     return TrainingData(
         features.table(clusters),
-        features.table(dataset.splits.validation),
+        features.table(validation),
         fingerprint([*dataset.identity.values(), features.fingerprint]),
         settings,
         to_plain(clusters.detector),
+        tuple((o.table(clusters), o.table(validation)) for o in others if o != features),
+        clusters.groups(),
     )
 
 
@@ -58,13 +91,28 @@ class Shared:
     test: FeatureTable | None = None
 
 
-def training_tasks(jobs: Sequence[Job]) -> list[Task]:
-    """One task a job, after that of `jobs` which it starts from; the result is a `JobResult`.
+def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] = ()) -> list[Task]:
+    """One task a job, after those of `jobs` and `teachers` that it learns from.
 
-    A quantized model gets its integers beside it, models/NAME.json.
+    The result is a `JobResult`, of trees what `grow` returns. A quantized model gets its integers
+    beside it, models/NAME.json.
     """
-    names = {j.name for j in jobs}
-    return [Task(j.name, _train, (j,), tuple(names & {j.source})) for j in jobs]
+    different = {t.name: t for t in teachers}
+    names = {*different, *(j.name for j in jobs)}
+    return [
+        *(
+            Task(name, _grow if isinstance(t, TreesTeacher) else _train, (t,), ())
+            for name, t in different.items()
+        ),
+        *(Task(j.name, _train, (j,), tuple(sorted(names & {j.source, j.teacher}))) for j in jobs),
+    ]
+
+
+def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None]) -> dict[str, Any]:
+    data = shared.data
+    assert data.groups is not None
+    tables = data.tables(teacher.features)
+    return grow(teacher, shared.folder, *tables, data.groups, data.fingerprint)
 
 
 def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:

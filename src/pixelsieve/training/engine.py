@@ -15,7 +15,7 @@ from pixelsieve.features import FeatureTable
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.training.checkpoint import Checkpoint, Saved
-from pixelsieve.training.program import StepLimits, program
+from pixelsieve.training.program import Softening, StepLimits, program
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.schedule import learning_rates
 from pixelsieve.weights import Weights
@@ -58,16 +58,19 @@ def train(
 ) -> Trained:
     """Train from `start` and return the best epoch by validation loss.
 
-    `seed` decides the order of the rows. `soft_labels` (n,), where given, replace the labels of
-    the training set (distillation). With a `checkpoint` the state is saved as training goes on
-    and picked up again, with the same numbers as without the interruption (same machine, one
-    thread). Computes in float32. The set must hold at least one batch. Raises `DataError` where the
-    loss stops being a number.
+    `seed` decides the order of the rows. `soft_labels`, where given, replace the labels of the
+    training set (see `distillation.soft_labels`). With a `checkpoint` the state is saved as
+    training goes on and picked up again, with the same numbers as without the interruption (same
+    machine, one thread). Computes in float32. The set must hold at least one batch. Raises
+    `DataError` where the loss stops being a number.
     """
     import jax.numpy as jnp
 
     model = build(spec, precision, start)
-    compiled = program(spec, precision is not None)
+    softening = None
+    if soft_labels is not None and recipe.temperature != 1:
+        softening = Softening(recipe.distillation, recipe.temperature)
+    compiled = program(spec, precision is not None, softening)
     grids = [np.array(v.value) for v in model.non_trainable_variables]
     keys = [tuple(v.path.split("/")) for v in model.trainable_variables]
     batches = len(training) // recipe.batch_size

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixelsieve import __version__
 from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.errors import ConfigError, nearest
 from pixelsieve.features import FeatureTable
-from pixelsieve.files import read_json, write_json
+from pixelsieve.files import file_hash, read_json, write_json
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.training.distillation import soft_labels
 from pixelsieve.training.engine import EpochRecord, Monitor, train
-from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.recipe import OWN_FLOAT, Recipe
 from pixelsieve.training.scales import fit_scales
 from pixelsieve.training.warm_start import warm_start
 from pixelsieve.weights import initial_weights
@@ -29,13 +31,18 @@ __all__ = ["Job", "JobResult", "TrainingData", "run_job"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train. `source` names the float job that warm starts and distillation take."""
+    """What to train.
+
+    `source` names the float job that warm starts take, and distillation from the own float
+    network; `teacher` names the job of another teacher.
+    """
 
     spec: NetworkSpec
     precision: Precision | None
     recipe: Recipe
     seed: int
     source: str | None = None
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         layers = list(self.spec.variables())
@@ -46,6 +53,17 @@ class Job:
                     f"layer '{name}'{nearest(name, layers)}"
                 )
                 raise ConfigError(msg)
+        taught = self.recipe.distillation > 0 and self.recipe.teacher != OWN_FLOAT
+        if taught and self.teacher is None:
+            msg = (
+                f"recipe '{self.recipe.name}': teacher '{self.recipe.teacher}' is not trained here"
+            )
+            raise ConfigError(msg)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training, for progress."""
+        return self.recipe.epochs
 
     @property
     def name(self) -> str:
@@ -58,8 +76,10 @@ class Job:
 class TrainingData:
     """What every job of a run shares.
 
-    `fingerprint` stands for the data and their features. `front_end` are the settings that the
-    clusters were read out with, `detector` the constants of theirs, for the model's card.
+    `others` are the training and validation clusters as teachers with other inputs see them,
+    `groups` (n,) the particle groups of the training clusters. `fingerprint` stands for the data
+    and their features. `front_end` are the settings that the clusters were read out with,
+    `detector` the constants of theirs, for the model's card.
     """
 
     training: FeatureTable
@@ -67,6 +87,13 @@ class TrainingData:
     fingerprint: str
     front_end: dict[str, Any] | None = None
     detector: dict[str, Any] | None = None
+    others: tuple[tuple[FeatureTable, FeatureTable], ...] = ()
+    groups: NDArray[Any] | None = None
+
+    def tables(self, features: tuple[str, ...]) -> tuple[FeatureTable, FeatureTable]:
+        """Training and validation clusters as those features (by default the run's) show them."""
+        pairs = (pair for pair in self.others if pair[0].features.names == features)
+        return next(pairs, (self.training, self.validation))
 
 
 JobResult = dict[str, Any]
@@ -83,26 +110,33 @@ def run_job(
     """Train the job, or return its result where the folder holds it already.
 
     Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
-    job go on. The float model of `job.source` must be there. Deterministic for a given machine.
+    job go on. What `job.source` and `job.teacher` name must be there; the result tells the hash of
+    the teacher's file. Deterministic for a given machine.
     """
-    mark = fingerprint({"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__})
+    identity = {"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__}
+    teacher = None
+    if job.teacher is not None:
+        teacher = {"name": job.teacher, "sha256": file_hash(_teacher_path(job.teacher, folder))}
+        identity["teacher"] = teacher
+    mark = fingerprint(identity)
     result_path = folder / "jobs" / f"{job.name}.json"
     model_path = folder / "models" / f"{job.name}.keras"
     if result_path.exists() and model_path.exists():
         saved: JobResult = read_json(result_path)
         if saved.get("fingerprint") == mark:
             return saved
-    precision, start, soft_labels, rows = _start(job, folder, data)
+    precision, start, told, rows = _start(job, folder, data)
+    training, validation = data.tables(job.spec.features)
     checkpoint = Checkpoint(folder / "jobs" / f"{job.name}.npz", mark)
     trained = train(
         job.spec,
         precision,
         job.recipe,
         start,
-        data.training,
-        data.validation,
+        training,
+        validation,
         seed=job.seed,
-        soft_labels=soft_labels,
+        soft_labels=told,
         monitors=monitors,
         checkpoint=checkpoint,
         report=report,
@@ -113,8 +147,9 @@ def run_job(
         "best_epoch": trained.best_epoch,
         "front_end": data.front_end,
         "detector": data.detector,
+        **({} if teacher is None else {"teacher": teacher}),
     }
-    model = Model(job.spec, precision, trained.weights, data.training.features, card)
+    model = Model(job.spec, precision, trained.weights, training.features, card)
     save_model(model_path, model)
     result = {
         "name": job.name,
@@ -131,21 +166,37 @@ def run_job(
 
 def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, Any]:
     fresh = initial_weights(job.spec, job.seed)
-    if job.source is None:
-        return job.precision, fresh, None, None
-    teacher = load_model(folder / "models" / f"{job.source}.keras")
-    floats = teacher.weights
-    precision = job.precision
-    if precision and job.recipe.scales == "per_layer":
-        precision = fit_scales(floats, precision)
-    soft_labels = None
+    source = None
+    if job.source is not None:
+        source = load_model(folder / "models" / f"{job.source}.keras")
+    told = None
     if job.recipe.distillation:
-        from scipy.special import expit
+        logits = _teacher_logits(job, folder, data, source)
+        told = soft_labels(job.recipe, data.training.labels, logits)
+    precision = job.precision
+    if source is None or not job.recipe.warm_start:
+        return precision, fresh, told, None
+    if precision and job.recipe.scales == "per_layer":
+        precision = fit_scales(source.weights, precision)
+    weights, report = warm_start(source.weights, fresh, precision, job.recipe.skip_layers)
+    return precision, weights, told, to_plain(report.rows)
 
-        share = np.float32(job.recipe.distillation)
-        probabilities = expit(teacher.logits(data.training))
-        soft_labels = (1 - share) * data.training.labels + share * probabilities
-    if not job.recipe.warm_start:
-        return precision, fresh, soft_labels, None
-    weights, report = warm_start(floats, fresh, precision, job.recipe.skip_layers)
-    return precision, weights, soft_labels, to_plain(report.rows)
+
+def _teacher_logits(
+    job: Job, folder: Path, data: TrainingData, source: Model | None
+) -> NDArray[np.float32]:
+    """The teacher's logits of the training clusters."""
+    if job.teacher is None:
+        assert source is not None
+        return source.logits(data.training)
+    path = _teacher_path(job.teacher, folder)
+    if path.suffix == ".keras":
+        teacher = load_model(path)
+        return teacher.logits(data.tables(teacher.features.names)[0])
+    with np.load(path, allow_pickle=False) as file:
+        return np.asarray(file["logits"], np.float32)
+
+
+def _teacher_path(name: str, folder: Path) -> Path:
+    trees = folder / "teachers" / f"{name}.npz"
+    return trees if trees.exists() else folder / "models" / f"{name}.keras"

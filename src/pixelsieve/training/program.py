@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pixelsieve.build import logits_function
 from pixelsieve.networks import NetworkSpec
 
-__all__ = ["Program", "StepLimits", "program"]
+__all__ = ["Program", "Softening", "StepLimits", "program"]
 
 Tree = Any
 
@@ -39,8 +39,19 @@ class Program(NamedTuple):
     logits: Callable[..., Any]
 
 
+class Softening(NamedTuple):
+    """Distillation at a temperature T other than 1 (Hinton et al. 2015, arXiv:1503.02531).
+
+    The loss of a cluster is (1 - share) H(label, logit) + share T^2 H(teacher's probability at T,
+    logit / T), where H is the cross-entropy; labels are (n, 2) then.
+    """
+
+    share: float
+    temperature: float
+
+
 @lru_cache(maxsize=8)
-def program(spec: NetworkSpec, quantized: bool) -> Program:
+def program(spec: NetworkSpec, quantized: bool, softening: Softening | None = None) -> Program:
     """The program of a network, float or quantized, compiled at its first use.
 
     The bits of a quantized network are arguments (`grids`), so that one compilation serves every
@@ -55,7 +66,12 @@ def program(spec: NetworkSpec, quantized: bool) -> Program:
 
     def loss(weights: Tree, grids: Tree, inputs: Tree, labels: Any) -> Any:
         logits = forward(weights, grids, inputs)
-        return optax.sigmoid_binary_cross_entropy(logits, labels).mean()
+        if softening is None:
+            return optax.sigmoid_binary_cross_entropy(logits, labels).mean()
+        share, heat = softening
+        told = optax.sigmoid_binary_cross_entropy(logits, labels[:, 0])
+        taught = optax.sigmoid_binary_cross_entropy(logits / heat, labels[:, 1])
+        return ((1 - share) * told + share * heat**2 * taught).mean()
 
     def epoch(
         weights: Tree,

@@ -12,10 +12,28 @@ from typing import Any, Literal
 from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError, nearest
 
-__all__ = ["FLOAT", "FLOAT_ORIGINAL", "RECIPES", "Recipe", "override", "read_recipes", "recipe"]
+__all__ = [
+    "BOOSTED_TREES",
+    "FLOAT",
+    "FLOAT_ORIGINAL",
+    "OWN_FLOAT",
+    "RECIPES",
+    "Recipe",
+    "override",
+    "read_recipes",
+    "recipe",
+]
 
 
-_NUMBERS = ("initial_rate", "end_rate", "power", "warm_up", "distillation")
+_NUMBERS = ("initial_rate", "end_rate", "power", "warm_up", "distillation", "temperature")
+_HOTTEST = 100.0
+
+OWN_FLOAT = "float"
+"""Teacher: the float network of the same seed."""
+
+BOOSTED_TREES = "boosted_trees"
+"""Teacher: boosted trees on the student's inputs and on profiles, sizes, charge and position."""
+
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
@@ -33,7 +51,10 @@ class Recipe:
       float weights best.
     - `keep_in_range`: after each step put weights back onto the range of their grid, where a
       saturated weight still has a gradient.
-    - `distillation`: share of the float network's probabilities in the labels, 0 to 1.
+    - `distillation`: share of a teacher's probabilities in the labels, 0 to 1. `teacher` is
+      `float` (the network's own float network), `boosted_trees`, or a float network of the zoo
+      or of a TOML file. With a `temperature` T other than 1 both sides' logits are divided by T
+      in the teacher's share of the loss, which is multiplied by T^2 (Hinton et al. 2015).
     - `patience`: stop after so many epochs without a better validation loss (None: never).
 
     The epoch with the lowest validation loss is kept. Raises `ConfigError` for values out of
@@ -54,6 +75,8 @@ class Recipe:
     scales: Literal["fixed", "per_layer"] = "fixed"
     keep_in_range: bool = False
     distillation: float = 0.0
+    teacher: str = "float"
+    temperature: float = 1.0
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +94,12 @@ class Recipe:
                 "above 0 (or 'none')",
             ),
             ("distillation", 0 <= self.distillation <= 1, "from 0 to 1"),
+            ("temperature", 0 < self.temperature <= _HOTTEST, f"above 0, at most {_HOTTEST:g}"),
+            (
+                "teacher",
+                self.distillation > 0 or (self.teacher, self.temperature) == (OWN_FLOAT, 1.0),
+                "'float', at temperature 1, where there is no distillation",
+            ),
             ("patience", self.patience is None or self.patience >= 1, "at least 1"),
             *((f, isfinite(getattr(self, f)), "a finite number") for f in _NUMBERS),
             (
@@ -99,7 +128,7 @@ class Recipe:
     @property
     def needs_float(self) -> bool:
         """Whether the float network of the same seed must be trained first."""
-        return self.warm_start or self.distillation > 0
+        return self.warm_start or (self.distillation > 0 and self.teacher == OWN_FLOAT)
 
 
 FLOAT = Recipe(
