@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelsieve.evaluation.paired import paired_test
 from pixelsieve.formats.dataset import load
 from pixelsieve.networks import network
 from pixelsieve.parallel import default_workers, run_tasks
 from pixelsieve.runs import RunFolder
-from pixelsieve.studies.compare import CompareConfig, jobs_of
+from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
 from pixelsieve.studies.tasks import Shared, training_data, training_tasks
 from pixelsieve.training.recipe import override, read_recipes, recipe
 
@@ -30,6 +31,9 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/recipe_study"))
     parser.add_argument("--recipes", type=Path, default=HERE / "recipe_study.toml")
+    parser.add_argument("--network", default="model2")
+    parser.add_argument("--against", help="recipe that the others are tested against, seed by seed")
+    parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--bits", default="2,3,4")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=50)
@@ -40,7 +44,7 @@ def main() -> None:
     floats = override(recipe(options.float_recipe), name="float", epochs=options.float_epochs)
     recipes = read_recipes(options.recipes).values()
     config = CompareConfig(
-        network("model2"),
+        network(options.network),
         tuple(override(r, epochs=options.epochs) for r in recipes),
         tuple(int(b) for b in options.bits.split(",")),
         options.seeds,
@@ -48,14 +52,17 @@ def main() -> None:
         options.mirror_x,
     )
     dataset = load([options.data])
-    data = training_data(dataset, config.features, [floats, *config.recipes])
+    teachers = teachers_for(config)
+    data = training_data(dataset, config.features, [floats, *config.recipes], teachers)
     jobs = jobs_of(config)
-    with RunFolder(options.out, {"config": config, "data": data.fingerprint}) as run:
+    identity = {"config": config, "data": data.fingerprint}
+    identity |= {"teachers": teachers} if teachers else {}
+    with RunFolder(options.out, identity) as run:
         run.prepare()
         results = run_tasks(
-            training_tasks(jobs),
+            training_tasks(jobs, teachers),
             Shared(options.out, data),
-            workers=default_workers(),
+            workers=options.workers,
             on_done=lambda name: print(name, flush=True),
         )
     rows: dict[tuple[int, str], list[tuple[float, float]]] = {}
@@ -68,7 +75,18 @@ def main() -> None:
     for (bits, name), values in sorted(rows.items()):
         (auc, loss), (spread, loss_spread) = np.mean(values, 0), np.std(values, 0, ddof=1)
         text = f"{auc:.4f} ± {spread:.4f}    {loss:.4f} ± {loss_spread:.4f}"
-        print(f"{bits or 'float':>5}  {name:26}  {text}")
+        test = ""
+        if bits and options.against not in {None, name}:
+            ours, theirs = ([auc for auc, _ in rows[bits, n]] for n in (name, options.against))
+            paired = paired_test("auc", name, options.against, ours, theirs)
+            test = f"    {paired.difference:+.4f}, p = {paired.p_value:.3f}"
+        print(f"{bits or 'float':>5}  {name:26}  {text}{test}")
+    for teacher in teachers:
+        result = results[teacher.name]
+        auc = result.get("validation_auc")
+        if auc is None:
+            auc = result["history"][result["best_epoch"]]["validation_auc"]
+        print(f"{teacher.name}: validation AUC {auc:.4f}")
 
 
 if __name__ == "__main__":
