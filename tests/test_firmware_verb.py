@@ -234,11 +234,28 @@ def test_from_pixels_the_verb_needs_a_front_end_and_has_one(
     pixels = make_clusters(600).pixels_e[:, 4:9, 7:14]
     clusters = make_clusters(600, pixels_e=pixels, detector=SMALL)
     parquet.write(clusters, run / "clusters.parquet")
-    result = call(run, "--from", "pixels", "--out", str(tmp_path / "out"))
+    result = call(run, "--from", "pixels", "--vhdl", "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
     checked = json.loads((tmp_path / "out" / "verification.json").read_text())
     assert checked["from"] == "pixels"
     cost = checked["pixel_cost"]
     assert cost["whole"] == pytest.approx(checked["design"]["lut_estimate"])
     assert cost["features"] > 0
+    assert list((tmp_path / "out" / "vhdl").glob("*.vhd"))
+    assert "VHDL" in result.stdout
+    assert not any(checked["vhdl"]["mismatches"].values())
     assert "| `pixels` | in | 35 |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_hand_over_is_checked_too(run_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hls4ml", reason="hls4ml is not installed")
+    out = tmp_path / "hls"
+    for wrong in (["--stages", "2"], ["--from", "pixels"]):
+        refused = call(run_folder, "--hand-over", "vitis", "--out", str(out), *wrong)
+        assert refused.exit_code == 2
+        assert "--hand-over: an HLS project of the network from its features" in refused.stderr
+    result = call(run_folder, "--hand-over", "vitis", "--out", str(out), "--clock-ns", "4")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"0 mismatches in \d+ clusters\n$", result.stdout)
+    checked = json.loads((out / "verification.json").read_text())
+    assert (checked["passed"], checked["settings"]["clock_ns"]) == (True, 4)

@@ -31,7 +31,10 @@ from pixelsieve.firmware.integer_file import to_document, write_integer_network
 from pixelsieve.firmware.verify import Clock, FirstDifference, Vectors
 from pixelsieve.model_file import Model
 
-__all__ = ["HandOver", "hand_over"]
+__all__ = ["CLOCK_NS", "HandOver", "hand_over"]
+
+CLOCK_NS = 5.0
+"""Target clock where nothing else is said: hls4ml's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def hand_over(
     out: Path,
     *,
     backend: Backend = "Vitis",
-    clock_ns: float = 5.0,
+    clock_ns: float = CLOCK_NS,
     part: str | None = None,
     reuse_factor: int = 1,
     threshold: int | None = None,

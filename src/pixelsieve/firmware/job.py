@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import rejection_at
 from pixelsieve.files import telling_unwritable, write_json
 from pixelsieve.firmware.flips import flip_study
 from pixelsieve.firmware.folder import MARKER, check_replaceable, failed_folder, replacing_folder
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
+from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import write_beside, write_integer_network
 from pixelsieve.firmware.pixel_cost import PixelCost, pixel_cost
 from pixelsieve.firmware.pixels import PixelNetwork, Program, from_pixels
@@ -25,41 +23,27 @@ from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.resources import synthesize
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
+from pixelsieve.firmware.threshold import Chosen, choose_threshold
 from pixelsieve.firmware.tools import Verilator, find_verilator
 from pixelsieve.firmware.verify import (
-    NetlistCheck,
+    AnswerCheck,
     Vectors,
     Verification,
     edge_codes,
     vectors,
     verify,
     verify_netlist,
+    verify_vhdl,
 )
 from pixelsieve.firmware.yosys import find_yosys
 from pixelsieve.fixed_point import Codes
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.model_file import Model
 
-__all__ = [
-    "Chosen",
-    "Extras",
-    "FirmwareResult",
-    "choose_threshold",
-    "make_firmware",
-]
+__all__ = ["Extras", "FirmwareResult", "make_firmware"]
 
 LARGEST_NETLIST = 5_000
 """LUTs (alkaid's estimate) up to which a netlist is simulated; larger ones compile for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A threshold code, and what it does on the split that it was chosen on."""
-
-    code: int
-    efficiency: float
-    validation_efficiency: float
-    validation_rejection: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +54,14 @@ class Extras:
     the model was trained with.
     `measures` are counted by Yosys within `settings`; the netlist of a network of at most
     `LARGEST_NETLIST` LUTs (alkaid's estimate) is simulated too. `bit_flips` studies flips of
-    stored weight bits on the validation split.
+    stored weight bits on the validation split. `vhdl` writes the same design in VHDL 2008 too; it
+    is simulated where GHDL is on PATH.
     """
 
     measures: tuple[Measure, ...] = ()
     settings: Settings = field(default_factory=Settings)
     bit_flips: bool = False
+    vhdl: bool = False
     pixels: bool = False
     front_end: FrontEnd | None = None
 
@@ -91,14 +77,16 @@ class FirmwareResult:
     verification: Verification
     network_sha256: str
     synthesis: tuple[Synthesis, ...] = ()
-    netlist: NetlistCheck | None = None
+    netlist: AnswerCheck | None = None
+    vhdl: AnswerCheck | None = None
     bit_flips: FlipStudy | None = None
     pixel_cost: PixelCost | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether Keras, the integer program, the Verilog and the netlist agreed."""
-        return self.verification.passed and (self.netlist is None or self.netlist.passed)
+        """Whether Keras, the integer program, and all that was simulated agreed."""
+        more = [check for check in (self.netlist, self.vhdl) if check is not None]
+        return self.verification.passed and all(check.passed for check in more)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data for JSON, without the Verilog itself."""
@@ -115,25 +103,10 @@ class FirmwareResult:
             "verification": checked,
             "synthesis": [asdict(s) for s in self.synthesis],
             "netlist": asdict(self.netlist) if self.netlist else None,
+            "vhdl": asdict(self.vhdl) if self.vhdl else None,
             "bit_flips": asdict(self.bit_flips) if self.bit_flips else None,
             "pixel_cost": asdict(self.pixel_cost) if self.pixel_cost else None,
         }
-
-
-def choose_threshold(
-    network: IntegerNetwork, validation: Clusters, efficiency: float = 0.98
-) -> Chosen:
-    """The largest code that keeps at least `efficiency` of the signal; equal codes are all kept.
-
-    Raises `DataError` for a split without both classes.
-    """
-    if not 0 < efficiency <= 1:
-        msg = f"--efficiency is {efficiency:g}; expected a share above 0, at most 1"
-        raise ConfigError(msg)
-    validation.require_both_classes()
-    logits = network.run(network.input_codes(network.features.table(validation)))
-    rejection, achieved, code = rejection_at(logits, validation.signal, efficiency)
-    return Chosen(int(code), efficiency, achieved, rejection)
 
 
 def make_firmware(
@@ -186,6 +159,14 @@ def make_firmware(
         if checked.passed and extras.measures:
             say("synthesis by Yosys")
             result = _synthesized(result, work, extras, of, program, verilator, jobs)
+        if checked.passed and extras.vhdl:
+            say("VHDL")
+            again = design(program, chosen.code, stages=stages, clock_ns=clock_ns, language="vhdl")
+            (work / "vhdl").mkdir()
+            write_verilog(work / "vhdl", again)
+            result = replace(
+                result, vhdl=verify_vhdl(work / "vhdl", again, program, chosen.code, of)
+            )
         if checked.passed and extras.bit_flips:
             say("bit flips in the stored weights")
             flips = flip_study(network, validation, efficiency=efficiency, on_flip=on_flip)

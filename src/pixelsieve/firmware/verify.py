@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.errors import ToolError
 from pixelsieve.features import FeatureTable
+from pixelsieve.firmware.ghdl import find_ghdl, simulate_vhdl
 from pixelsieve.firmware.integer import LayerCounters
 from pixelsieve.firmware.pixels import PixelNetwork, Program, pixel_corners
 from pixelsieve.firmware.rtl import Design
@@ -20,9 +22,9 @@ from pixelsieve.firmware.tools import Verilator
 from pixelsieve.model_file import Model
 
 __all__ = [
+    "AnswerCheck",
     "Clock",
     "FirstDifference",
-    "NetlistCheck",
     "Vectors",
     "Verification",
     "corner_codes",
@@ -30,6 +32,7 @@ __all__ = [
     "vectors",
     "verify",
     "verify_netlist",
+    "verify_vhdl",
 ]
 
 _FLOAT32_BITS = 25  # 24 of the significand and the sign
@@ -98,16 +101,20 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class NetlistCheck:
-    """A synthesized netlist in the simulator; `mismatches` against the integer program."""
+class AnswerCheck:
+    """A netlist or VHDL in its simulator; `mismatches` against the integer program.
 
+    Without a simulator `vectors` are 0 and `tool` says which one is missing.
+    """
+
+    tool: str
     vectors: int
     mismatches: dict[str, int]
     seconds: float
 
     @property
     def passed(self) -> bool:
-        """Whether every answer agreed."""
+        """Whether every answer agreed, where there are any."""
         return not any(self.mismatches.values())
 
 
@@ -238,18 +245,39 @@ def verify_netlist(
     verilator: Verilator,
     *,
     jobs: int = 2,
-) -> NetlistCheck:
+) -> AnswerCheck:
     """Compare a synthesized netlist (plain Verilog in `folder`, same ports) on the vectors."""
     clock = Clock()
-    expected = network.run(of.codes)
     answers = simulate_verilog(folder, made, of.codes, verilator, jobs, generated=True)
-    clock.stop("netlist")
+    clock.stop("all")
+    wrong = _mismatches("netlist", answers, network, threshold, of)
+    return AnswerCheck(str(verilator), of.clusters + of.corners, wrong, clock.seconds["all"])
+
+
+def verify_vhdl(
+    folder: Path, made: Design, network: Program, threshold: int, of: Vectors
+) -> AnswerCheck:
+    """Compare the VHDL in `folder` on the vectors; without GHDL, say that it was not simulated."""
+    try:
+        ghdl = find_ghdl()
+    except ToolError as error:
+        return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
+    clock = Clock()
+    answers = simulate_vhdl(folder, made, of.codes, ghdl)
+    clock.stop("all")
+    wrong = _mismatches("vhdl", answers, network, threshold, of)
+    return AnswerCheck(str(ghdl), of.clusters + of.corners, wrong, clock.seconds["all"])
+
+
+def _mismatches(
+    what: str, answers: Answers, network: Program, threshold: int, of: Vectors
+) -> dict[str, int]:
+    expected = network.run(of.codes)
     logits, keep = (a[answers.shift :][: len(expected)] for a in (answers.logits, answers.keep))
-    wrong = {
-        "netlist_logit": int((logits != expected).sum()),
-        "netlist_keep": int((keep != (expected >= threshold)).sum()),
+    return {
+        f"{what}_logit": int((logits != expected).sum()),
+        f"{what}_keep": int((keep != (expected >= threshold)).sum()),
     }
-    return NetlistCheck(len(expected), wrong, clock.seconds["netlist"])
 
 
 class Clock:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["firmware_tables", "resources_table", "vendor_table"]
+__all__ = ["firmware_tables", "hand_over_table", "resources_table", "vendor_table"]
 
 
 def firmware_tables(result: Mapping[str, Any]) -> list[Table]:
@@ -66,6 +66,24 @@ def vendor_table(reports: Sequence[Mapping[str, Any]]) -> Table:
             _or_dash(row["latency_max_cycles"]),
             _or_dash(row["interval_max_cycles"]),
         )
+    return table
+
+
+def hand_over_table(result: Mapping[str, Any]) -> Table:
+    """An HLS project: its settings and what its C simulation was compared with."""
+    settings = result["settings"]
+    title = f"hls4ml project {result['top']}"
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in (
+        ("backend", f"{settings['backend']}, {settings['io_type']}, {settings['strategy']}"),
+        ("part", str(settings["part"])),
+        ("clock", f"{settings['clock_ns']:g} ns"),
+        ("reuse factor", str(settings["reuse_factor"])),
+        ("clusters and corner vectors", f"{result['clusters']} + {result['corners']}"),
+        ("C simulation against the integer program", f"{result['mismatches']} mismatches"),
+        *(("note", escape(note)) for note in result["notes"]),
+    ):
+        table.add_row(name, value)
     return table
 
 
@@ -173,9 +191,11 @@ def _compared(result: Mapping[str, Any]) -> Table:
     names = {"keras": "Keras logit", "verilog_logit": "Verilog logit", "verilog_keep": "keep bit"}
     for stage, mismatches in checked["mismatches"].items():
         table.add_row(names[stage], str(n), str(mismatches))
-    if netlist:
-        names = {"netlist_logit": "netlist logit", "netlist_keep": "netlist keep bit"}
-        for stage, mismatches in netlist["mismatches"].items():
-            table.add_row(names[stage], str(netlist["vectors"]), str(mismatches))
+    for what, check in (("netlist", netlist), ("VHDL", result["vhdl"])):
+        if check and not check["vectors"]:
+            table.add_row(f"{what} {escape(check['tool'])}", "0", "-")
+        for stage, mismatches in check["mismatches"].items() if check else ():
+            part = "logit" if stage.endswith("logit") else "keep bit"
+            table.add_row(f"{what} {part}", str(check["vectors"]), str(mismatches))
     table.caption = f"{checked['tools']['simulator']}, alkaid {checked['tools']['alkaid']}"
     return table

@@ -1,0 +1,38 @@
+"""The threshold of the keep bit, from the validation split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.errors import ConfigError
+from pixelsieve.evaluation.metrics import rejection_at
+from pixelsieve.firmware.integer import IntegerNetwork
+
+__all__ = ["Chosen", "choose_threshold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A threshold code, and what it does on the split that it was chosen on."""
+
+    code: int
+    efficiency: float
+    validation_efficiency: float
+    validation_rejection: float
+
+
+def choose_threshold(
+    network: IntegerNetwork, validation: Clusters, efficiency: float = 0.98
+) -> Chosen:
+    """The largest code that keeps at least `efficiency` of the signal; equal codes are all kept.
+
+    Raises `DataError` for a split without both classes.
+    """
+    if not 0 < efficiency <= 1:
+        msg = f"--efficiency is {efficiency:g}; expected a share above 0, at most 1"
+        raise ConfigError(msg)
+    validation.require_both_classes()
+    logits = network.run(network.input_codes(network.features.table(validation)))
+    rejection, achieved, code = rejection_at(logits, validation.signal, efficiency)
+    return Chosen(int(code), efficiency, achieved, rejection)
