@@ -47,7 +47,15 @@ def read_hdf5(source: Path | bytes, where: str) -> Group:
     except RunError:
         raise
     # What the HDF5 library says of damage depends on where it is.
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{where}: not a whole HDF5 file ({reason[:120]}); fetch or save it again"
         raise RunError(msg) from error

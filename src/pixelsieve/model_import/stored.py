@@ -14,7 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.model_import.hdf5 import Group, read_hdf5
+from pixelsieve.model_import.hdf5 import Group
+from pixelsieve.model_import.isolated import read_isolated
 
 __all__ = ["SUFFIXES", "StoredModel", "Variable", "read_stored"]
 
@@ -82,7 +83,7 @@ def read_stored(path: Path) -> StoredModel:
 
 
 def _read_legacy(path: Path) -> StoredModel:
-    file = read_hdf5(path, str(path))
+    file = read_isolated(path, str(path))
     text = file.attributes[""].get("model_config")
     if not isinstance(text, str):
         msg = f"{path}: holds no model_config; save the whole model, not its weights alone"
@@ -118,7 +119,7 @@ def _read_archive(path: Path) -> StoredModel:
     where = f"{path}: config.json"
     model = _json(_text(members["config.json"], where), where)
     metadata = _json(_text(members["metadata.json"], where), f"{path}: metadata.json")
-    file = read_hdf5(members["model.weights.h5"], f"{path}: model.weights.h5")
+    file = read_isolated(members["model.weights.h5"], f"{path}: model.weights.h5")
     groups = _layer_groups(model, file, path)
     variables, beside = [], {}
     for key, values in file.arrays.items():

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from pixelsieve.config import to_plain
-from pixelsieve.errors import RunError
+from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import write_json
 from pixelsieve.model_file import save_model
 from pixelsieve.model_import.convert import ImportOptions, import_model, model_name
 from pixelsieve.model_import.report import ImportReport
+from pixelsieve.model_import.stored import SUFFIXES
 from pixelsieve.runs import RunFolder
 
 __all__ = ["convert_model"]
@@ -23,6 +24,9 @@ def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path
     gets `models/NAME.keras` and `import.json`. Raises what `import_model` raises, before anything
     is written, and `RunError` where `out` cannot be written.
     """
+    if out.suffix in SUFFIXES and out.suffix != ".keras":
+        msg = f"{out}: models are written as .keras; expected a run folder or a name that ends so"
+        raise ConfigError(msg)
     model, report = import_model(source, options)
     if out.suffix == ".keras":
         if os.path.lexists(out):
