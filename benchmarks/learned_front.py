@@ -6,8 +6,10 @@
 DATA_FOLDER holds `simA_train.parquet`, `simA_val.parquet`, `simA_test.parquet`. The first form
 trains what is missing in OUT (one file a case and seed, so it can be stopped and started again)
 and prints tables of the validation set. `--test` trains nothing: it applies every network that
-the validation set chose to the test set, once, and prints the tables with both. LUTs are alkaid's
-estimate of the traced program (`firmware.logic.traced`), without the logic of the features.
+the validation set chose to the test set, once, and prints the tables with both. `models/` gets
+those of seed 0 as model files: `pixelsieve firmware OUT --model NAME` makes Verilog of them.
+LUTs are alkaid's estimate of the traced program (`firmware.logic.traced`), without the logic that
+makes the features.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ from pixelsieve.files import read_json, write_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
 from pixelsieve.formats import parquet
+from pixelsieve.model_file import Model, save_model
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.parallel import Task, run_tasks
 from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.studies.front import EFFICIENCY, exact_point, front, merits
-from pixelsieve.training.learned import LEARNED, train_learned
+from pixelsieve.studies.front import EFFICIENCY, FrontPoint, exact_point, front, merits
+from pixelsieve.training.candidates import Candidate
+from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
 from pixelsieve.weights import initial_weights
 
 SCALARS = ("x_size", "y_size", "z_global", "y_local")
@@ -66,7 +70,7 @@ class Case:
     spec: NetworkSpec
     precision: LearnedPrecision
     merit: str
-    levels: tuple[float, ...]
+    levels: dict[str, tuple[float, ...]]
     limits: tuple[int, ...]
     largest: int
     epochs: int = LEARNED.epochs
@@ -77,7 +81,7 @@ CASES = {
         profiles("profiles", 16, 32, 16),
         Precision.learned(budget_ebops=600),
         "auc",
-        (0.935, 0.94, 0.945, 0.95, 0.953),
+        {"auc": (0.935, 0.94, 0.945, 0.95, 0.953), "rejection": (0.75, 0.775, 0.8)},
         (1000, 1200, 2000, 3000, 4000),
         6000,
     ),
@@ -85,7 +89,7 @@ CASES = {
         profiles("small_profiles", 8, 16, 8),
         Precision.learned(budget_ebops=300),
         "auc",
-        (0.92, 0.93, 0.935, 0.94, 0.945),
+        {"auc": (0.92, 0.93, 0.935, 0.94, 0.945), "rejection": (0.75, 0.775, 0.8)},
         (600, 1200, 2000, 3000),
         5000,
     ),
@@ -93,7 +97,7 @@ CASES = {
         scalars("scalars", SCALARS, 16, 8),
         Precision.learned(budget_ebops=150),
         "auc",
-        (0.92, 0.925, 0.93, 0.933),
+        {"auc": (0.92, 0.925, 0.93, 0.933), "rejection": (0.75, 0.76)},
         (200, 300, 400, 700),
         3000,
     ),
@@ -101,7 +105,7 @@ CASES = {
         scalars("scalars_time", (*SCALARS, TIME), 8, 4),
         Precision.learned(budget_ebops=40),
         "rejection",
-        (0.95, 0.97, 0.975, 0.98),
+        {"rejection": (0.95, 0.97, 0.975, 0.98), "auc": (0.99, 0.994, 0.995)},
         (40, 80, 150, 300, 400),
         1000,
     ),
@@ -131,25 +135,36 @@ def one_front(
         monitors=MONITORS,
     )
     trained = time.monotonic()
-    points = []
-    for candidate in candidates:
-        if candidate.ebops > case.largest:
-            continue
-        model = candidate.model(case.spec, training.features, {})
-        if (point := exact_point(model, validation)) is not None:
-            points.append((candidate, point))
-    kept = {
-        id(p): p
-        for merit in ("auc", "rejection")
-        for p in front([p for _, p in points], attrgetter(merit))
-    }
-    rows = []
-    for i, (candidate, point) in enumerate(points):
-        if id(point) in kept:
-            name = f"{case_name}_seed{seed}_{i}.json".replace(" ", "_")
-            write_integer_network(out / "networks" / name, from_model(point.model, case.spec.name))
-            row = {k: getattr(point, k) for k in ("luts", "levels", "auc", "rejection")}
-            rows.append({**row, "ebops": candidate.ebops, "network": name})
+    points = exact(case, [c for c in candidates if c.ebops <= case.largest], validation)
+    further = [
+        better
+        for candidate, _ in on_front(points)
+        for better in refine_learned(
+            case.spec,
+            case.precision,
+            REFINED,
+            candidate,
+            training,
+            validation,
+            seed=seed,
+            monitors=MONITORS,
+        )
+    ]
+    refined = exact(case, further, validation)
+    rows: list[dict[str, Any]] = []
+    models: dict[str, Model] = {}
+    for i, (candidate, point) in enumerate(on_front([*points, *refined])):
+        name = f"{case_name}_seed{seed}_{i}.json".replace(" ", "_")
+        write_integer_network(out / "networks" / name, from_model(point.model, case.spec.name))
+        row = {k: getattr(point, k) for k in ("luts", "levels", "auc", "rejection")}
+        row["refined"] = any(candidate is one for one in further)
+        rows.append({**row, "ebops": candidate.ebops, "network": name})
+        models[name] = point.model
+    if seed == 0:
+        for limit in case.limits:
+            if (best := best_under(rows, case.merit, limit)) is not None:
+                stem = f"{case.spec.name}_{limit}_luts"
+                save_model(out / "models" / f"{stem}.keras", models[best["network"]])
     write_json(
         result_path(out, case_name, seed),
         {
@@ -164,8 +179,34 @@ def one_front(
     )
 
 
+Exact = list[tuple[Candidate, FrontPoint]]
+
+
+def exact(case: Case, candidates: Sequence[Candidate], validation: FeatureTable) -> Exact:
+    """Candidates whose logit varies, with their exact size and merits."""
+    models = [c.model(case.spec, validation.features, {}) for c in candidates]
+    points = [exact_point(model, validation) for model in models]
+    return [(c, p) for c, p in zip(candidates, points, strict=True) if p is not None]
+
+
+def on_front(points: Exact) -> Exact:
+    """Those on the front of either merit."""
+    fronts = [front([p for _, p in points], attrgetter(merit)) for merit in MONITORS]
+    kept = {id(point) for one in fronts for point in one}
+    return [(c, p) for c, p in points if id(p) in kept]
+
+
 def settings(case: Case) -> dict[str, Any]:
-    return dict(to_plain({"precision": case.precision, "epochs": case.epochs, "spec": case.spec}))
+    return dict(
+        to_plain(
+            {
+                "precision": case.precision,
+                "epochs": case.epochs,
+                "spec": case.spec,
+                "refined": REFINED,
+            }
+        )
+    )
 
 
 def is_done(out: Path, case: str, seed: int) -> bool:
@@ -224,15 +265,15 @@ def tables(results: dict[str, list[Any]], *, test: bool) -> str:
     parts = []
     for name, runs in results.items():
         case = CASES[name]
-        lines = [f"**{name}** (rejection at 98 % efficiency; choice by {case.merit})", "", HEAD]
+        lines = [f"**{name}** (rejection at 98 % efficiency; best by {case.merit})", "", HEAD]
         for limit in case.limits:
             chosen = [best_under(r["points"], case.merit, limit) for r in runs]
             lines.append(row(f"best of <= {limit} LUTs", chosen, len(runs), test=test))
-        for level in case.levels:
-            chosen = [smallest_with(r["points"], case.merit, level) for r in runs]
-            lines.append(
-                row(f"smallest with {case.merit} >= {level}", chosen, len(runs), test=test)
-            )
+        for merit, levels in case.levels.items():
+            for level in levels:
+                chosen = [smallest_with(r["points"], merit, level) for r in runs]
+                what = f"smallest with {merit} >= {level}"
+                lines.append(row(what, chosen, len(runs), test=test))
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -256,7 +297,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--test", action="store_true")
     options = parser.parse_args()
-    (options.out / "networks").mkdir(parents=True, exist_ok=True)
+    for part in ("networks", "models"):
+        (options.out / part).mkdir(parents=True, exist_ok=True)
     wanted = [(c, s) for s in range(options.seeds) for c in options.cases]
     if not options.test:
         tasks = [

@@ -1,8 +1,9 @@
 """The compiled array programs that train weights and their bits together (HGQ).
 
 The maths of Sun et al. 2024, "Gradient-based Automatic Mixed Precision Quantization for Neural
-Networks On-Chip" (HGQ), as pure functions: a whole epoch is one call, at more than a million
-clusters a second on one core. HGQ2's layers carry the finished network (`build`), bit for bit.
+Networks On-Chip" (HGQ), as pure functions, as fast as HGQ2's layers in the same loop. They let the
+cost be another than EBOPs, and its pressure an argument; HGQ2's layers carry the finished network
+(`build`), bit for bit.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "LearnedProgram",
     "Pressure",
     "learned_program",
+    "start_ranges",
     "start_variables",
 ]
 
