@@ -31,7 +31,7 @@ __all__ = ["LEARNED", "REFINED", "refine_learned", "train_learned"]
 
 LEARNED = Recipe(
     "learned",
-    epochs=1000,
+    epochs=2000,
     initial_rate=8e-3,
     end_rate=8e-4,
     decay="cosine",
