@@ -1,11 +1,11 @@
-# Everything a newcomer needs: `make demo`, `make test`, `make lint`. Each sets up .venv by itself.
+# Everything a newcomer needs: `make demo`, `make test`, `make lint`, `make docs`. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
 # The real sample; where it is absent, tests that need it are skipped with a reason.
 PIXELSIEVE_MUC_REAL ?= ../shared/data/muc-real
 export PIXELSIEVE_MUC_REAL
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint docs setup clean
 
 setup: .venv/ready
 
@@ -30,5 +30,9 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Warnings are errors. The commands' options and the tutorial's output are checked by `make test`.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv runs/demo runs/demo_clusters.parquet
+	rm -rf .venv site runs/demo runs/demo_clusters.parquet

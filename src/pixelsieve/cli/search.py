@@ -52,7 +52,7 @@ def search(
     ] = None,
     front_end: options.FrontEnd = None,
     recipes_file: Annotated[
-        Path | None, typer.Option(help="TOML file with tables [recipes.NAME].", dir_okay=False)
+        Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
     ] = None,
     workers: options.Workers = None,
     scheduler: Annotated[

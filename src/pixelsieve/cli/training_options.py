@@ -44,7 +44,7 @@ class TrainingOptions:
     ] = False
     front_end: options.FrontEnd = None
     recipes_file: Annotated[
-        Path | None, typer.Option(help="TOML file with tables [recipes.NAME].", dir_okay=False)
+        Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
     ] = None
     epochs: Annotated[int | None, typer.Option(help="Epochs of quantized training.", min=1)] = None
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of float training.", min=1)] = (
