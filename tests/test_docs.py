@@ -1,18 +1,92 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-GENERATE = Path(__file__).parents[1] / "docs" / "generate"
+from pixelsieve.config import read_toml
+from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY
+from pixelsieve.formats.dataset import load
+from pixelsieve.networks import read_network
+from pixelsieve.simulation.generate import sample_from_mapping
+from pixelsieve.training.recipe import read_recipes
+from tests.conftest import make_clusters
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["cli"])
-def test_generated_pages_are_fresh(page: str) -> None:
-    script = GENERATE / f"{page}.py"
-    checked = subprocess.run(
-        [sys.executable, script, "--check"], check=False, capture_output=True, text=True
-    )
+def blocks(page: str, kind: str) -> dict[str, str]:
+    """The titled code blocks of a page, by title."""
+    text = (DOCS / page).read_text()
+    return dict(re.findall(rf'```{kind} title="(.*?)"\n(.*?)```', text, re.DOTALL))
+
+
+def run_block(page: str, title: str, folder: Path) -> str:
+    command = [sys.executable, "-W", "error", "-c", blocks(page, "python")[title]]
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", ["cli", "tutorial"])
+def test_generated_pages_are_fresh(script: str) -> None:
+    command = [sys.executable, str(DOCS / "generate" / f"{script}.py"), "--check"]
+    checked = subprocess.run(command, check=False, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        ("explanation/bit_exact.md", "grid.py"),
+        ("explanation/failed_warm_start.md", "warm_start.py"),
+        ("explanation/few_bits.md", "oscillation.py"),
+        ("explanation/rejection.md", "ties.py"),
+    ],
+)
+def test_examples_print_what_the_page_says(page: str, title: str, tmp_path: Path) -> None:
+    assert run_block(page, title, tmp_path) == blocks(page, "text")[title]
+
+
+def test_own_parquet(tmp_path: Path) -> None:
+    run_block("how_to/own_parquet.md", "write.py", tmp_path)
+    data = load([tmp_path / "clusters.parquet"])
+    assert sum(len(part) for _, part in data.splits.parts()) == 2000
+
+
+def test_own_sensor(tmp_path: Path) -> None:
+    run_block("how_to/own_sensor.md", "write_sensor.py", tmp_path)
+    data = load([tmp_path / "mine.parquet"])
+    assert data.splits.train.detector.sensor.pitch_x_um == 50
+    settings = tmp_path / "sensor.toml"
+    settings.write_text(blocks("how_to/own_sensor.md", "toml")["sensor.toml"])
+    sample = sample_from_mapping(read_toml(settings), "sensor.toml", n_signal=1, n_bib=1)
+    sensor = sample.detector.sensor
+    assert (sensor.rows, sensor.columns, sensor.lorentz_tangent) == (15, 31, None)
+
+
+def test_add_a_feature() -> None:
+    found: dict[str, Any] = {}
+    exec(blocks("how_to/add_feature.md", "python")["feature.py"], found)
+    feature, clusters = found["largest_charge"], make_clusters(50)
+    assert feature.name not in REGISTRY
+    assert feature.instead in REGISTRY
+    values = feature.compute(clusters)
+    np.testing.assert_array_equal(values, clusters.pixels_e.reshape(50, -1).max(axis=1))
+    assert (values / feature.divisor).max() <= LARGEST_INPUT
+
+
+def test_add_a_network_and_recipes(tmp_path: Path) -> None:
+    network, recipes = tmp_path / "small.toml", tmp_path / "mine.toml"
+    network.write_text(blocks("how_to/add_network.md", "toml")["small.toml"])
+    spec = read_network(network)
+    assert (spec.name, spec.time_layer, spec.layers[-1].name) == ("small", "hidden", "output")
+    recipes.write_text(blocks("how_to/add_recipe.md", "toml")["mine.toml"])
+    found = read_recipes(recipes)
+    assert (found["gentle"].initial_rate, found["gentle"].clip_norm) == (3e-4, 1.0)
+    assert found["wide_teacher"].distillation == 0.5
