@@ -75,6 +75,21 @@ def dataset_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory, dataset_file: Path) -> Path:
+    """The run folder of a small comparison: all recipes, 2 and 4 bits, two seeds."""
+    from tests.test_cli import QUICK, pixelsieve
+
+    out = tmp_path_factory.mktemp("runs") / "compared"
+    arguments = ["--bits", "2,4", "--seeds", "2", *QUICK]
+    result = pixelsieve("compare", "--data", dataset_file, "--out", out, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "first_attempt, 4 bits, seed 0: copied 5 of 6" in result.output
+    assert "conservative, 4 bits, seed 0: copied 6 of 6" in result.output
+    assert "Paired over seeds: AUC" in result.output
+    return out
+
+
+@pytest.fixture(scope="session")
 def muc_real() -> Path:
     """The folder of the real sample."""
     if not (MUC_REAL / "simA_train.parquet").exists():

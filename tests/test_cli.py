@@ -37,18 +37,6 @@ def refused(result: Result) -> str:
     return lines[0]
 
 
-@pytest.fixture(scope="session")
-def compared(tmp_path_factory: pytest.TempPathFactory, dataset_file: Path) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "compared"
-    arguments = ["--bits", "2,4", "--seeds", "2", *QUICK]
-    result = pixelsieve("compare", "--data", dataset_file, "--out", out, *arguments)
-    assert result.exit_code == 0, result.output
-    assert "first_attempt, 4 bits, seed 0: copied 5 of 6" in result.output
-    assert "conservative, 4 bits, seed 0: copied 6 of 6" in result.output
-    assert "Paired over seeds: AUC" in result.output
-    return out
-
-
 def test_compare_fills_the_run_folder(compared: Path) -> None:
     jobs = {f"{r}_{b}b_seed{s}" for r in RECIPES for b in (2, 4) for s in (0, 1)}
     jobs |= {"float_seed0", "float_seed1"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC
 from pixelsieve.errors import ConfigError
@@ -68,7 +69,13 @@ def test_slices_cover_every_cluster_once() -> None:
     by_variable: dict[str, int] = {}
     for one in found:
         by_variable[one.variable] = by_variable.get(one.variable, 0) + one.n_signal + one.n_bib
-    assert by_variable == {"truth_pt": 990, "z_global": 1000, "y_local": 1000, "hit_time": 1000}
+    assert by_variable == {
+        "truth_pt": 990,
+        "z_global": 1000,
+        "y_local": 1000,
+        "cluster_size": 1000,
+        "hit_time": 1000,
+    }
     low = next(s for s in found if (s.variable, s.low, s.high) == ("truth_pt", 1, 2))
     inside = (pt >= 1) & (pt < 2) & (clusters.signal == 1)
     assert low.n_signal == inside.sum()
@@ -76,17 +83,25 @@ def test_slices_cover_every_cluster_once() -> None:
     share, below, above = low.signal_kept
     assert share == pytest.approx(kept[inside].mean())
     assert 0 <= below < share < above <= 1
-    # Wilson's interval at z = 1 (68.27 %)
-    n = low.n_signal
-    centre = (share + 1 / (2 * n)) / (1 + 1 / n)
-    half = np.sqrt(share * (1 - share) / n + 1 / (4 * n * n)) / (1 + 1 / n)
-    assert (below, above) == pytest.approx((centre - half, centre + half), abs=1e-5)
+    interval = binomtest(int(kept[inside].sum()), low.n_signal).proportion_ci(0.6827, "wilson")
+    assert (below, above) == pytest.approx((interval.low, interval.high), abs=1e-5)
+
+
+def test_slices_of_several_networks_are_means_of_their_shares() -> None:
+    clusters = make_clusters(300)
+    one, other = (np.random.default_rng(s).random(300) < 0.7 for s in (0, 1))
+    both = zip(slices(one, clusters), slices(other, clusters), strict=True)
+    for mean, (a, b) in zip(slices((one + 1.0 * other) / 2, clusters), both, strict=True):
+        for name in ("signal_kept", "bib_kept"):
+            shares = [getattr(s, name) for s in (mean, a, b)]
+            if shares[0] is not None:
+                assert shares[0][0] == pytest.approx((shares[1][0] + shares[2][0]) / 2)
 
 
 def test_without_truth_the_measured_time_is_sliced() -> None:
     clusters = make_clusters(200, truth={})
     names = {s.variable for s in slices(np.ones(200, np.bool_), clusters)}
-    assert names == {"z_global", "y_local", "hit_time_30ps"}
+    assert names == {"z_global", "y_local", "cluster_size", "hit_time_30ps"}
 
 
 def test_presets_and_what_replaces_them() -> None:

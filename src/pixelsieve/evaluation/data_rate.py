@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf, pi
+from math import inf, pi, sqrt
 from types import MappingProxyType
 from typing import Any
 
@@ -23,8 +23,8 @@ __all__ = ["OCCUPANCIES", "Occupancy", "Rate", "Slice", "data_rates", "slices"]
 _PT_EDGES_GEV = (0, 0.5, 1, 2, 5, 10, 50, inf)
 _TIME_EDGES_NS = (-inf, -0.09, 0.15, 0.5, 1, 5, inf)
 """-0.09 to 0.15 ns is the window of the usual reconstruction."""
+_SIZE_EDGES = (1, 2, 3, 4, 6, 9, 15, 25, inf)
 _PLACES = 6
-_CONFIDENCE = 0.6827
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,12 @@ def data_rates(
     return rates
 
 
-def slices(kept: NDArray[np.bool_], clusters: Clusters) -> list[Slice]:
-    """Shares kept by transverse momentum, place along and across the barrel, and arrival time.
+def slices(kept: NDArray[Any], clusters: Clusters) -> list[Slice]:
+    """Shares kept by transverse momentum, place, number of pixels, and arrival time.
 
-    Momentum and true time are there for simulated clusters alone (`truth`); without a true time
-    it is a measured one.
+    `kept` (n,) says which clusters are kept, or by which share of several networks (0 to 1); the
+    interval then is of the mean share. Momentum and true time are there for simulated clusters
+    alone (`truth`); without a true time it is a measured one. A pixel is one above 0 e.
     """
     barrel = clusters.detector.barrel
     z = np.linspace(-barrel.half_length_mm, barrel.half_length_mm, _PLACES + 1)[1:-1]
@@ -134,6 +135,7 @@ def slices(kept: NDArray[np.bool_], clusters: Clusters) -> list[Slice]:
     variables = [
         ("z_global", "mm", clusters.z_global_mm, (-inf, *z, inf)),
         ("y_local", "mm", clusters.y_local_mm, (-inf, *y, inf)),
+        ("cluster_size", "pixels", (clusters.pixels_e > 0).sum(axis=(1, 2)), _SIZE_EDGES),
     ]
     truth = clusters.truth
     if "truth_pt_gev" in truth:
@@ -155,7 +157,7 @@ def _slices_of(
     unit: str,
     values: NDArray[np.float64],
     edges: Sequence[float],
-    kept: NDArray[np.bool_],
+    kept: NDArray[Any],
     clusters: Clusters,
 ) -> list[Slice]:
     found = []
@@ -178,11 +180,12 @@ def _slices_of(
     return found
 
 
-def _share(kept: NDArray[np.bool_]) -> tuple[float, float, float] | None:
-    """Share with its interval: value, low, high."""
-    if not len(kept):
+def _share(kept: NDArray[Any]) -> tuple[float, float, float] | None:
+    """Share with its interval at one standard deviation (Wilson 1927): value, low, high."""
+    n = len(kept)
+    if not n:
         return None
-    from scipy.stats import binomtest
-
-    interval = binomtest(int(kept.sum()), len(kept)).proportion_ci(_CONFIDENCE, "wilson")
-    return float(kept.mean()), float(interval.low), float(interval.high)
+    share = float(kept.mean())
+    centre = (share + 1 / (2 * n)) / (1 + 1 / n)
+    half = sqrt(share * (1 - share) / n + 1 / (4 * n * n)) / (1 + 1 / n)
+    return share, max(centre - half, 0.0), min(centre + half, 1.0)

@@ -24,6 +24,7 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task, run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.studies.curves import CURVES, curves
 from pixelsieve.studies.summary import Approach, summarize_comparison
 from pixelsieve.studies.tasks import Shared, teachers_of, training_data, training_tasks
 from pixelsieve.training.job import Job, JobResult
@@ -107,10 +108,10 @@ def compare(
 ) -> dict[str, Any]:
     """Train, evaluate and compare; returns what it writes to `metrics.json`.
 
-    The run folder `out` gets manifest.json, metrics.json, history.parquet, predictions.parquet
-    and models/*.keras. Epochs and scales are chosen on the validation split; the test split
-    is only scored, by the saved models. Run again with the same arguments to go on after an
-    interruption.
+    The run folder `out` gets manifest.json, metrics.json, curves.json, history.parquet,
+    predictions.parquet and models/*.keras. Epochs and scales are chosen on the validation split;
+    the test split is only scored, by the saved models. Run again with the same arguments to go on
+    after an interruption.
     """
     teachers = teachers_for(config)
     identity = {**to_plain(config), **dataset.identity}
@@ -151,6 +152,7 @@ def compare(
             "teachers": [_about_teacher(results[t.name]) for t in teachers],
             **summarize_comparison(approaches, others, splits),
         }
+        write_json(out / CURVES, curves(approaches, others, splits.test))
         write_json(out / "metrics.json", metrics)
         return metrics
 

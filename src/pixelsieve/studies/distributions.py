@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
 
-__all__ = ["displays", "distributions"]
+__all__ = ["display", "displays", "distributions"]
 
 Values = NDArray[Any]
 
@@ -126,13 +126,15 @@ def displays(clusters: Clusters, count: int) -> dict[str, list[dict[str, Any]]]:
     for kind, label in (("signal", 1), ("bib", 0)):
         rows = np.flatnonzero(clusters.signal == label)
         which = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-        chosen[kind] = [
-            {
-                "row": int(row),
-                "z_global_mm": round(float(clusters.z_global_mm[row]), 3),
-                "y_local_mm": round(float(clusters.y_local_mm[row]), 3),
-                "pixels_e": clusters.pixels_e[row].round(1).tolist(),
-            }
-            for row in rows[which]
-        ]
+        chosen[kind] = [display(clusters, int(row)) for row in rows[which]]
     return chosen
+
+
+def display(clusters: Clusters, row: int) -> dict[str, Any]:
+    """One cluster to look at: where it is and the charge of each pixel."""
+    return {
+        "row": row,
+        "z_global_mm": round(float(clusters.z_global_mm[row]), 3),
+        "y_local_mm": round(float(clusters.y_local_mm[row]), 3),
+        "pixels_e": clusters.pixels_e[row].round(1).tolist(),
+    }
