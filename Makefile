@@ -20,6 +20,7 @@ demo: .venv/ready
 	mkdir -p runs
 	$(BIN)/pixelsieve simulate --signal 25000 --bib 25000 --out runs/demo_clusters.parquet
 	$(BIN)/pixelsieve compare --data runs/demo_clusters.parquet --bits 4 --seeds 3 --out runs/demo
+	@$(BIN)/pixelsieve report runs/demo
 
 test: .venv/ready
 	$(BIN)/python -m pytest

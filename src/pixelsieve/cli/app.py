@@ -15,6 +15,7 @@ from pixelsieve.cli.convert import convert
 from pixelsieve.cli.evaluate import evaluate
 from pixelsieve.cli.firmware import firmware
 from pixelsieve.cli.inspect import inspect
+from pixelsieve.cli.report import report
 from pixelsieve.cli.search import search
 from pixelsieve.cli.simulate import simulate
 from pixelsieve.cli.train import train
@@ -88,6 +89,7 @@ app.command()(train)
 app.command()(search)
 app.command()(evaluate)
 app.command()(firmware)
+app.command()(report)
 app.command()(inspect)
 app.command()(convert)
 

@@ -122,7 +122,7 @@ def search_lines(metrics: Mapping[str, Any], folder: str) -> list[str]:
             f"on validation, {best['test'][metrics['metric']]['mean']:.4f} against "
             f"{than['test'][metrics['metric']]['mean']:.4f} on test"
         )
-    missing = {row["feature_luts_missing"] for row in metrics["rows"]} - {None}
+    missing = {row.get("feature_luts_missing") for row in metrics["rows"]} - {None}
     lines += [f"'-' with features: {why}" for why in sorted(missing)]
     lines += [
         f"left out: {one['name']} ({one['network']}): {one['reason']}"

@@ -66,7 +66,7 @@ def collapsed_lines(metrics: Mapping[str, Any]) -> list[str]:
     """A warning for each approach with networks that are hardly better than chance."""
     lines = []
     for row in metrics["rows"]:
-        if row["collapsed"]:
+        if row.get("collapsed"):  # older runs do not tell
             aucs = {s: f["auc"] for s, f in zip(row["seeds"], row["by_seed"], strict=True)}
             which = ", ".join(f"seed {s} (AUC {aucs[s]:.3f})" for s in row["collapsed"])
             name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))

@@ -1,0 +1,51 @@
+"""BIB rejection and signal efficiency by slices of the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixelsieve.report.figures.canvas import canvas, colour_of
+from pixelsieve.report.page.charts import slices_figure
+
+__all__ = ["slices"]
+
+
+def slices(curves: Mapping[str, Any], folder: Path) -> list[str]:
+    """One figure a width, `slices_NNb`; returns their names. A row of panels a variable."""
+    approaches = [row["approach"] for row in curves["rows"]]
+    names = []
+    for choice in slices_figure(curves):
+        charts: Sequence[Mapping[str, Any]] = choice["charts"]
+        names.append(f"slices_{choice['label'].replace(' bits', 'b')}")
+        lines = len(charts) // 2
+        with canvas(folder / names[-1], (11.0, 3.2 * lines), lines, 2) as figure:
+            for axes, chart in zip(figure.axes, charts, strict=True):
+                _draw(axes, chart, approaches)
+            figure.axes[0].legend()
+    return names
+
+
+def _draw(axes: Any, chart: Mapping[str, Any], approaches: list[str]) -> None:
+    ranges = chart["x"]["categories"]
+    drawn = chart["series"]
+    for number, series in enumerate(drawn):
+        shift = 0.08 * (number - (len(drawn) - 1) / 2)
+        name = series["name"]
+        colour = colour_of(name, approaches) if name in approaches else "#777777"
+        points = series["points"]
+        axes.errorbar(
+            [ranges.index(p[0]) + shift for p in points],
+            [p[1] for p in points],
+            [[max(p[1] - p[2], 0) for p in points], [max(p[3] - p[1], 0) for p in points]],
+            fmt="o",
+            ms=3,
+            lw=1,
+            color=colour,
+            label=name,
+        )
+    axes.set_xticks(range(len(ranges)), ranges, rotation=20, ha="right")
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(chart["x"]["label"])
+    axes.set_ylabel(chart["y"]["label"])

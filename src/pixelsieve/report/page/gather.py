@@ -1,0 +1,84 @@
+"""Everything that the JSON files of a run say, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pixelsieve.errors import RunError
+from pixelsieve.files import read_json
+from pixelsieve.firmware.folder import MARKER
+from pixelsieve.firmware.resources import RESOURCES
+from pixelsieve.firmware.vendor_import import VENDOR_REPORTS
+from pixelsieve.studies.curves import CURVES
+
+__all__ = ["RunRecord", "read_run"]
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run folder as plain data; None and empty where a file is not there.
+
+    `jobs` are results of training by name, `firmware` the verification.json of each folder in
+    firmware/ by its name, `trials` the number of a search's trials on disk.
+    """
+
+    path: Path
+    kind: Literal["compare", "search", "train"]
+    manifest: Plain
+    metrics: Plain | None = None
+    curves: Plain | None = None
+    jobs: dict[str, Plain] = field(default_factory=dict)
+    firmware: dict[str, Plain] = field(default_factory=dict)
+    resources: dict[str, Plain] = field(default_factory=dict)
+    vendor_reports: list[Plain] = field(default_factory=list)
+    trials: int = 0
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read the run in folder `path`. Raises `RunError` where it is none, or a file is damaged."""
+    if not (path / "manifest.json").is_file():
+        msg = (
+            f"{path}: no run (no manifest.json); expected a folder that compare, train or search "
+            "made"
+        )
+        raise RunError(msg)
+    manifest = _document(path / "manifest.json")
+    config = manifest.get("config", {})
+    kind: Literal["compare", "search", "train"] = "train"
+    if "space" in config:
+        kind = "search"
+    elif "recipes" in config:
+        kind = "compare"
+    return RunRecord(
+        path,
+        kind,
+        manifest,
+        _optional(path / "metrics.json"),
+        _optional(path / CURVES),
+        {f.stem: _document(f) for f in sorted(path.glob("jobs/[!.]*.json"))},
+        {f.parent.name: _document(f) for f in sorted(path.glob(f"firmware/[!.]*/{MARKER}"))},
+        (_optional(path / RESOURCES) or {}).get("models", {}),
+        (_optional(path / VENDOR_REPORTS) or {}).get("reports", []),
+        len(list(path.glob("trials/[!.]*.json"))),
+    )
+
+
+def _optional(path: Path) -> Plain | None:
+    return _document(path) if path.is_file() else None
+
+
+def _document(path: Path) -> Plain:
+    document = read_json(path)
+    if not isinstance(document, dict):
+        msg = f"{path}: no JSON object; the file is damaged"
+        raise RunError(msg)
+    return document

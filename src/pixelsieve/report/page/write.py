@@ -1,0 +1,174 @@
+"""From runs to one self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixelsieve import __version__
+from pixelsieve.errors import ConfigError
+from pixelsieve.evaluation.scores import METRICS
+from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.report.page import charts, search_charts, tables
+from pixelsieve.report.page.answers import answers
+from pixelsieve.report.page.gather import RunRecord
+from pixelsieve.report.search_table import search_lines
+from pixelsieve.report.tables import METRIC_TITLES, collapsed_lines
+
+__all__ = ["render", "write_report"]
+
+_UNKNOWN: dict[str, Any] = {
+    **dict.fromkeys(("pixelsieve", "config_hash", "python", "machine"), "not recorded"),
+    "git": None,
+    "versions": {},
+    "config": {},
+}
+"""For manifests of older versions."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(runs: Sequence[RunRecord], out: Path) -> None:
+    """Write the page of one or several runs to `out`, whole or not at all.
+
+    Nothing on it is loaded from elsewhere. Raises `RunError` where it cannot be written and
+    `ConfigError` where a run is given twice.
+    """
+    text = render(runs)
+    with telling_unwritable(out, "choose another --out"):
+        if not out.parent.is_dir():
+            out.parent.mkdir(parents=True)
+        with replacing(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def render(runs: Sequence[RunRecord]) -> str:
+    """The page as HTML."""
+    from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+
+    paths = [run.path.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            msg = f"{path}: given twice; give each run once"
+            raise ConfigError(msg)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = [_shown(run, i) for i, run in enumerate(runs)]
+    return environment.get_template("report.html.j2").render(
+        version=__version__,
+        runs=shown,
+        joint=_joint(runs, shown) if len(runs) > 1 else None,
+        data={k: v for one in shown for k, v in one["data"].items()},
+        metric_titles=[METRIC_TITLES[m].replace(" %", "\N{NO-BREAK SPACE}%") for m in METRICS],
+        css=_source("report.css"),
+        script=_source("charts.js", "display.js", "page.js"),
+    )
+
+
+def _source(*names: str) -> Any:
+    from markupsafe import Markup
+
+    text = "\n".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    return Markup(text)  # noqa: S704 (our own files)
+
+
+def _shown(run: RunRecord, number: int) -> dict[str, Any]:
+    """What the template shows of one run; `data` is what the script draws, by key."""
+    key, parts = f"r{number}", _Parts()
+    manifest = run.manifest
+    found = run.metrics
+    compared = {"baselines": [], "paired": [], **found} if found and run.kind == "compare" else None
+    searched = found if run.kind == "search" else None
+    approaches = [row["approach"] for row in (compared or {}).get("rows", [])]
+    figures = {
+        "roc": parts.made("ROC", charts.roc_figure, compared),
+        "bits": parts.made("figures of merit by bits", charts.bits_figure, compared),
+        "scores": parts.made("score histograms", charts.scores_figure, run.curves),
+        "slices": parts.made("slices", charts.slices_figure, run.curves),
+        "training": parts.made("training", charts.training_figure, run.jobs, approaches),
+        "pareto": parts.made("front", search_charts.pareto_figure, searched),
+        "volume": parts.made("hypervolume", search_charts.volume_figure, searched),
+    }
+    drawn = {n: one for n, one in figures.items() if any(c["charts"] for c in one)}
+    data: dict[str, Any] = {f"{key}-{n}": one for n, one in drawn.items()}
+    if run.curves is not None:
+        data[f"{key}-seen"] = run.curves["seen"]
+    return {
+        "key": key,
+        "name": run.name,
+        "kind": run.kind,
+        "manifest": {**_UNKNOWN, **manifest},
+        "started": manifest.get("started", "not recorded")
+        .replace("T", " ")
+        .replace("+00:00", " UTC"),
+        "command": tables.command(manifest),
+        "config": tables.config_lines(manifest.get("config", {})),
+        "metrics": run.metrics,
+        "curves": run.curves,
+        "trials": run.trials,
+        "figures": {n: f"{key}-{n}" for n in drawn},
+        "data": data,
+        "summary": parts.made("summary", tables.summary_rows, compared),
+        "answers": parts.made("answer", answers, compared),
+        "paired": parts.made("paired tests", tables.paired_rows, compared),
+        "collapsed": parts.made("collapsed trainings", collapsed_lines, compared),
+        "search": parts.made("final table", tables.search_rows, searched),
+        "lines": [
+            line
+            for line in parts.made("result of the search", search_lines, searched, "")[:-1]
+            if not line.startswith("'*'")
+        ],
+        "metric": METRIC_TITLES.get((searched or {}).get("metric", ""), ""),
+        "warm_starts": parts.made("warm starts", _warm_starts, run),
+        "firmware": parts.made("firmware", tables.firmware_rows, run.firmware),
+        "resources": parts.made("resources", tables.resources_rows, run.resources),
+        "vendor_reports": run.vendor_reports,
+        "unreadable": parts.unreadable,
+    }
+
+
+class _Parts:
+    """Makes the parts of a page; what an older version wrote otherwise is named, not fatal."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[str] = []
+
+    def made(self, what: str, make: Callable[..., list[Any]], source: Any, *more: Any) -> list[Any]:
+        """What `make` makes of `source`; nothing where that is None or of another form."""
+        if source is None:
+            return []
+        try:
+            return make(source, *more)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            self.unreadable.append(what)
+            return []
+
+
+def _warm_starts(run: RunRecord) -> list[dict[str, Any]]:
+    if run.metrics is not None and run.kind == "compare":
+        return tables.warm_starts(run.metrics)
+    rows = [
+        {"approach": job["name"], "bits": bits, "warm_start": [job.get("warm_start")]}
+        for job in run.jobs.values()
+        if run.kind == "train"
+        and "name" in job
+        and (bits := (job.get("precision") or {}).get("weight_bits")) is not None
+    ]
+    return tables.warm_starts({"rows": rows})
+
+
+def _joint(runs: Sequence[RunRecord], shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The summaries of all comparisons in one table, and whether they are of the same data."""
+    hashes = {str(run.manifest.get("config", {}).get("data")) for run in runs}
+    rows = [
+        {"run": run.name, "network": (run.metrics or {}).get("network", ""), **row}
+        for run, one in zip(runs, shown, strict=True)
+        for row in one["summary"]
+    ]
+    return {"rows": rows, "same_data": len(hashes) == 1}

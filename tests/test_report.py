@@ -1,0 +1,169 @@
+"""The report: its words and numbers against the run's JSON, and what it does without some of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixelsieve.report.page import read_run
+from pixelsieve.report.page.answers import answers
+from pixelsieve.report.page.tables import command, config_lines
+from tests.test_cli import pixelsieve, refused
+
+COPIED = shutil.ignore_patterns("*.keras", "*.png", "*.pdf", "*.parquet")
+
+
+@pytest.fixture
+def run(compared: Path, tmp_path: Path) -> Path:
+    """A comparison's JSON in a folder of its own."""
+    return Path(shutil.copytree(compared, tmp_path / "run", ignore=COPIED))
+
+
+def report(*arguments: object) -> str:
+    result = pixelsieve("report", *arguments)
+    assert result.exit_code == 0, result.output
+    return Path(result.output.split()[-1]).read_text()
+
+
+def embedded(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    document: dict[str, Any] = json.loads(found[1])
+    return document
+
+
+def numbers(value: Any) -> set[float]:
+    """Every number in plain data, to the five digits that charts have."""
+    if isinstance(value, dict):
+        return set().union(*map(numbers, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(numbers, value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {float(f"{value:.5g}")}
+    return set()
+
+
+def test_the_page_is_written_beside_the_run(run: Path) -> None:
+    page = report(run)
+    assert (run / "report.html").stat().st_size < 5_000_000
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+    metrics = json.loads((run / "metrics.json").read_text())
+    for row in metrics["rows"]:
+        for value in row["summary"].values():
+            assert f"{value['mean']:.4f}" in page
+    assert read_run(run).manifest["config_hash"] in page
+
+
+def test_what_is_drawn_is_in_the_json(run: Path) -> None:
+    drawn = embedded(report(run))
+    known = set()
+    for path in (run / "metrics.json", run / "curves.json", *(run / "jobs").glob("*.json")):
+        known |= numbers(json.loads(path.read_text()))
+    known |= {float(f"{1 - k:.5g}") for k in known}  # rejection is 1 - share kept
+    for name in ("r0-training", "r0-scores", "r0-slices", "r0-roc"):
+        for choice in drawn[name]:
+            for chart in choice["charts"]:
+                for series in chart["series"]:
+                    assert series["points"] or name == "r0-training", (name, series["name"])
+                    for point in series["points"]:
+                        assert abs(point[1]) < 1e-9 or point[1] in known, (name, point)
+
+
+def test_words_follow_the_tests() -> None:
+    def row(name: str, mean: float, seeds: int = 3) -> dict[str, Any]:
+        value = {"mean": mean, "spread": 0.01}
+        return {
+            "approach": name,
+            "bits": 4,
+            "seeds": list(range(seeds)),
+            "summary": dict.fromkeys(("accuracy", "auc", "rejection_98"), value),
+        }
+
+    test = {"bits": 4, "metric": "accuracy", "better": "b", "than": "a", "seeds": 3}
+    sure = {**test, "difference": 0.02, "low": 0.014, "high": 0.026, "p_value": 0.004}
+    unsure = {**test, "difference": 0.02, "low": -0.01, "high": 0.05, "p_value": 0.2}
+    single = {**test, "difference": 0.02, "low": None, "high": None, "p_value": None, "seeds": 1}
+    metrics = {"rows": [row("a", 0.9), row("b", 0.92)]}
+
+    def said(one: dict[str, Any]) -> str:
+        found = answers({**metrics, "paired": [one]})
+        (line,) = next(a for a in found if a.metric == "accuracy").lines
+        return line
+
+    assert said(sure) == (
+        "It beats a by 2.00 points (95 % interval 1.40 to 2.60, p = 0.004, 3 seeds)."
+    )
+    assert said(unsure).startswith("It cannot be told apart from a: 2.00 points (95 % interval ")
+    assert said(single) == "2.00 points above a; with one seed this may be chance."
+    head = answers({**metrics, "paired": [sure]})[1].head
+    assert head == "b has the highest mean accuracy: 0.9200 ± 0.0100 over 3 seeds."
+
+
+def test_an_older_run_says_what_is_missing(run: Path) -> None:
+    (run / "curves.json").unlink()
+    page = report(run)
+    assert page.count("The run has no curves.json") == 3
+    metrics = json.loads((run / "metrics.json").read_text())
+    for one in metrics["rows"]:
+        del one["roc"]
+    del metrics["baselines"], metrics["paired"]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    page = report(run)
+    assert "wrote it in another form or not at all: ROC." in page
+    assert f"{metrics['rows'][0]['summary']['auc']['mean']:.4f}" in page
+    (run / "metrics.json").unlink()
+    assert "The run has no metrics.json yet." in report(run)
+    shutil.rmtree(run / "jobs")
+    assert "No history." in report(run)
+
+
+def test_several_runs_share_one_page(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    page = report(run, other, "--out", tmp_path / "both.html")
+    assert "have the same data files" in page
+    assert {"r0-roc", "r1-roc"} <= embedded(page).keys()
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["config"]["data"] = {"other.parquet": "0"}
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    page = report(run, other, "--out", tmp_path / "both.html")
+    assert "The runs have different data files." in page
+
+
+def test_refusals(run: Path, tmp_path: Path) -> None:
+    assert "no run (no manifest.json)" in refused(pixelsieve("report", tmp_path))
+    assert "--out: missing" in refused(pixelsieve("report", run, tmp_path))
+    twice = pixelsieve("report", run, run, "--out", tmp_path / "page.html")
+    assert "given twice" in refused(twice)
+    (run / "curves.json").write_text("{")
+    assert "curves.json: not valid JSON" in refused(pixelsieve("report", run))
+    assert not (run / "report.html").exists()
+
+
+def test_text_from_a_run_cannot_become_markup(run: Path) -> None:
+    path = run / "metrics.json"
+    path.write_text(path.read_text().replace('"sieve"', '"</script><b>sieve"'))
+    assert "<b>sieve" not in report(run)
+
+
+def test_configuration_and_command_are_plain_lines() -> None:
+    config = {"a": {"b": [1, 2]}, "c": [{"d": None}, {"d": "x"}], "e": []}
+    assert config_lines(config) == [
+        ("a.b", "1, 2"),
+        ("c[0].d", "none"),
+        ("c[1].d", "x"),
+        ("e", "none"),
+    ]
+    words = ["__main__.py", "compare", "--data", "a b.parquet"]
+    assert command({"command": words}) == "pixelsieve compare --data 'a b.parquet'"
+
+
+def test_figures_of_a_run(run: Path) -> None:
+    report(run, "--figures")
+    names = {p.name for p in (run / "figures").iterdir()}
+    for name in ("roc", "scores", "mean_clusters", "slices_2b", "training_curves_4b"):
+        assert {f"{name}.png", f"{name}.pdf"} <= names
