@@ -33,7 +33,7 @@ lint: .venv/ready
 
 # Warnings are errors. The commands' options and the tutorial's output are checked by `make test`.
 docs: .venv/ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv site runs/demo runs/demo_clusters.parquet
