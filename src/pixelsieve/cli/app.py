@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from pixelsieve import __version__
 from pixelsieve.cli.compare import compare
 from pixelsieve.cli.convert import convert
+from pixelsieve.cli.doctor import doctor
 from pixelsieve.cli.evaluate import evaluate
 from pixelsieve.cli.firmware import firmware
 from pixelsieve.cli.inspect import inspect
@@ -92,6 +93,7 @@ app.command()(firmware)
 app.command()(report)
 app.command()(inspect)
 app.command()(convert)
+app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:

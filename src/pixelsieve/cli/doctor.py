@@ -1,0 +1,29 @@
+"""`pixelsieve doctor`: what is installed, and what is missing."""
+
+from __future__ import annotations
+
+from pixelsieve.cli import options
+
+__all__ = ["doctor"]
+
+
+@options.shows_errors(interrupted="interrupted")
+def doctor(json: options.Json = False) -> None:
+    """Show versions, the tools found, the device, and how to get what is missing.
+
+    Tools serve the firmware alone: without them everything else works, and the exit code is 0.
+    """
+    from rich.console import Console
+
+    from pixelsieve.report.installation_tables import installation_lines, installation_tables
+    from pixelsieve.studies.installation import installation
+
+    found = installation()
+    if json:
+        options.print_json(found)
+        return
+    console = Console()
+    for table in installation_tables(found):
+        console.print(table)
+    for line in installation_lines(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
