@@ -50,4 +50,4 @@ def report(
         for record in records:
             for name in figures_of_run(record):
                 console.print(escape(name), soft_wrap=True, highlight=False)
-    console.print(escape(str(page)), soft_wrap=True, highlight=False)
+    console.print(f"-> {escape(str(page))}", soft_wrap=True, highlight=False)
