@@ -176,3 +176,19 @@ def test_a_search_of_other_settings_is_refused(
 ) -> None:
     values = arguments(dataset_file, space_file, searched, seeds=2)
     assert "holds a run with other settings" in refused(pixelsieve(*values, "--budget", 100))
+
+
+def test_a_report_shows_every_trial_and_the_table(searched: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    result = pixelsieve("report", searched, "--out", page)
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    assert "Not shown, since" not in text
+    drawn = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    metrics = json.loads((searched / "metrics.json").read_text())
+    points = [s["points"] for s in drawn["r0-pareto"][0]["charts"][0]["series"]]
+    complete = sum(t["state"] == "complete" for t in metrics["trials"])
+    assert len(points[0]) + len(points[1]) == complete
+    assert len(points[1]) == len(metrics["front"])
+    for row in metrics["rows"]:
+        assert f"{row['validation']['mean']:.4f}" in text

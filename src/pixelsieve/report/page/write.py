@@ -165,7 +165,11 @@ def _warm_starts(run: RunRecord) -> list[dict[str, Any]]:
 
 def _joint(runs: Sequence[RunRecord], shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The summaries of all comparisons in one table, and whether they are of the same data."""
-    hashes = {str(run.manifest.get("config", {}).get("data")) for run in runs}
+    hashes = {
+        str(run.manifest.get("config", {}).get("data"))
+        for run, one in zip(runs, shown, strict=True)
+        if one["summary"]
+    }
     rows = [
         {"run": run.name, "network": (run.metrics or {}).get("network", ""), **row}
         for run, one in zip(runs, shown, strict=True)
