@@ -119,5 +119,7 @@ def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult
     result = run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
     if job.precision is not None:
         path = shared.folder / "models" / f"{job.name}.keras"
-        write_beside(path, from_model(load_model(path), job.name))
+        integers = path.with_suffix(".json")
+        if not integers.exists() or integers.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            write_beside(path, from_model(load_model(path), job.name))
     return result
