@@ -85,6 +85,14 @@ CASES = {
         (1000, 1200, 2000, 3000, 4000),
         6000,
     ),
+    "wide profiles": Case(
+        profiles("wide_profiles", 24, 48, 24),
+        Precision.learned(budget_ebops=2000),
+        "rejection",
+        {"auc": (0.953, 0.955), "rejection": (0.8, 0.81, 0.82, 0.83)},
+        (3000, 5000, 7000),
+        11000,
+    ),
     "small profiles": Case(
         profiles("small_profiles", 8, 16, 8),
         Precision.learned(budget_ebops=300),
