@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pixelsieve.errors import ToolError
 from pixelsieve.firmware.ghdl import Ghdl, find_ghdl, simulate_vhdl
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.verify import corner_codes
+from pixelsieve.firmware.verify import corner_codes, vectors, verify_vhdl
 
 from .tiny_networks import mixed_network, tiny_model
 
@@ -70,6 +71,19 @@ def test_a_broken_weight_in_vhdl_is_seen(tmp_path: Path, ghdl: Ghdl) -> None:
     path.write_text(text.replace("architecture", "architect", 1))
     with pytest.raises(ToolError, match="GHDL failed"):
         simulate_vhdl(tmp_path, made, codes, ghdl)
+
+
+def test_large_networks_are_simulated_on_fewer_vectors(tmp_path: Path, ghdl: Ghdl) -> None:
+    network = NETWORKS["8 bits"]
+    made = design(network, 0, language="vhdl")
+    write_verilog(tmp_path, made)
+    of = vectors(network, corner_codes(network, 400, seed=1), n_random=100)
+    check = verify_vhdl(tmp_path, made, network, 0, of)
+    assert (check.tool, check.vectors, check.passed) == (str(ghdl), 506, True)
+    large = replace(made, lut_estimate=1e6)
+    check = verify_vhdl(tmp_path, large, network, 0, of)
+    assert 45 <= check.vectors <= 50
+    assert check.passed
 
 
 def test_both_languages_have_the_same_design() -> None:

@@ -37,6 +37,12 @@ __all__ = [
 
 _FLOAT32_BITS = 25  # 24 of the significand and the sign
 
+_GHDL_WORK, _LEAST_FOR_GHDL = 5e6, 50
+"""Vectors times LUTs that GHDL simulates in a minute or two, and the least of vectors."""
+
+_FIRST_CORNERS = 5
+"""Of the corners, those at the threshold, at both ends of the range and at zero."""
+
 Codes = Mapping[str, NDArray[np.int64]]
 
 
@@ -257,16 +263,34 @@ def verify_netlist(
 def verify_vhdl(
     folder: Path, made: Design, network: Program, threshold: int, of: Vectors
 ) -> AnswerCheck:
-    """Compare the VHDL in `folder` on the vectors; without GHDL, say that it was not simulated."""
+    """Compare the VHDL in `folder` on the vectors; without GHDL, say that it was not simulated.
+
+    GHDL follows every glitch, so large networks get fewer vectors (see `_GHDL_WORK`): the first
+    ones of the corners, and the others evenly out of all.
+    """
     try:
         ghdl = find_ghdl()
     except ToolError as error:
         return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
+    few = _fewer(of, max(_LEAST_FOR_GHDL, round(_GHDL_WORK / max(made.lut_estimate, 1))))
     clock = Clock()
-    answers = simulate_vhdl(folder, made, of.codes, ghdl)
+    answers = simulate_vhdl(folder, made, few.codes, ghdl)
     clock.stop("all")
-    wrong = _mismatches("vhdl", answers, network, threshold, of)
-    return AnswerCheck(str(ghdl), of.clusters + of.corners, wrong, clock.seconds["all"])
+    wrong = _mismatches("vhdl", answers, network, threshold, few)
+    return AnswerCheck(str(ghdl), few.clusters + few.corners, wrong, clock.seconds["all"])
+
+
+def _fewer(of: Vectors, most: int) -> Vectors:
+    """At most so many of the vectors."""
+    n = of.clusters + of.corners
+    if n <= most:
+        return of
+    first = np.arange(of.clusters, min(n, of.clusters + _FIRST_CORNERS))
+    spread = np.linspace(0, n - 1, most - len(first)).astype(np.int64)
+    rows = np.union1d(first, spread)
+    n_clusters = int((rows < of.clusters).sum())
+    codes = {name: values[rows] for name, values in of.codes.items()}
+    return Vectors(codes, n_clusters, len(rows) - n_clusters)
 
 
 def _mismatches(
