@@ -14,7 +14,14 @@ from typing import Any
 from pixelsieve.config import to_plain
 from pixelsieve.errors import RunError
 
-__all__ = ["file_hash", "read_json", "replacing", "telling_unwritable", "write_json"]
+__all__ = [
+    "file_hash",
+    "read_json",
+    "read_kept",
+    "replacing",
+    "telling_unwritable",
+    "write_json",
+]
 
 
 @contextlib.contextmanager
@@ -66,6 +73,23 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         msg = f"{path}: not valid JSON ({error}); the file is damaged"
         raise RunError(msg) from error
+
+
+def read_kept(path: Path, schema: int, key: str) -> Any:
+    """What a JSON document of ours holds under `key`; None where there is no such file.
+
+    Raises `RunError` where it is damaged or has another `schema`.
+    """
+    if not path.exists():
+        return None
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("schema") != schema or key not in document:
+        msg = (
+            f"{path}: written by another version of pixelsieve (expected schema {schema} with "
+            f"'{key}'); remove it or use that version"
+        )
+        raise RunError(msg)
+    return document[key]
 
 
 def file_hash(path: Path) -> str:

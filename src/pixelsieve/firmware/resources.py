@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.errors import RunError
-from pixelsieve.files import read_json, telling_unwritable, write_json
+from pixelsieve.files import read_kept, telling_unwritable, write_json
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.run_models import quantized_models
@@ -100,7 +99,7 @@ def resources_of_run(
     """
     path = run / RESOURCES
     models = quantized_models(run, model)
-    kept = _kept(path)
+    kept = dict(read_kept(path, _SCHEMA, "models") or {})
     for name, one in models.items():
         if on_model:
             on_model(f"{run.name}/{name}")
@@ -112,16 +111,6 @@ def resources_of_run(
         with telling_unwritable(path):
             write_json(path, {"schema": _SCHEMA, "models": kept})
     return [{"run": str(run), **kept[name]} for name in models]
-
-
-def _kept(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    document = read_json(path)
-    if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
-        msg = f"{path}: written by another version of pixelsieve; remove it or use that version"
-        raise RunError(msg)
-    return dict(document["models"])
 
 
 def synthesize(

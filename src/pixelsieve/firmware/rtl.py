@@ -12,8 +12,8 @@ from pixelsieve.firmware.logic import alkaid, fused, traced
 from pixelsieve.firmware.pixel_logic import traced_from_pixels
 from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.verilog_words import RESERVED
-from pixelsieve.firmware.vhdl import vhdl_core_files, vhdl_identifier, vhdl_top
-from pixelsieve.firmware.wiring import Span, Wiring, wiring
+from pixelsieve.firmware.vhdl import vhdl_identifier, vhdl_top
+from pixelsieve.firmware.wiring import Span, Wiring, core_files, wiring
 
 __all__ = ["Design", "Language", "Port", "core_verilog", "design", "write_verilog"]
 
@@ -141,7 +141,8 @@ def _core(
     machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
     core = alkaid(f"codegen.rtl.{language}.fsm").fsm_logic_gen(machine, f"{name}_core")
     library = Path(alkaid("codegen.rtl").__file__).parent / language / "source"
-    return machine, (vhdl_core_files if language == "vhdl" else _core_files)(core, name, library)
+    suffix, use = ("vhd", r"\bentity work\.{}\b") if language == "vhdl" else ("v", r"\b{} #")
+    return machine, core_files(core, name, library, suffix, use)
 
 
 def write_verilog(folder: Path, made: Design) -> None:
@@ -170,19 +171,6 @@ def _identifier(name: str) -> str:
     """A module's name: letters, digits and single `_`; words of the language get one more."""
     found = re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII).replace("__", "_")
     return f"{found}_" if found in RESERVED else found
-
-
-def _core_files(core: dict[str, str], name: str, library: Path) -> dict[str, str]:
-    """The modules of alkaid, stages renamed so that two designs can be used in one project."""
-    files = {}
-    for module, text in core.items():
-        its_name = re.sub(r"^logic(\d+)$", rf"{name}_stage\1", module)
-        files[f"{its_name}.v"] = re.sub(r"\blogic(\d+)\b", rf"{name}_stage\1", text)
-    everything = "\n".join(files.values())
-    for path in sorted(library.glob("*.v")):
-        if re.search(rf"\b{path.stem} #", everything):
-            files[path.name] = path.read_text(encoding="utf-8")
-    return files
 
 
 def _top(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.files import file_hash, read_json, telling_unwritable, write_json
+from pixelsieve.files import file_hash, read_kept, telling_unwritable, write_json
 from pixelsieve.firmware.reports import read_report
 
 __all__ = ["VENDOR_REPORTS", "import_reports", "vendor_reports"]
@@ -22,14 +22,7 @@ def vendor_reports(run: Path) -> list[dict[str, Any]]:
 
     Raises `RunError` for a damaged file.
     """
-    path = run / VENDOR_REPORTS
-    if not path.exists():
-        return []
-    document = read_json(path)
-    if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
-        msg = f"{path}: written by another version of pixelsieve; expected schema {_SCHEMA}"
-        raise RunError(msg)
-    return list(document["reports"])
+    return list(read_kept(run / VENDOR_REPORTS, _SCHEMA, "reports") or [])
 
 
 def import_reports(

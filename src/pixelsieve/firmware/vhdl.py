@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelsieve.firmware.verilog_words import RESERVED
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from pixelsieve.firmware.rtl import Port
     from pixelsieve.firmware.wiring import Span, Wiring
 
-__all__ = ["vhdl_core_files", "vhdl_identifier", "vhdl_top"]
+__all__ = ["vhdl_identifier", "vhdl_top"]
 
 _KEYWORDS = """
     abs access after alias all and architecture array assert assume assume_guarantee attribute
@@ -33,19 +32,6 @@ def vhdl_identifier(name: str) -> str:
     found = re.sub(r"_+", "_", re.sub(r"\W", "_", name, flags=re.ASCII)).strip("_")
     fine = found[:1].isalpha() and found.lower() not in _RESERVED
     return found if fine else f"net_{found}".rstrip("_")
-
-
-def vhdl_core_files(core: dict[str, str], name: str, library: Path) -> dict[str, str]:
-    """The entities of alkaid, stages renamed so that two designs can be used in one project."""
-    files = {}
-    for entity, text in core.items():
-        its_name = re.sub(r"^logic(\d+)$", rf"{name}_stage\1", entity)
-        files[f"{its_name}.vhd"] = re.sub(r"\blogic(\d+)\b", rf"{name}_stage\1", text)
-    everything = "\n".join(files.values())
-    for path in sorted(library.glob("*.vhd")):
-        if re.search(rf"\bentity work\.{path.stem}\b", everything):
-            files[path.name] = path.read_text(encoding="utf-8")
-    return files
 
 
 def vhdl_top(

@@ -1,15 +1,17 @@
-"""Which bits of the top module's ports are which bits of alkaid's core."""
+"""alkaid's core: its files, and which of its bits are which bits of the top module's ports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pixelsieve.firmware.rtl import Port
 
-__all__ = ["Span", "Wiring", "wiring"]
+__all__ = ["Span", "Wiring", "core_files", "wiring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +77,22 @@ def _spans(
     if below:
         parts.append(Span(None, 0, below))
     return tuple(parts)
+
+
+def core_files(
+    core: Mapping[str, str], name: str, library: Path, suffix: str, use: str
+) -> dict[str, str]:
+    """Alkaid's modules by file name, with those of its `library` that they use.
+
+    Stages are renamed so that two designs can be used in one project. `use` is the pattern by
+    which a module names one of the library, with {} in its name's place.
+    """
+    files = {}
+    for module, text in core.items():
+        its_name = re.sub(r"^logic(\d+)$", rf"{name}_stage\1", module)
+        files[f"{its_name}.{suffix}"] = re.sub(r"\blogic(\d+)\b", rf"{name}_stage\1", text)
+    everything = "\n".join(files.values())
+    for path in sorted(library.glob(f"*.{suffix}")):
+        if re.search(use.format(path.stem), everything):
+            files[path.name] = path.read_text(encoding="utf-8")
+    return files
