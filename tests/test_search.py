@@ -13,12 +13,21 @@ import pytest
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.parallel import Task
+from pixelsieve.precision import LearnedPrecision
 from pixelsieve.studies.search import _Search
 from pixelsieve.studies.search_config import SearchConfig
+from pixelsieve.studies.search_goal import Goal, Measured
 from pixelsieve.studies.search_sampler import Told, ask, write_study
 from pixelsieve.studies.search_space import Candidate, InputSet, SearchSpace, read_space
-from pixelsieve.studies.trial_records import TrialRecord, front_of, told, volumes, why_no_front
-from pixelsieve.studies.trials import Goal, Measured, Trial, TrialResult, _hopeless
+from pixelsieve.studies.trial_records import (
+    TrialRecord,
+    front_of,
+    spaced,
+    told,
+    volumes,
+    why_no_front,
+)
+from pixelsieve.studies.trials import Trial, TrialResult, _hopeless
 
 SPACE = SearchSpace()
 CONFIG = SearchConfig(SPACE, generation=4, references=())
@@ -32,13 +41,16 @@ def measured(quality: float, luts: float) -> Measured:
 def result_of(trial: Trial) -> TrialResult:
     """Made up from the trial alone, as a real one is; some are stopped, some fail."""
     units = sum(layer.units for layer in trial.spec.dense_layers("made up"))
+    if isinstance(trial.precision, LearnedPrecision):
+        sizes = [measured(0.4 + 0.1 * i, units * 2.0**i) for i in range(1 + trial.seed % 3)]
+        return TrialResult("complete", networks=tuple(sizes))
     luts = units * trial.precision.weight_bits * (1 + trial.seed % 3)
     first = measured(0.5 + 0.4 * units / (units + 20), luts)
     if trial.seed % 7 == 3:
         return TrialResult("failed", "no luck")
     if reason := _hopeless(first, trial):
         return TrialResult("stopped", reason, first)
-    return TrialResult("complete", None, first, measured(first.auc + 0.01, luts))
+    return TrialResult("complete", None, first, (measured(first.auc + 0.01, luts),))
 
 
 class Pool:
@@ -57,7 +69,8 @@ class Pool:
             if len(self.ran) == self.lives:
                 raise KeyboardInterrupt
             self.ran.append(task.name)
-            yield task.name, (result_of(task.arguments[0]), b"model")
+            result = result_of(task.arguments[0])
+            yield task.name, (result, [b"model"] * len(result.networks))
 
 
 def run(folder: Path, pool: Pool, config: SearchConfig = CONFIG, trials: int = 26) -> list[Any]:
@@ -139,7 +152,7 @@ def test_asking_depends_on_seed_generation_and_what_is_told() -> None:
     cost = [float(sum(c.hidden)) for c in asked]
     heard = [Told(c, (1 / x, x)) for c, x in zip(asked, cost, strict=True)]
     taught = ask(SPACE, heard, seed=0, generation=2, count=24)
-    assert sum(sum(c.hidden) for c in taught) < sum(cost) / 2
+    assert sum(sum(c.hidden) for c in taught) < 0.7 * sum(cost)
     failed = [replace(one, point=None) for one in heard]
     assert taught != ask(SPACE, failed, seed=0, generation=2, count=24)
 
@@ -167,12 +180,15 @@ def candidate(**changes: Any) -> Candidate:
         "branches": False,
         "depth": 2,
         "widths": (8, 4, 16),
+        "kind": "uniform",
         "weight_bits": 4,
         "activation_bits": 5,
         "input_bits": 6,
+        "budget_ebops": 300.0,
         "recipe": "sieve",
         "initial_rate": 0.01,
         "epochs": 100,
+        "learned_epochs": 300,
     }
     return Candidate(**one | changes)
 
@@ -194,6 +210,9 @@ def test_candidates_become_networks() -> None:
     lone = SearchSpace(inputs=(InputSet("z", ("z_global",)),))
     one_sided = lone.spec(candidate(inputs="z", branches=True, depth=1), WINDOW)
     assert [layer.name for layer in one_sided.layers] == ["dense1", "output"]
+    learned = candidate(kind="learned")
+    assert learned.precision == LearnedPrecision(300.0, input_bits=6)
+    assert SPACE.trained_by(learned).epochs == 300
     recipe = SPACE.trained_by(candidate())
     assert (recipe.epochs, recipe.initial_rate, recipe.scales) == (100, 0.01, "per_layer")
 
@@ -206,6 +225,8 @@ def test_candidates_become_networks() -> None:
         ("[architecture]\nwidths = [0]", "widths holds 0; expected 1 to 512"),
         ("[architecture]\ndepths = [2, 2]", "depths is [2, 2]; a value appears twice"),
         ("[precision]\nweights = [1]", "weights holds 1; expected 2 to 16"),
+        ("[precision]\nkinds = ['learnt']", "'learnt' (did you mean 'learned'?)"),
+        ("[precision]\nbudgets = [0.0]", "budget_ebops is 0"),
         ("[precision]\ninputs = 4", "'inputs' is 4; expected tuple"),
         ("inputs = []", "inputs is empty; expected at least one table [[inputs]]"),
         ('[[inputs]]\nname = "a"\nfeatures = ["x_profil"]', "did you mean 'x_profile'"),
@@ -258,7 +279,7 @@ GOAL = Goal("rejection_98", "luts", 0.02, None)
 
 def record(number: int, quality: float, luts: float, state: Any = "complete") -> TrialRecord:
     one = measured(quality, luts)
-    final = one if state == "complete" else None
+    final = (one,) if state == "complete" else ()
     return TrialRecord(number, candidate(), TrialResult(state, None, one, final))
 
 
@@ -271,9 +292,9 @@ def test_the_front_takes_only_complete_trials_within_the_budget() -> None:
         record(4, 0.95, 50, "failed"),
         record(5, 0.9, 5000),
     ]
-    assert [r.number for r in front_of(GOAL, records)] == [0, 1, 5]
+    assert [p.record.number for p in front_of(GOAL, records)] == [0, 1, 5]
     tight = replace(GOAL, budget=1000)
-    assert [r.number for r in front_of(tight, records)] == [0, 1]
+    assert [p.record.number for p in front_of(tight, records)] == [0, 1]
     found = volumes(GOAL, records)
     assert found == sorted(found)
     assert 0 < found[0] < found[1] == found[2] == found[4] < found[5]
@@ -281,12 +302,40 @@ def test_the_front_takes_only_complete_trials_within_the_budget() -> None:
     assert points == [(0.7, 500), (0.8, 900), (0.6, 600), (0.9, 100), None, (0.0, 5000)]
 
 
+def test_a_training_of_bits_gives_many_points_and_tells_one() -> None:
+    many = (measured(0.3, 10), measured(0.7, 100), measured(0.75, 100_000))
+    learned = TrialRecord(0, candidate(kind="learned"), TrialResult("complete", networks=many))
+    one = record(1, 0.72, 5000)
+    front = front_of(GOAL, [learned, one])
+    assert [p.name for p in front] == [
+        "trial_0000_00",
+        "trial_0000_01",
+        "trial_0001",
+        "trial_0000_02",
+    ]
+    assert [t.point for t in told(GOAL, [learned])] == [(0.7, 100)]
+    tight = replace(GOAL, budget=50)
+    assert [p.name for p in front_of(tight, [learned, one])] == ["trial_0000_00"]
+    assert [t.point for t in told(tight, [learned, one])] == [(0.3, 10), (0.0, 5000)]
+
+
+def test_of_near_networks_the_best_is_trained_again() -> None:
+    records = [record(i, 0.5 + i / 100, 100 * 1.1**i) for i in range(20)]
+    chosen = spaced(GOAL, front_of(GOAL, records), 1.25)
+    costs = [p.measured.luts for p in chosen]
+    assert 8 <= len(chosen) <= 10
+    assert chosen[-1].record.number == 19
+    assert costs == sorted(costs)
+
+
 def test_a_budget_that_nothing_meets_is_one_line() -> None:
     goal = replace(GOAL, budget=10)
     records = [record(0, 0.7, 500), record(1, 0.9, 300, "stopped")]
     assert front_of(goal, records) == []
     line = why_no_front(goal, records)
-    assert line.startswith("budget 10 luts: none of 2 trials meets it, the smallest needs 300;")
+    assert line.startswith(
+        "budget 10 luts: none of 2 trials meets it, the smallest network needs 300;"
+    )
     failed = [TrialRecord(0, candidate(), TrialResult("failed", "diverged"))]
     assert "e.g. diverged" in why_no_front(GOAL, failed)
 

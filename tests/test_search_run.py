@@ -13,10 +13,19 @@ from typing import Any
 import pytest
 
 from pixelsieve import networks
+from pixelsieve.features import FeatureSet
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.formats.dataset import load
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import Dense, NetworkSpec
+from pixelsieve.precision import LearnedPrecision
+from pixelsieve.studies.final_training import LearnedAssignment, train_assignment
+from pixelsieve.studies.network_training import SearchData
+from pixelsieve.studies.search_goal import Goal
+from pixelsieve.studies.tasks import training_data
+from pixelsieve.studies.trials import Trial, run_trial
+from pixelsieve.training.learned import LEARNED
+from pixelsieve.training.recipe import FLOAT, override
 from tests.test_cli import PROGRAM, pixelsieve, refused
 
 SPACE = """
@@ -31,6 +40,7 @@ widths = [3]
 branches = [false]
 
 [precision]
+kinds = ["uniform"]
 weights = [3, 4, 6]
 activations = [4]
 inputs = [5]
@@ -152,6 +162,28 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
         ours, theirs = (from_model(load_model(f / "models" / path.name)) for f in (out, searched))
         for one, other in zip(ours.weighted_layers, theirs.weighted_layers, strict=True):
             assert one.kernel.tolist() == other.kernel.tolist()
+
+
+def test_a_training_of_bits_gives_a_front_and_what_fits(dataset_file: Path) -> None:
+    data = training_data(load([dataset_file]), FeatureSet(TINY.features), [])
+    shared = SearchData(data, data)
+    goal = Goal("auc", "luts", 0.02, None)
+    precision, recipe = LearnedPrecision(50), override(LEARNED, epochs=120, batch_size=128)
+    trial = Trial(TINY, precision, recipe, FLOAT, False, 3, goal, 0, ())  # noqa: FBT003
+    result, models = run_trial(shared, trial, print)
+    assert result.state == "complete"
+    assert len(models) == len(result.networks) > 1
+    points = [goal.point(one) for one in result.networks]
+    assert goal.front(result.networks) == list(range(len(points)))
+    assert not any(one.differing for one in result.networks)
+    limits = (points[-1][1], points[0][1], points[0][1] - 1)
+    assignment = LearnedAssignment(TINY, precision, recipe, False, 3, goal, limits)  # noqa: FBT003
+    large, small, none = train_assignment(shared, assignment, print)
+    assert (large.measured, small.measured) == (result.networks[-1], result.networks[0])
+    assert none.measured is None
+    assert "the smallest of its networks costs" in str(none.reason)
+    again, _ = run_trial(shared, trial, print)
+    assert again == result
 
 
 def test_wrong_use_is_one_line(dataset_file: Path, space_file: Path, tmp_path: Path) -> None:

@@ -72,8 +72,7 @@ def _add_figure_columns(table: Table, metric: str) -> None:
 
 
 def _network_cells(row: Mapping[str, Any]) -> list[str]:
-    bits = "/".join(str(row[f"{what}_bits"]) for what in ("weight", "activation", "input"))
-    return [escape(row["network"]), escape(row["inputs"]), bits, str(row["parameters"])]
+    return [escape(row["network"]), escape(row["inputs"]), row["bits"], str(row["parameters"])]
 
 
 def _figure_cells(row: Mapping[str, Any], metric: str) -> list[str]:

@@ -17,26 +17,32 @@ from pixelsieve.formats.dataset import Dataset
 from pixelsieve.parallel import LocalWorkers, Task, Workers
 from pixelsieve.runs import RunFolder
 from pixelsieve.scheduler import dask_workers
+from pixelsieve.studies.final_training import Finalist
+from pixelsieve.studies.network_training import SearchData
 from pixelsieve.studies.search_config import SearchConfig
 from pixelsieve.studies.search_sampler import ask, write_study
 from pixelsieve.studies.search_space import Candidate
-from pixelsieve.studies.search_table import Finalist, final_table
+from pixelsieve.studies.search_table import final_table
 from pixelsieve.studies.tasks import training_data
 from pixelsieve.studies.trial_records import (
     TrialRecord,
     front_of,
     read_record,
+    spaced,
     told,
     trial_name,
     volumes,
     why_no_front,
 )
-from pixelsieve.studies.trials import SearchData, Trial, run_trial
+from pixelsieve.studies.trials import Trial, run_trial
 
 __all__ = ["Progress", "search"]
 
 _SEEDS_APART = 100_000
 """Seeds of the final training are so far beyond those of the trials."""
+
+_APART = 1.25
+"""Of networks of the front within this factor in cost, one is trained again."""
 
 _STATES = ("complete", "stopped", "failed")
 
@@ -107,7 +113,7 @@ def search(
             "front_end": to_plain(dataset.front_end),
             "trials": [record.to_plain() for record in records],
             "states": {s: sum(r.result.state == s for r in records) for s in _STATES},
-            "front": [one.number for one in finalists],
+            "front": [point.name for point in front_of(config.goal, records)],
             "hypervolume": volumes(config.goal, records),
             **table,
         }
@@ -189,22 +195,23 @@ class _Search:
         asked = dict(enumerate(candidates, start=len(earlier)))
         tasks = []
         for number, candidate in asked.items():
-            record = read_record(self._path(number), number, candidate)
-            if record is not None:
-                known[number] = record
+            found = read_record(self._path(number), number, candidate)
+            if found is not None:
+                known[number] = found
             else:
                 trial = self._trial(number, candidate, earlier)
                 tasks.append(Task(trial_name(number), run_trial, (trial,)))
         self._tell([*earlier, *known.values()])
         numbers = {trial_name(number): number for number in asked}
-        for name, (result, model) in pool.run(tasks):
+        for name, (result, models) in pool.run(tasks):
             number = numbers[name]
-            known[number] = TrialRecord(number, asked[number], result)
-            if model:
-                with replacing(self._folder / "models" / f"{name}.keras") as temporary:
+            record = known[number] = TrialRecord(number, asked[number], result)
+            for index, model in enumerate(models):
+                path = self._folder / "models" / f"{record.model(index)}.keras"
+                with replacing(path) as temporary:
                     temporary.write_bytes(model)
             # The record comes last: a trial that has one is done.
-            write_json(self._path(number), known[number])
+            write_json(self._path(number), record)
             self._tell([*earlier, *known.values()])
         return [known[number] for number in sorted(known)]
 
@@ -229,7 +236,7 @@ class _Search:
     def _tell(self, records: Sequence[TrialRecord]) -> None:
         goal = self._config.goal
         front = front_of(goal, records)
-        volume = volumes(goal, front)[-1] if front else 0.0
+        volume = goal.volume([point.measured for point in front])
         self._on_progress(Progress("trials", len(records), self._trials, len(front), volume))
 
     def on_final(self, done: int, total: int) -> None:
@@ -240,19 +247,20 @@ class _Search:
 def _finalists(
     config: SearchConfig, records: Sequence[TrialRecord], window: tuple[int, int]
 ) -> list[Finalist]:
-    front = front_of(config.goal, records)
+    goal, space = config.goal, config.space
+    front = front_of(goal, records)
     if not front:
-        raise ConfigError(why_no_front(config.goal, records))
-    space = config.space
+        raise ConfigError(why_no_front(goal, records))
     return [
         Finalist(
-            record.number,
-            trial_name(record.number),
-            space.spec(record.candidate, window),
-            record.candidate.inputs,
-            record.candidate.precision,
-            space.trained_by(record.candidate),
-            space.input_set(record.candidate.inputs).mirror_x,
+            name=point.name,
+            trial=point.record.number,
+            spec=space.spec(point.record.candidate, window),
+            inputs=point.record.candidate.inputs,
+            precision=point.record.candidate.precision,
+            recipe=space.trained_by(point.record.candidate),
+            mirror_x=space.input_set(point.record.candidate.inputs).mirror_x,
+            cost=goal.point(point.measured)[1],
         )
-        for record in front
+        for point in spaced(goal, front, _APART)
     ]

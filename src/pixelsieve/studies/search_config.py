@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pixelsieve.errors import ConfigError, nearest
 from pixelsieve.evaluation.scores import METRICS
 from pixelsieve.networks import network
+from pixelsieve.studies.final_training import Uniform
+from pixelsieve.studies.search_goal import COSTS, Goal
 from pixelsieve.studies.search_space import SearchSpace
-from pixelsieve.studies.search_table import Uniform
-from pixelsieve.studies.trials import COSTS, Goal
 from pixelsieve.training.recipe import RECIPES, Recipe
 
 __all__ = ["SearchConfig"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError, nearest
 from pixelsieve.features import FeatureSet
 from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.precision import LearnedPrecision, Precision
+from pixelsieve.training.learned import LEARNED
 from pixelsieve.training.recipe import FLOAT, Recipe, override, read_recipes, recipe
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _MOST_UNITS = 512
 _MOST_LAYERS = 8
 _ALONG_BEAM = ("x_profile", "x_code_profile", "x_count_profile", "x_size", "z_global")
 """Features of the first branch; all others enter the second."""
+
+Kind = Literal["uniform", "learned"]
 
 Pick = Callable[[str, "BaseDistribution"], Any]
 
@@ -88,23 +91,32 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True)
-class Bits:
-    """Widths in bits of weights, hidden activations and inputs, uniform in a network."""
+class PrecisionChoices:
+    """Uniform widths in bits of weights, hidden activations and inputs, or learned ones.
 
+    Learned bits start from inputs of `inputs` bits and go down to one of `budgets`, in effective
+    bit operations (`LearnedPrecision`); `weights` and `activations` are for uniform ones.
+    """
+
+    kinds: tuple[Kind, ...] = ("uniform", "learned")
     weights: tuple[int, ...] = (2, 3, 4, 5, 6, 8)
     activations: tuple[int, ...] = (3, 4, 5, 6, 8)
     inputs: tuple[int, ...] = (4, 5, 6, 8)
+    budgets: tuple[float, ...] = (100.0, 300.0, 1000.0)
 
     def __post_init__(self) -> None:
         _require_some(self)
         for name in ("weights", "activations", "inputs"):
             _require_in(getattr(self, name), 2, 16, name)
+        for budget in self.budgets:
+            LearnedPrecision(budget)  # raises for what cannot be
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeChoices:
     """How networks are trained: recipes by name, first rates from low to high, epochs.
 
+    Learned bits have a recipe of their own (`training.learned.LEARNED`), of `learned_epochs`.
     `float_epochs` are those of the float network that a recipe starts from, `trial_epochs` those
     of the first, short training after which hopeless trials stop (0: none).
     """
@@ -112,6 +124,7 @@ class RecipeChoices:
     names: tuple[str, ...] = ("sieve",)
     initial_rates: tuple[float, float] = (3e-3, 3e-2)
     epochs: tuple[int, ...] = (100,)
+    learned_epochs: tuple[int, ...] = (300,)
     float_epochs: int = 50
     trial_epochs: int = 15
     batch_size: int = 1024
@@ -119,6 +132,7 @@ class RecipeChoices:
     def __post_init__(self) -> None:
         _require_some(self)
         _require_in(self.epochs, 1, 100_000, "epochs")
+        _require_in(self.learned_epochs, 1, 100_000, "learned_epochs")
         _require_in((self.float_epochs, self.batch_size), 1, 10**9, "float_epochs, batch_size")
         _require_in((self.trial_epochs,), 0, 100_000, "trial_epochs")
         low, *rest = self.initial_rates
@@ -132,18 +146,25 @@ class RecipeChoices:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One choice out of a `SearchSpace`; of `widths` the first `depth` are used."""
+    """One choice out of a `SearchSpace`.
+
+    Everything is drawn, whether it is used or not: of `widths` the first `depth` are, and what is
+    for the other `kind` of precision is not.
+    """
 
     inputs: str
     branches: bool
     depth: int
     widths: tuple[int, ...]
+    kind: Kind
     weight_bits: int
     activation_bits: int
     input_bits: int
+    budget_ebops: float
     recipe: str
     initial_rate: float
     epochs: int
+    learned_epochs: int
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -151,8 +172,10 @@ class Candidate:
         return self.widths[: self.depth]
 
     @property
-    def precision(self) -> Precision:
+    def precision(self) -> Precision | LearnedPrecision:
         """The bits."""
+        if self.kind == "learned":
+            return LearnedPrecision(self.budget_ebops, input_bits=self.input_bits)
         return Precision(
             self.weight_bits, activation_bits=self.activation_bits, input_bits=self.input_bits
         )
@@ -167,7 +190,7 @@ class SearchSpace:
 
     inputs: tuple[InputSet, ...] = _INPUTS
     architecture: Architecture = Architecture()
-    precision: Bits = Bits()
+    precision: PrecisionChoices = PrecisionChoices()
     recipe: RecipeChoices = RecipeChoices()
     recipes: tuple[Recipe, ...] = ()
 
@@ -216,12 +239,15 @@ class SearchSpace:
             branches,
             depth,
             tuple(widths),
+            among("kind", self.precision.kinds),
             among("weight_bits", self.precision.weights),
             among("activation_bits", self.precision.activations),
             among("input_bits", self.precision.inputs),
+            among("budget_ebops", self.precision.budgets),
             among("recipe", self.recipe.names),
             pick("initial_rate", FloatDistribution(low, high, log=True)),
             among("epochs", self.recipe.epochs),
+            among("learned_epochs", self.recipe.learned_epochs),
         )
 
     def input_set(self, name: str) -> InputSet:
@@ -249,6 +275,9 @@ class SearchSpace:
 
     def trained_by(self, candidate: Candidate) -> Recipe:
         """The candidate's recipe."""
+        if candidate.kind == "learned":
+            batch_size = self.recipe.batch_size
+            return override(LEARNED, epochs=candidate.learned_epochs, batch_size=batch_size)
         return override(
             recipe(candidate.recipe, {r.name: r for r in self.recipes}),
             epochs=candidate.epochs,

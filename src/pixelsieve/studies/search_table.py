@@ -3,78 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.config import fingerprint, from_mapping, to_plain
+from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.evaluation.pareto import on_front
 from pixelsieve.evaluation.scores import score, summarize
-from pixelsieve.files import file_hash, read_json, replacing, write_json
+from pixelsieve.files import file_hash, read_json, write_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.pixel_cost import feature_cost
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import Model, load_model
-from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import Task, Workers
-from pixelsieve.precision import Precision
-from pixelsieve.studies.trials import Assignment, Goal, Measured, Trained, train_assignment
+from pixelsieve.parallel import Workers
+from pixelsieve.precision import LearnedPrecision, Precision
+from pixelsieve.studies.final_training import (
+    Finalist,
+    Row,
+    Saved,
+    Uniform,
+    file_name,
+    front_rows,
+    train_rows,
+    uniform_rows,
+)
+from pixelsieve.studies.search_goal import Goal
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["Finalist", "Uniform", "final_table"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finalist:
-    """A trial of the front, to be trained again."""
-
-    number: int
-    name: str
-    spec: NetworkSpec
-    inputs: str
-    precision: Precision
-    recipe: Recipe
-    mirror_x: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Uniform:
-    """A network of the zoo, to be trained at each of `bits`."""
-
-    name: str
-    spec: NetworkSpec
-    bits: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        for bits in self.bits:
-            Precision(bits)  # raises for what cannot be
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line of the table: a network at one precision, over all seeds."""
-
-    name: str
-    kind: str
-    network: str
-    inputs: str
-    parameters: int
-    precision: Precision
-    recipe: Recipe
-    trial: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What the file of a network of the final training holds."""
-
-    fingerprint: str
-    measured: Measured | None
-    reason: str | None
+__all__ = ["final_table"]
 
 
 def final_table(
@@ -97,11 +56,13 @@ def final_table(
     is written before the test split is read.
     """
     window = dataset.splits.train.window
-    rows, jobs = _rows(finalists, uniform, float_recipe, uniform_recipe, seeds, window)
-    saved = _train(jobs, folder, pool, on_done)
+    rows, jobs = front_rows(finalists, goal, float_recipe, seeds)
+    more, more_jobs = uniform_rows(uniform, float_recipe, uniform_recipe, seeds, window)
+    rows, jobs = rows + more, jobs | more_jobs
+    saved = train_rows(jobs, folder, pool, on_done)
     whole, left_out = [], []
     for row in rows:
-        reasons = [saved[_file(row, i)].reason for i in range(len(seeds))]
+        reasons = [saved[file_name(row, i)].reason for i in range(len(seeds))]
         failed = next((f"seed {i}: {r}" for i, r in enumerate(reasons) if r), None)
         if failed:
             left_out.append({"name": row.name, "network": row.network, "reason": failed})
@@ -110,7 +71,7 @@ def final_table(
     if not whole:
         msg = f"{folder}: no network of the final training is whole, e.g. {left_out[0]['reason']}"
         raise RunError(msg)
-    _mark_test_read(folder, [_file(row, i) for row in whole for i in range(len(seeds))])
+    _mark_test_read(folder, [file_name(row, i) for row in whole for i in range(len(seeds))])
     table = [_line(row, len(seeds), saved, folder, dataset, goal) for row in whole]
     _mark_front(table, goal)
     return {
@@ -125,102 +86,6 @@ def final_table(
     }
 
 
-def _rows(
-    finalists: Sequence[Finalist],
-    uniform: Sequence[Uniform],
-    float_recipe: Recipe,
-    uniform_recipe: Recipe,
-    seeds: Sequence[int],
-    window: tuple[int, int],
-) -> tuple[list[_Row], dict[str, tuple[Assignment, list[str]]]]:
-    """All rows, and by task the assignment and the names of the networks that it gives."""
-    rows: list[_Row] = []
-    jobs: dict[str, tuple[Assignment, list[str]]] = {}
-    for one in finalists:
-        row = _Row(
-            one.name,
-            "front",
-            one.spec.name,
-            one.inputs,
-            one.spec.n_parameters,
-            one.precision,
-            one.recipe,
-            one.number,
-        )
-        rows.append(row)
-        for i, seed in enumerate(seeds):
-            chosen = ((one.precision, one.recipe),)
-            assignment = Assignment(one.spec, float_recipe, one.mirror_x, seed, chosen)
-            jobs[_file(row, i)] = (assignment, [_file(row, i)])
-    for other in uniform:
-        spec = other.spec.with_window(window)
-        new = [
-            _Row(
-                f"{other.name}_{bits}b",
-                "uniform",
-                spec.name,
-                ", ".join(spec.features),
-                spec.n_parameters,
-                Precision(bits),
-                uniform_recipe,
-                None,
-            )
-            for bits in other.bits
-        ]
-        rows += new
-        quantized = tuple((row.precision, row.recipe) for row in new)
-        for i, seed in enumerate(seeds):
-            assignment = Assignment(spec, float_recipe, False, seed, quantized)  # noqa: FBT003
-            jobs[f"{other.name}_seed{i}"] = (assignment, [_file(row, i) for row in new])
-    return rows, jobs
-
-
-def _file(row: _Row, seed_index: int) -> str:
-    return f"{row.name}_seed{seed_index}"
-
-
-def _train(
-    jobs: dict[str, tuple[Assignment, list[str]]],
-    folder: Path,
-    pool: Workers,
-    on_done: Callable[[int, int], None],
-) -> dict[str, _Saved]:
-    """Train what is not saved yet; what is known of every network, by name."""
-    saved: dict[str, _Saved] = {}
-    tasks = []
-    for task, (assignment, names) in jobs.items():
-        mark = fingerprint(assignment)
-        found = {name: _read(folder / "final" / f"{name}.json", mark) for name in names}
-        if all(found.values()):
-            saved |= {name: one for name, one in found.items() if one}
-        else:
-            tasks.append(Task(task, train_assignment, (assignment,)))
-    total = sum(len(names) for _, names in jobs.values())
-    on_done(len(saved), total)
-    for task, results in pool.run(tasks):
-        assignment, names = jobs[task]
-        trained: list[Trained] = results
-        for name, one in zip(names, trained, strict=True):
-            if one.model:
-                with replacing(folder / "models" / f"{name}.keras") as temporary:
-                    temporary.write_bytes(one.model)
-            saved[name] = _Saved(fingerprint(assignment), one.measured, one.reason)
-            write_json(folder / "final" / f"{name}.json", saved[name])
-        on_done(len(saved), total)
-    return saved
-
-
-def _read(path: Path, mark: str) -> _Saved | None:
-    if not path.exists():
-        return None
-    try:
-        found = from_mapping(_Saved, read_json(path), str(path))
-    except (RunError, ConfigError) as error:
-        msg = f"{error}; remove the file and the network is trained again"
-        raise RunError(msg) from error
-    return found if found.fingerprint == mark else None
-
-
 def _mark_test_read(folder: Path, names: Sequence[str]) -> None:
     """Note which networks the test split is read for; others may not read it again."""
     path = folder / "test_read.json"
@@ -233,9 +98,9 @@ def _mark_test_read(folder: Path, names: Sequence[str]) -> None:
 
 
 def _line(
-    row: _Row, seeds: int, saved: dict[str, _Saved], folder: Path, dataset: Dataset, goal: Goal
+    row: Row, seeds: int, saved: dict[str, Saved], folder: Path, dataset: Dataset, goal: Goal
 ) -> dict[str, Any]:
-    names = [_file(row, i) for i in range(seeds)]
+    names = [file_name(row, i) for i in range(seeds)]
     measured = [m for name in names if (m := saved[name].measured)]
     by_seed = [_score_on_test(folder / "models" / f"{name}.keras", dataset) for name in names]
     return {
@@ -245,9 +110,8 @@ def _line(
         "network": row.network,
         "inputs": row.inputs,
         "parameters": row.parameters,
-        "weight_bits": row.precision.weight_bits,
-        "activation_bits": row.precision.activation_bits,
-        "input_bits": row.precision.input_bits,
+        "precision": to_plain(row.precision),
+        "bits": _bits(row.precision),
         "recipe": to_plain(row.recipe),
         "luts": _spread([m.luts for m in measured]),
         **_feature_luts(load_model(folder / "models" / f"{names[0]}.keras"), dataset),
@@ -258,6 +122,14 @@ def _line(
         "by_seed": by_seed,
         "test": summarize(by_seed),
     }
+
+
+def _bits(precision: Precision | LearnedPrecision) -> str:
+    """Bits of weights, activations and inputs for the table."""
+    if isinstance(precision, LearnedPrecision):
+        return "learned"
+    widths = (precision.weight_bits, precision.activation_bits, precision.input_bits)
+    return "/".join(map(str, widths))
 
 
 def _feature_luts(model: Model, dataset: Dataset) -> dict[str, Any]:

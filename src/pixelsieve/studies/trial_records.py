@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.evaluation.pareto import hypervolume, on_front
 from pixelsieve.files import read_json
+from pixelsieve.studies.search_goal import Goal, Measured
 from pixelsieve.studies.search_sampler import Told
 from pixelsieve.studies.search_space import Candidate
-from pixelsieve.studies.trials import Goal, TrialResult
+from pixelsieve.studies.trials import TrialResult
 
 __all__ = [
+    "FrontPoint",
     "TrialRecord",
     "front_of",
     "read_record",
+    "spaced",
     "told",
     "trial_name",
     "volumes",
     "why_no_front",
 ]
-
-_COST_RANGE = (1.0, 2.0**20)
-_CHANCE = {"accuracy": 0.5, "auc": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +37,40 @@ class TrialRecord:
     candidate: Candidate
     result: TrialResult
 
-    def point(self, goal: Goal) -> tuple[float, float] | None:
-        """Quality and cost where the trial may be on the front: complete, exact, in the budget."""
-        measured = self.result.measured
-        if self.result.state != "complete" or measured is None:
-            return None
-        quality, cost = goal.point(measured)
-        return None if goal.budget is not None and cost > goal.budget else (quality, cost)
+    def within(self, goal: Goal) -> list[tuple[int, Measured]]:
+        """Its networks in the budget, with their places among all of them."""
+        return [
+            (index, one)
+            for index, one in enumerate(self.result.networks)
+            if goal.budget is None or goal.point(one)[1] <= goal.budget
+        ]
+
+    def model(self, index: int) -> str:
+        """Name of a network's file: `trial_0007`, or `trial_0007_02` of one with learned bits."""
+        several = self.candidate.kind == "learned"
+        return trial_name(self.number) + (f"_{index:02d}" if several else "")
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data for metrics.json."""
         return {"number": self.number, **to_plain(self.candidate), **to_plain(self.result)}
 
 
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """A network of a trial that no other dominates on validation."""
+
+    record: TrialRecord
+    index: int
+    measured: Measured
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        return self.record.model(self.index)
+
+
 def trial_name(number: int) -> str:
-    """E.g. `trial_0007`: its file is trials/NAME.json, its network models/NAME.keras."""
+    """E.g. `trial_0007`: its file is trials/NAME.json."""
     return f"trial_{number:04d}"
 
 
@@ -78,54 +94,58 @@ def read_record(path: Path, number: int, candidate: Candidate) -> TrialRecord | 
 
 
 def told(goal: Goal, records: Sequence[TrialRecord]) -> list[Told]:
-    """What the sampler hears: stopped trials by their first training, those over budget as bad."""
+    """What the sampler hears of each trial: one point, since Optuna knows no trial of several.
+
+    The network with the largest hypervolume of its own; of a stopped trial its first training. What
+    is over the budget counts as of no quality.
+    """
     heard = []
     for record in records:
-        point, last = record.point(goal), record.result.last
-        if point is None and record.result.state != "failed" and last is not None:
-            quality, cost = goal.point(last)
+        result = record.result
+        within = [one for _, one in record.within(goal)]
+        able = within or list(result.networks) or [one for one in (result.first,) if one]
+        point = None
+        if able and result.state != "failed":
+            quality, cost = goal.point(max(able, key=lambda one: goal.volume([one])))
             over = goal.budget is not None and cost > goal.budget
             point = (0.0 if over else quality, cost)
-        heard.append(Told(record.candidate, point, to_plain(record.result)))
+        heard.append(Told(record.candidate, point, to_plain(result)))
     return heard
 
 
 def volumes(goal: Goal, records: Sequence[TrialRecord]) -> list[float]:
-    """Hypervolume of the front after each trial, in order of the numbers.
-
-    The box reaches from chance to a quality of 1 and from a cost of 1 to about a million.
-    """
-    worst = _CHANCE.get(goal.metric, 0.0)
+    """Hypervolume of the front after each trial, in order of the numbers."""
+    met: list[Measured] = []
     found = []
-    for stop in range(1, len(records) + 1):
-        quality, cost, _ = _points(goal, records[:stop])
-        found.append(hypervolume(quality, cost, (worst, 1.0), _COST_RANGE))
+    for record in records:
+        met += [one for _, one in record.within(goal)]
+        found.append(goal.volume(met))
     return found
 
 
-def front_of(goal: Goal, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials that no other dominates on validation, by rising cost."""
-    quality, cost, able = _points(goal, records)
-    best = np.flatnonzero(on_front(quality, cost))
-    return [able[i] for i in sorted(best, key=lambda i: (cost[i], able[i].number))]
+def front_of(goal: Goal, records: Sequence[TrialRecord]) -> list[FrontPoint]:
+    """The networks in the budget that no other dominates on validation, by rising cost."""
+    points = [FrontPoint(r, index, one) for r in records for index, one in r.within(goal)]
+    return [points[i] for i in goal.front([p.measured for p in points])]
 
 
-def _points(
-    goal: Goal, records: Sequence[TrialRecord]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], list[TrialRecord]]:
-    able = [(record, point) for record in records if (point := record.point(goal))]
-    values = np.array([point for _, point in able]).reshape(-1, 2)
-    return values[:, 0], values[:, 1], [record for record, _ in able]
+def spaced(goal: Goal, front: Sequence[FrontPoint], factor: float) -> list[FrontPoint]:
+    """The front with one point, the best, wherever several lie within a `factor` in cost."""
+    last: dict[int, FrontPoint] = {}
+    for point in front:
+        last[int(log(goal.point(point.measured)[1]) / log(factor))] = point
+    return list(last.values())
 
 
 def why_no_front(goal: Goal, records: Sequence[TrialRecord]) -> str:
     """Why no trial is on the front, in a line for the user."""
-    costs = [goal.point(r.result.last)[1] for r in records if r.result.last]
-    if goal.budget is not None and costs:
+    met = [one for r in records for one in (r.result.first, *r.result.networks) if one]
+    if goal.budget is not None and met:
+        least = min(goal.point(one)[1] for one in met)
         return (
             f"budget {goal.budget:g} {goal.cost}: none of {len(records)} trials meets it, the "
-            f"smallest needs {min(costs):.0f}; raise --budget, run more --trials or give smaller "
-            "networks in --space"
+            f"smallest network needs {least:.0f}; raise --budget, run more --trials or give "
+            "smaller networks in --space"
         )
     reasons = [r.result.reason for r in records if r.result.reason]
     first = f", e.g. {reasons[0]}" if reasons else ""

@@ -1,0 +1,173 @@
+"""Train small networks and measure them in integers, in a worker."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.config import fingerprint, to_plain
+from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.evaluation.scores import METRICS, score
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.firmware.exactness import Exactness, check_exactness
+from pixelsieve.model_file import Model, load_model, save_model
+from pixelsieve.networks import NetworkSpec
+from pixelsieve.precision import LearnedPrecision, Precision
+from pixelsieve.studies.search_goal import Goal, Measured
+from pixelsieve.training.job import Job, TrainingData, run_job
+from pixelsieve.training.learned import train_learned
+from pixelsieve.training.recipe import Recipe
+from pixelsieve.weights import initial_weights
+
+__all__ = ["NoNetworkError", "SearchData", "Trainer", "file_of", "learned_networks"]
+
+
+_MOST_CHECKED = 20
+"""So many networks of a training of bits are measured, evenly by size."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchData:
+    """What each worker holds: all features that any network takes, as they are and mirrored."""
+
+    plain: TrainingData
+    mirrored: TrainingData
+
+    def part(self, spec: NetworkSpec, mirror_x: bool) -> TrainingData:
+        """The inputs of one network, in its order."""
+        whole = self.mirrored if mirror_x else self.plain
+        features = FeatureSet(spec.features, mirror_x, window=spec.window)
+
+        def part(table: FeatureTable) -> FeatureTable:
+            return FeatureTable(
+                features, {n: table.inputs[n] for n in features.names}, table.labels
+            )
+
+        return replace(
+            whole,
+            training=part(whole.training),
+            validation=part(whole.validation),
+            fingerprint=fingerprint([whole.fingerprint, features.fingerprint]),
+        )
+
+
+def _not_exact(measured: Measured) -> str:
+    return f"not exact: the logits of {measured.differing} clusters differ"
+
+
+class NoNetworkError(Exception):
+    """The training gave no network that can be measured."""
+
+
+class Trainer:
+    """Trains in a temporary folder: the float network once, where a recipe needs it."""
+
+    def __init__(
+        self, data: SearchData, spec: NetworkSpec, float_recipe: Recipe, mirror_x: bool, seed: int
+    ) -> None:
+        self._spec = spec
+        self._seed = seed
+        self._data = data.part(spec, mirror_x)
+        self._float = Job(spec, None, float_recipe, seed)
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="pixelsieve-")
+        for name in ("models", "jobs"):
+            (Path(self._folder.name) / name).mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def quantized(self, precision: Precision, recipe: Recipe) -> tuple[Measured, bytes]:
+        """Train one quantized network; its figures and its file.
+
+        Raises `NoNetworkError` where it diverges, always says the same, or is not exact.
+        """
+        folder = Path(self._folder.name)
+        job = Job(self._spec, precision, recipe, self._seed)
+        monitors = {"auc": roc_auc}
+        try:
+            if recipe.needs_float:
+                job = replace(job, source=self._float.name)
+                run_job(self._float, folder, self._data, monitors)
+            run_job(job, folder, self._data, monitors)
+            path = folder / "models" / f"{job.name}.keras"
+            checked = check_exactness(load_model(path), self._data.validation)
+        except (DataError, ConfigError) as error:  # diverged, or the same logit for every input
+            raise NoNetworkError(str(error)) from error
+        measured = _measured(checked, self._data.validation.labels)
+        if measured.differing:
+            raise NoNetworkError(_not_exact(measured))
+        return measured, path.read_bytes()
+
+
+def learned_networks(
+    data: TrainingData,
+    spec: NetworkSpec,
+    precision: LearnedPrecision,
+    recipe: Recipe,
+    seed: int,
+    goal: Goal,
+) -> list[tuple[Measured, Model]]:
+    """The exact ones of the networks on the way down to the budget, largest first.
+
+    Raises `NoNetworkError` where there is none.
+    """
+    try:
+        candidates = train_learned(
+            spec,
+            precision,
+            recipe,
+            initial_weights(spec, seed),
+            data.training,
+            data.validation,
+            seed=seed,
+            monitors={goal.metric: lambda logits, labels: score(logits, labels)[goal.metric]},
+        )
+    except (DataError, ConfigError) as error:
+        raise NoNetworkError(str(error)) from error
+    count = min(len(candidates), _MOST_CHECKED)
+    chosen = np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))
+    card = {"recipe": to_plain(recipe), "seed": seed, "learned": to_plain(precision)}
+    card |= {"front_end": data.front_end, "detector": data.detector}
+    found, reasons = [], []
+    for candidate in (candidates[i] for i in chosen):
+        model = candidate.model(spec, data.training.features, card)
+        try:
+            measured = _measured(check_exactness(model, data.validation), data.validation.labels)
+        except ConfigError as error:
+            reasons.append(str(error))
+            continue
+        if measured.differing:
+            reasons.append(_not_exact(measured))
+        else:
+            found.append((measured, model))
+    if not found:
+        raise NoNetworkError(reasons[0])
+    return found
+
+
+def _measured(checked: Exactness, labels: NDArray[np.float32]) -> Measured:
+    figures = score(checked.logits, labels)
+    return Measured(
+        **{name: figures[name] for name in METRICS},
+        luts=checked.cost.luts,
+        levels=checked.cost.levels,
+        ebops=checked.cost.ebops,
+        differing=max(checked.keras, checked.alkaid),
+    )
+
+
+def file_of(model: Model) -> bytes:
+    """The bytes of the model's `.keras` file."""
+    with tempfile.TemporaryDirectory(prefix="pixelsieve-") as folder:
+        path = Path(folder) / "model.keras"
+        save_model(path, model)
+        return path.read_bytes()
