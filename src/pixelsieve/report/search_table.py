@@ -8,12 +8,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pixelsieve.report.tables import METRIC_TITLES
+from pixelsieve.report.tables import COST_TITLES, METRIC_TITLES
 
 __all__ = ["search_lines", "search_tables"]
 
 _WIDE = 150
-_COSTS = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 
 
 def search_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
@@ -105,7 +104,7 @@ def search_lines(metrics: Mapping[str, Any], folder: str) -> list[str]:
     volume = metrics["hypervolume"][-1]
     lines = [f"{made} trials: {ended}; hypervolume of the front {volume:.4f}"]
     lines.append("'*': on the front of the means over seeds, on validation")
-    cost = _COSTS[metrics["cost"]]
+    cost = COST_TITLES[metrics["cost"]]
     metric = METRIC_TITLES[metrics["metric"]]
     rows = {row["name"]: row for row in metrics["rows"]}
     for one in metrics["smaller"]:
@@ -127,5 +126,7 @@ def search_lines(metrics: Mapping[str, Any], folder: str) -> list[str]:
         f"left out: {one['name']} ({one['network']}): {one['reason']}"
         for one in metrics["left_out"]
     ]
-    lines.append(f"{folder}: manifest, metrics.json, trials, models, study.journal for Optuna")
+    lines.append(
+        f"{folder}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
+    )
     return lines

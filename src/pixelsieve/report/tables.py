@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 __all__ = [
+    "COST_TITLES",
     "METRIC_TITLES",
     "collapsed_lines",
     "comparison_tables",
@@ -29,6 +30,9 @@ METRIC_TITLES = {
     "rejection_99": "rejection at 99 %",
 }
 """What a figure of merit is called in tables."""
+
+COST_TITLES = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
+"""What a cost is called in tables."""
 
 
 def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
