@@ -107,7 +107,7 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
     assert len(metrics["trials"]) == len(metrics["hypervolume"]) == TRIALS
     assert sum(metrics["states"].values()) == TRIALS
     front = [r for r in metrics["rows"] if r["kind"] == "front"]
-    assert {r["trial"] for r in front} <= set(metrics["front"])
+    assert {r["name"] for r in front} <= set(metrics["front"])
     test = load([dataset_file]).splits.test
     from pixelsieve.evaluation.scores import score
 
