@@ -14,6 +14,7 @@ from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision
+from pixelsieve.report.page.search_charts import pareto_figure
 from pixelsieve.studies.search import _Search
 from pixelsieve.studies.search_config import SearchConfig
 from pixelsieve.studies.search_goal import Goal, Measured
@@ -317,6 +318,26 @@ def test_a_training_of_bits_gives_many_points_and_tells_one() -> None:
     tight = replace(GOAL, budget=50)
     assert [p.name for p in front_of(tight, [learned, one])] == ["trial_0000_00"]
     assert [t.point for t in told(tight, [learned, one])] == [(0.3, 10), (0.0, 5000)]
+
+
+def test_every_network_of_a_trial_is_a_point_of_the_chart() -> None:
+    many = (measured(0.3, 10), measured(0.7, 100))
+    records = [
+        TrialRecord(0, candidate(kind="learned"), TrialResult("complete", networks=many)),
+        record(1, 0.6, 200),
+    ]
+    metrics = {
+        "metric": "rejection_98",
+        "cost": "luts",
+        "trials": [r.to_plain() for r in records],
+        "front": [p.name for p in front_of(GOAL, records)],
+        "rows": [],
+    }
+    grey, front, _ = pareto_figure(metrics)[0]["charts"][0]["series"]
+    assert [p[:2] for p in front["points"]] == [[10, 0.3], [100, 0.7]]
+    assert [p[:2] for p in grey["points"]] == [[200, 0.6]]
+    assert front["points"][0][4] == "trial_0000_00: 8 - 4, profiles, learned bits"
+    assert grey["points"][0][4] == "trial_0001: 8 - 4, profiles, 4/5/6 bits"
 
 
 def test_of_near_networks_the_best_is_trained_again() -> None:

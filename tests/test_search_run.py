@@ -19,6 +19,7 @@ from pixelsieve.formats.dataset import load
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import LearnedPrecision
+from pixelsieve.report.page.tables import search_rows
 from pixelsieve.studies.final_training import LearnedAssignment, train_assignment
 from pixelsieve.studies.network_training import SearchData
 from pixelsieve.studies.search_goal import Goal
@@ -98,7 +99,7 @@ def searched(
         assert "the test split was read for its table" in refused(pixelsieve(*longer))
         after = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
         made = {p for p, t in after.items() if before.get(p) != t}
-        assert {p.name for p in made} <= {".lock", "front.png", "front.pdf"}
+        assert {p.name for p in made} <= {".lock", "pareto.png", "pareto.pdf"}
     return out
 
 
@@ -129,6 +130,8 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
             than = uniform[one["than"]]
             assert best["validation"]["mean"] >= than["validation"]["mean"]
             assert one["times"] == than["luts"]["mean"] / best["luts"]["mean"]
+    assert (searched / "figures" / "pareto.png").exists()
+    assert len(search_rows(metrics)) == len(metrics["rows"])
     noted = json.loads((searched / "test_read.json").read_text())["networks"]
     assert len(noted) == 2 * len(metrics["rows"])
 

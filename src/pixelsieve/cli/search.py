@@ -105,7 +105,7 @@ def search(
             scheduler=scheduler,
             on_progress=progress.on_progress,
         )
-    figures.front(metrics, out / "figures" / "front")
+    figures.pareto(metrics, out / "figures" / "pareto")
     if json:
         options.print_json(metrics)
         return

@@ -69,7 +69,7 @@ class InputSet:
 
 _INPUTS = (
     InputSet("scalars", ("x_size", "y_size", "z_global", "y_local"), mirror_x=True),
-    InputSet("profiles", ("x_profile", "z_global", "y_profile", "y_local")),
+    InputSet("profiles", ("x_profile", "z_global", "y_profile", "y_local"), mirror_x=True),
 )
 
 

@@ -52,7 +52,11 @@ class TrialRecord:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data for metrics.json."""
-        return {"number": self.number, **to_plain(self.candidate), **to_plain(self.result)}
+        named = [
+            {"name": self.model(i), **to_plain(one)} for i, one in enumerate(self.result.networks)
+        ]
+        result = {**to_plain(self.result), "networks": named}
+        return {"number": self.number, **to_plain(self.candidate), **result}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pixelsieve.report.figures.distributions import distributions
 from pixelsieve.report.figures.event_display import event_display
-from pixelsieve.report.figures.front import front
 from pixelsieve.report.figures.metric_against_bits import metric_against_bits
 from pixelsieve.report.figures.roc import roc
 from pixelsieve.report.figures.training_curves import training_curves
@@ -12,7 +11,6 @@ from pixelsieve.report.figures.training_curves import training_curves
 __all__ = [
     "distributions",
     "event_display",
-    "front",
     "metric_against_bits",
     "roc",
     "training_curves",

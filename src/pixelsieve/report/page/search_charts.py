@@ -36,14 +36,16 @@ def _validation(metrics: Mapping[str, Any]) -> dict[str, Any]:
     front: list[list[Any]] = []
     others: list[list[Any]] = []
     for one in metrics["trials"]:
-        measured = one.get("measured")
-        if not measured or one["state"] != "complete" or not measured[cost] > 0:
-            continue
         bits = "/".join(str(one[f"{what}_bits"]) for what in ("weight", "activation", "input"))
-        widths = " - ".join(map(str, one["widths"])) or "one layer"
-        told = f"trial {one['number']}: {widths}, {one['inputs']}, {bits} bits"
-        point = [short(measured[cost]), short(measured[metric]), None, None, told]
-        (front if one["number"] in metrics["front"] else others).append(point)
+        bits = "learned" if one["kind"] == "learned" else bits
+        widths = " - ".join(map(str, one["widths"][: one["depth"]]))
+        told = f"{widths}, {one['inputs']}, {bits} bits"
+        for network in one["networks"]:
+            if not network[cost] > 0:
+                continue
+            values = [short(network[cost]), short(network[metric]), None, None]
+            point = [*values, f"{network['name']}: {told}"]
+            (front if network["name"] in metrics["front"] else others).append(point)
     return {
         **_axes(metrics, "validation"),
         "series": [
@@ -69,7 +71,7 @@ def _rows(metrics: Mapping[str, Any], kind: str, split: str) -> dict[str, Any]:
         value = row["validation"] if split == "validation" else row["test"][metrics["metric"]]
         mean, spread = value["mean"], value["spread"]
         at = row[metrics["cost"]]["mean"]
-        told = f"{row['name']}: {row['network']}, {row['weight_bits']} bits"
+        told = f"{row['name']}: {row['network']}, {row['bits']} bits"
         points.append([short(at), short(mean), short(mean - spread), short(mean + spread), told])
     name, colour = ("front, mean of seeds", 0) if kind == "front" else ("same bits everywhere", 1)
     return {"name": name, "colour": colour, "draw": "points", "points": points}

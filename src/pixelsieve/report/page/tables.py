@@ -167,7 +167,7 @@ def search_rows(metrics: Mapping[str, Any]) -> list[Row]:
             "name": r["name"],
             "network": r["network"],
             "inputs": r["inputs"],
-            "bits": f"{r['weight_bits']}/{r['activation_bits']}/{r['input_bits']}",
+            "bits": r["bits"],
             "parameters": r["parameters"],
             "luts": _spread(r["luts"], 0),
             "levels": _spread(r["levels"], 1),
