@@ -72,7 +72,7 @@ def search(
     from pixelsieve.formats.dataset import load
     from pixelsieve.front_end import dataset_through_front_end, read_front_end
     from pixelsieve.parallel import default_workers
-    from pixelsieve.report import figures
+    from pixelsieve.report.figures.pareto import pareto
     from pixelsieve.report.search_table import search_lines, search_tables
     from pixelsieve.studies.search import search as run_search
 
@@ -105,7 +105,7 @@ def search(
             scheduler=scheduler,
             on_progress=progress.on_progress,
         )
-    figures.pareto(metrics, out / "figures" / "pareto")
+    pareto(metrics, out / "figures" / "pareto")
     if json:
         options.print_json(metrics)
         return
