@@ -169,11 +169,11 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
 def test_a_training_of_bits_gives_a_front_and_what_fits(
     dataset_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_training, "_MOST_CHECKED", 4)
+    monkeypatch.setattr(network_training, "_MOST_CHECKED", 8)
     data = training_data(load([dataset_file]), FeatureSet(TINY.features), [])
     shared = SearchData(data, data)
     goal = Goal("auc", "luts", 0.02, None)
-    precision, recipe = LearnedPrecision(50), override(LEARNED, epochs=60, batch_size=128)
+    precision, recipe = LearnedPrecision(50), override(LEARNED, epochs=120, batch_size=128)
     trial = Trial(TINY, precision, recipe, FLOAT, False, 3, goal, 0, ())  # noqa: FBT003
     result, models = run_trial(shared, trial, print)
     assert result.state == "complete"
