@@ -42,9 +42,9 @@ def slices_table(slices: Sequence[Mapping[str, Any]]) -> Table:
     """Signal efficiency and rejection by slices."""
     title = "By slices, at 98 % signal efficiency (± half the 68 % interval)"
     table = Table(title=title, title_justify="left")
-    table.add_column("slice", no_wrap=True)
+    table.add_column("slice")
     for column in ("signal", "efficiency", "BIB", "rejection"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     variable = None
     for one in slices:
         if variable not in (None, one["variable"]):
