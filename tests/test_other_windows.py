@@ -110,7 +110,7 @@ def test_splits_are_of_one_detector() -> None:
 def test_the_time_goes_where_the_network_says() -> None:
     spec = network("model2", "hit_time_measured")
     assert spec.layers[1].inputs[-1] == "hit_time_measured"
-    with pytest.raises(ConfigError, match="no layer 'nowhere' for the time"):
+    with pytest.raises(ConfigError, match="time_layer: no layer 'nowhere'"):
         type(spec)("n", spec.layers, time_layer="nowhere")
     timeless = type(spec)("n", network("model2").layers)
     with pytest.raises(ConfigError, match="'n': takes no arrival time"):
