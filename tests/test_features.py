@@ -24,7 +24,7 @@ def one_cluster(**columns: Any) -> Clusters:
 
 
 def test_features_by_hand() -> None:
-    clusters = one_cluster(z_global_mm=np.array([13], np.float32))
+    clusters = one_cluster(z_global_mm=np.array([-13], np.float32))
     got = {n: f.compute(clusters).reshape(-1) for n, f in REGISTRY.items() if n not in ABSENT}
     x_profile = np.zeros(21)
     x_profile[10:12] = (10 + 1, 8)
@@ -34,7 +34,7 @@ def test_features_by_hand() -> None:
     np.testing.assert_allclose(got["y_profile"], y_profile, rtol=1e-6)
     scalars = {k: float(got[k][0]) for k in ("x_size", "y_size", "n_pixels", "total_charge")}
     assert scalars == {"x_size": 2, "y_size": 2, "n_pixels": 3, "total_charge": 1279}
-    assert got["z_global"][0] == 13
+    assert (got["z_global"][0], got["abs_z_global"][0]) == (-13, 13)
 
 
 @pytest.mark.parametrize("name", [n for n in REGISTRY if n not in ABSENT])
@@ -51,7 +51,8 @@ def test_inputs_lie_in_range_and_have_their_shape(name: str) -> None:
 def test_divisors_are_powers_of_two_or_the_barrels() -> None:
     for feature in REGISTRY.values():
         power = np.log2(feature.divisor) % 1 == 0
-        assert power or (feature.name, feature.divisor) in {("z_global", 65), ("y_local", 8.5)}
+        barrel = {("z_global", 65), ("abs_z_global", 65), ("y_local", 8.5)}
+        assert power or (feature.name, feature.divisor) in barrel
 
 
 def test_features_depend_on_neither_labels_nor_truth() -> None:

@@ -252,7 +252,14 @@ def _model2_codes() -> NetworkSpec:
     return replace(model2(), name="model2_codes", layers=(*first, *layers[2:]))
 
 
-_SPECS = (model1(), model2(), model2_5(), model3(), asic(), _model2_codes())
+def _model2_abs_z() -> NetworkSpec:
+    """Model2 on |z|, for data without the sign of z; the x profile stays as it is."""
+    layers = model2().layers
+    first = Dense("xz_dense1", 32, ("x_profile", "abs_z_global"))
+    return replace(model2(), name="model2_abs_z", layers=(first, *layers[1:]))
+
+
+_SPECS = (model1(), model2(), model2_5(), model3(), asic(), _model2_codes(), _model2_abs_z())
 ZOO = MappingProxyType({spec.name: spec for spec in _SPECS})
 """Named networks of the field's sizes, read-only."""
 

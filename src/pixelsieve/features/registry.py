@@ -253,6 +253,16 @@ _FEATURES = (
         logic="wiring",
     ),
     Feature(
+        "abs_z_global",
+        "mm",
+        (0, _BARREL.half_length_mm),
+        _BARREL.half_length_mm,
+        "distance along the beam from the middle of the barrel, |z_global|",
+        "wiring: column address and module position, counted outwards",
+        lambda c: np.abs(c.z_global_mm),
+        logic="wiring",
+    ),
+    Feature(
         "module_number",
         "modules",
         (-5, 4),

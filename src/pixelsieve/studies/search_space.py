@@ -22,7 +22,14 @@ __all__ = ["Candidate", "InputSet", "SearchSpace", "read_space"]
 
 _MOST_UNITS = 512
 _MOST_LAYERS = 8
-_ALONG_BEAM = ("x_profile", "x_code_profile", "x_count_profile", "x_size", "z_global")
+_ALONG_BEAM = (
+    "x_profile",
+    "x_code_profile",
+    "x_count_profile",
+    "x_size",
+    "z_global",
+    "abs_z_global",
+)
 """Features of the first branch; all others enter the second."""
 
 Kind = Literal["uniform", "learned"]
