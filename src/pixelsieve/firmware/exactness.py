@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerPool, in_patches
-from pixelsieve.firmware.logic import traced
+from pixelsieve.firmware.logic import fused, traced
 from pixelsieve.model_file import Model
 
 __all__ = ["Exactness", "LogicCost", "check_exactness", "ebops"]
@@ -21,8 +21,9 @@ __all__ = ["Exactness", "LogicCost", "check_exactness", "ebops"]
 class LogicCost:
     """What a network costs as combinational logic.
 
-    `luts` and `levels` (adders on the longest path) are alkaid's estimates of the traced program;
-    `ebops` are effective bit operations (see `ebops`).
+    `luts` is alkaid's estimate for the program that Verilog is written of (`logic.fused`), as in
+    `resources.Resources`, `levels` (adders on the longest path) that of the traced one; `ebops`
+    are effective bit operations (see `ebops`).
     """
 
     luts: float
@@ -51,7 +52,7 @@ class Exactness:
 def check_exactness(model: Model, table: FeatureTable) -> Exactness:
     """Run a quantized model's three forms on the clusters of `table`.
 
-    The Verilog is written from alkaid's program; `verify` simulates that too. Raises
+    Alkaid's is the program that Verilog is written of; `verify` simulates that too. Raises
     `ConfigError` for a float model and for one whose logit is the same for every input.
     """
     network = from_model(model)
@@ -62,12 +63,14 @@ def check_exactness(model: Model, table: FeatureTable) -> Exactness:
     scale = 2.0**network.logit_fraction_bits
     keras = np.asarray(model.logits(values), np.float64) * scale
     inputs = np.concatenate([values.inputs[i.name] for i in network.inputs], axis=1)
-    alkaid = program.predict(inputs.astype(np.float64))[:, 0] * scale
+    levels = _levels(program)
+    lean = fused(program)
+    alkaid = lean.predict(inputs.astype(np.float64))[:, 0] * scale
     return Exactness(
         logits,
         int((keras != logits).sum()),
         int((alkaid != logits).sum()),
-        LogicCost(float(program.cost), _levels(program), ebops(network)),
+        LogicCost(float(lean.cost), levels, ebops(network)),
     )
 
 
