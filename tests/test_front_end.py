@@ -243,7 +243,7 @@ BAD = {
     "noise_e = -1": r"'noise_e' is -1.0; expected 0 or more electrons",
     "noise_e = nan": "'noise_e' is nan; expected 0 or more",
     "threshold = 400": r"unknown key 'threshold' \(did you mean 'threshold_e'\?\)",
-    'threshold_e = "400"': "'threshold_e' is '400'; expected float",
+    'threshold_e = "400"': "'threshold_e' is '400'; expected a number",
     "dead_pixel_share = 1": "'dead_pixel_share' is 1.0; expected from 0, below 1",
     "threshold_e = 400\nsaturation_e = 300": r"'saturation_e' is 300.0; expected more than thres",
     "time_resolution_ps = 0": "'time_resolution_ps' is 0.0; expected above 0",

@@ -263,7 +263,7 @@ def test_detector_tables_overlay_a_preset() -> None:
         ({"detector": {"sensor": {"pitch_x_um": -1.0}}}, "expected 1 to 1000"),
         ({"transports": {}}, "unknown key 'transports'"),
         ({"ionization": {"mode": "exact"}}, "expected 'sample' or 'physical'"),
-        ({"transport": {"n_slices": 1.5}}, "expected int"),
+        ({"transport": {"n_slices": 1.5}}, "expected a whole number"),
         ({"n_signal": 0}, "0 clusters asked for"),
         ({"n_signal": -1}, "expected 0 to"),
         ({"n_signal": 10**23}, "expected 0 to"),

@@ -27,6 +27,18 @@ def require_between(owner: object, name: str, low: float, high: float) -> None:
         raise ConfigError(msg)
 
 
+_WORDS = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    str: "text",
+    tuple: "a list",
+    Path: "a path",
+    dict: "a table",
+    list: "a list",
+}
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raise `ConfigError` naming the file where it cannot be read."""
     try:
@@ -47,7 +59,7 @@ def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
     `where`, the key, what was expected and the nearest known key.
     """
     if not isinstance(mapping, Mapping):
-        msg = f"{where}: expected a table of {cls.__name__}"
+        msg = f"{where}: expected a table"
         raise ConfigError(msg)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
@@ -94,7 +106,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
             msg = f"{where} is {value!r}; expected a whole number"
             raise ConfigError(msg)
         return value
-    expected = getattr(hint, "__name__", str(hint))
+    expected = _WORDS.get(origin or hint, "something else")
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)
 
