@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelsieve.errors import DataError
+from pixelsieve.formats.dataset import Parts
 from pixelsieve.splits import Splits, assign_by_hash
+from pixelsieve.studies.evaluate import only
 from tests.conftest import make_clusters
 
 
@@ -56,3 +58,13 @@ def test_a_split_without_a_class_is_refused() -> None:
             make_clusters(50, seed=1, group_id=np.arange(50) + 1000),
             test,
         )
+
+
+def test_one_split_is_taken_alone_if_it_shares_no_group_with_what_is_there() -> None:
+    one_class = make_clusters(50, signal=np.zeros(50, np.int8))
+    test = make_clusters(50, seed=1, group_id=np.arange(50) + 1000)
+    parts = Parts({"train": one_class, "test": test}, "column", {})
+    assert list(only(parts, "test").parts) == ["test"]
+    leaking = Parts({"train": test, "test": test}, "column", {})
+    with pytest.raises(DataError, match="in both train and test"):
+        only(leaking, "test")

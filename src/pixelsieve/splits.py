@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 
 import numpy as np
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from pixelsieve.clusters import Clusters, hash_pixels, splitmix64
 from pixelsieve.errors import DataError
 
-__all__ = ["SPLIT_NAMES", "Splits", "assign_by_hash", "large_cluster_hashes", "large_clusters"]
+__all__ = [
+    "SPLIT_NAMES",
+    "Splits",
+    "assign_by_hash",
+    "large_cluster_hashes",
+    "large_clusters",
+    "require_disjoint",
+]
 
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -48,38 +55,43 @@ class Splits:
             part.require_both_classes()
             part.require_detector_of(self.train)
         if not disjoint:
-            self._check_groups()
-
-    def _check_groups(self) -> None:
-        seen: list[tuple[str, Clusters, NDArray[np.uint64]]] = []
-        have = {name: c.group_id is not None for name, c in self.parts()}
-        with_ids = all(have.values())
-        if any(have.values()) and not with_ids:
-            lacking = next(name for name, has in have.items() if not has)
-            msg = (
-                f"{getattr(self, lacking).origin}: column 'group_id' is missing in the {lacking} "
-                "split, but others have it; give it everywhere or nowhere"
-            )
-            raise DataError(msg)
-        for name, clusters in self.parts():
-            keys = clusters.groups() if with_ids else large_cluster_hashes(clusters)
-            for other, other_clusters, other_keys in seen:
-                shared = np.intersect1d(keys, other_keys)
-                if len(shared):
-                    what = "group_id" if with_ids else "identical clusters, pixel hash"
-                    first = shared.astype(np.int64)[0] if with_ids else shared[0]
-                    msg = (
-                        f"{other_clusters.origin} and {clusters.origin}: {len(shared)} particle "
-                        f"group(s) are in both {other} and {name}, first: {what} {first}; "
-                        "splits must share no group"
-                    )
-                    raise DataError(msg)
-            seen.append((name, clusters, keys))
+            require_disjoint(dict(self.parts()))
 
     def parts(self) -> Iterator[tuple[str, Clusters]]:
         """Name and clusters of each part, in the order train, validation, test."""
         for name in SPLIT_NAMES:
             yield name, getattr(self, name)
+
+
+def require_disjoint(parts: Mapping[str, Clusters]) -> None:
+    """Raise `DataError` naming the first particle group that two of the parts share.
+
+    Without `group_id`, identical clusters of at least three pixels tell.
+    """
+    seen: list[tuple[str, Clusters, NDArray[np.uint64]]] = []
+    have = {name: c.group_id is not None for name, c in parts.items()}
+    with_ids = all(have.values())
+    if any(have.values()) and not with_ids:
+        lacking = next(name for name, has in have.items() if not has)
+        msg = (
+            f"{parts[lacking].origin}: column 'group_id' is missing in the {lacking} "
+            "split, but others have it; give it everywhere or nowhere"
+        )
+        raise DataError(msg)
+    for name, clusters in parts.items():
+        keys = clusters.groups() if with_ids else large_cluster_hashes(clusters)
+        for other, other_clusters, other_keys in seen:
+            shared = np.intersect1d(keys, other_keys)
+            if len(shared):
+                what = "group_id" if with_ids else "identical clusters, pixel hash"
+                first = shared.astype(np.int64)[0] if with_ids else shared[0]
+                msg = (
+                    f"{other_clusters.origin} and {clusters.origin}: {len(shared)} particle "
+                    f"group(s) are in both {other} and {name}, first: {what} {first}; "
+                    "splits must share no group"
+                )
+                raise DataError(msg)
+        seen.append((name, clusters, keys))
 
 
 def large_cluster_hashes(clusters: Clusters) -> NDArray[np.uint64]:

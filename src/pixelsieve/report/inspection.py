@@ -53,7 +53,7 @@ def _told(said: Mapping[str, Any]) -> str:
     for key, value in said.items():
         if isinstance(value, Mapping):
             inner = [f"{k} {v}" for k, v in value.items() if not isinstance(v, (Mapping, list))]
-            parts.append(f"{key}: {', '.join(inner)}")
+            parts.append(f"{key}: {', '.join(inner) or 'nothing'}")
         elif not isinstance(value, list):
             parts.append(f"{key} {value}")
     return "; ".join(parts)

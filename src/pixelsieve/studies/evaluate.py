@@ -15,7 +15,7 @@ from pixelsieve.evaluation.metrics import rejection_at
 from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.model_file import Model
-from pixelsieve.splits import SPLIT_NAMES, Splits
+from pixelsieve.splits import require_disjoint
 from pixelsieve.studies.trained import constants_that_differ
 
 __all__ = ["evaluate_model", "occupancy_of", "only", "settings_that_differ"]
@@ -27,15 +27,14 @@ _SLICED_AT = 0.98
 def only(parts: Parts, split: str) -> Parts:
     """That split alone; `all` joins whatever is there.
 
-    Other splits need not be there; where all three are, they must share no particle group.
-    Raises `DataError` where the split is not there.
+    Other splits need not be there, nor hold both classes; those that are share no particle group.
+    Raises `DataError` where one does, or the split is not there.
     """
     if split == "all":
         tables = list(parts.parts.values())
         origins = dict.fromkeys(c.origin.removesuffix(f" [{n}]") for n, c in parts.parts.items())
         return replace(parts, parts={"all": concatenate(tables, ", ".join(origins))})
-    if len(parts.parts) == len(SPLIT_NAMES):
-        Splits(*(parts.parts[name] for name in SPLIT_NAMES))
+    require_disjoint(parts.parts)
     if split not in parts.parts:
         there = ", ".join(parts.parts)
         msg = (
