@@ -64,7 +64,10 @@ def test_toml_recipes_start_from_a_base(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("[recipes.a]\ninital_rate = 1.0\n", r"unknown key 'inital_rate' \(did you mean 'initial_"),
-        ('[recipes.a]\nepochs = "many"\n', r"\[recipes.a\]: 'epochs' is 'many'; expected a whole number"),
+        (
+            '[recipes.a]\nepochs = "many"\n',
+            r"\[recipes.a\]: 'epochs' is 'many'; expected a whole number",
+        ),
         ("[recipes.a]\nepochs = 2.5\n", "'epochs' is 2.5; expected a whole number"),
         ("[recipes.a]\nepochs = true\n", "'epochs' is True; expected a whole number"),
         ("[recipes.a]\nepochs = 0\n", "epochs is 0; expected at least 1"),
