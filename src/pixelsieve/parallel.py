@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pixelsieve.errors import PixelsieveError, RunError, WorkerError
+from pixelsieve.guard import ending_with_us
 
 __all__ = [
     "LocalWorkers",
@@ -71,7 +72,7 @@ def run_tasks(
 
     `shared` is sent once to each worker and becomes the first argument of every call. An error in
     a task ends the whole run: `PixelsieveError` as it was, the death of a worker as
-    `RunError`, anything else as `WorkerError`. Workers end when this process does.
+    `RunError`, anything else as `WorkerError`. Workers end when this process does, killed or not.
     """
     results: dict[str, Any] = {}
     with LocalWorkers(shared, workers) as pool:
@@ -152,6 +153,7 @@ class _Pool:
         self._size = size
         self._processes: dict[Connection, BaseProcess] = {}
         self._idle: list[Connection] = []
+        self._guarded = contextlib.ExitStack()
         self.busy: dict[Connection, str] = {}
 
     def give(self, task: Task) -> bool:
@@ -186,12 +188,15 @@ class _Pool:
                 process.terminate()
             connection.close()
             process.join()
+        self._guarded.close()
 
     def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._shared), daemon=True)
         with _environment(one_thread()):
             process.start()
+        assert process.pid is not None
+        self._guarded.enter_context(ending_with_us(process.pid))
         theirs.close()
         self._processes[ours] = process
         return ours

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pixelsieve.errors import ToolError
+from pixelsieve.guard import ending_with_us
 
 __all__ = ["Finished", "run_bounded"]
 
@@ -39,9 +40,9 @@ def run_bounded(
 ) -> Finished:
     """Run `command` in `folder`; at the time limit it and all its children are killed.
 
-    The memory limit is the kernel's on the data of each process and holds on Linux only. Output
-    and errors come back as one text. Temporary files of the program go to `folder`. Raises
-    `ToolError` where the program cannot be started.
+    So they are where this process is killed. The memory limit is the kernel's on the data of each
+    process and holds on Linux only. Output and errors come back as one text. Temporary files of
+    the program go to `folder`. Raises `ToolError` where the program cannot be started.
     """
     start = time.monotonic()
     variables = {**os.environ, "TMPDIR": str(folder), **(environment or {})}
@@ -59,7 +60,8 @@ def run_bounded(
     try:
         if memory_limit_gib is not None:
             _limit_memory(process.pid, memory_limit_gib)
-        output, _ = process.communicate(timeout=time_limit_s)
+        with ending_with_us(process.pid, group=True):
+            output, _ = process.communicate(timeout=time_limit_s)
     except subprocess.TimeoutExpired:
         stopped = True
     finally:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pixelsieve.files import telling_unwritable
 from pixelsieve.firmware.rtl import Design
 from pixelsieve.firmware.simulation import Answers, steps_of
 from pixelsieve.firmware.tools import run_tool
+from pixelsieve.guard import scratch_folder
 
 __all__ = ["Ghdl", "find_ghdl", "simulate_vhdl"]
 
@@ -62,8 +62,7 @@ def simulate_vhdl(
     n = len(codes[made.inputs[0].name])
     steps = steps_of(made, n)
     standard = "--std=08"
-    with tempfile.TemporaryDirectory(prefix="pixelsieve-") as name:
-        work = Path(name)
+    with scratch_folder() as work:
         with telling_unwritable(work, "set TMPDIR"):
             (work / "vectors.txt").write_text(_rows(made, codes), encoding="ascii")
             (work / "testbench.vhd").write_text(_testbench(made, n, steps), encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from pixelsieve.firmware.hls_simulation import compile_c, require_compiler, simu
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_file import to_document, write_integer_network
 from pixelsieve.firmware.verify import Clock, FirstDifference, Vectors
+from pixelsieve.guard import scratch_folder
 from pixelsieve.model_file import Model
 
 __all__ = ["CLOCK_NS", "HandOver", "hand_over"]
@@ -102,8 +102,8 @@ def hand_over(
     check_replaceable(out)
     sha256 = str(to_document(network)["sha256"])
     clock = Clock()
-    with tempfile.TemporaryDirectory(prefix="pixelsieve-") as scratch:
-        written, work = Path(scratch) / "project", Path(scratch) / "work"
+    with scratch_folder() as scratch:
+        written, work = scratch / "project", scratch / "work"
         try:
             work.mkdir()
             say("HLS project")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from pixelsieve.firmware.verify import (
 from pixelsieve.firmware.yosys import find_yosys
 from pixelsieve.fixed_point import Codes
 from pixelsieve.front_end import FrontEnd
+from pixelsieve.guard import scratch_folder
 from pixelsieve.model_file import Model
 
 __all__ = ["Extras", "FirmwareResult", "make_firmware"]
@@ -211,10 +211,10 @@ def _synthesized(
     )
     check = None
     if plain.exists() and made.lut_estimate <= LARGEST_NETLIST:
-        with tempfile.TemporaryDirectory(prefix="pixelsieve-") as alone:
+        with scratch_folder() as alone:
             shutil.copy(plain, alone)
             check = verify_netlist(
-                Path(alone), made, program, result.chosen.code, of, verilator, jobs=jobs
+                alone, made, program, result.chosen.code, of, verilator, jobs=jobs
             )
     return replace(result, synthesis=found, netlist=check)
 
@@ -222,8 +222,5 @@ def _synthesized(
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
     """A temporary folder; a full disk there is one line."""
-    with (
-        tempfile.TemporaryDirectory(prefix="pixelsieve-") as name,
-        telling_unwritable(Path(name), "set TMPDIR"),
-    ):
-        yield Path(name)
+    with scratch_folder() as folder, telling_unwritable(folder, "set TMPDIR"):
+        yield folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pixelsieve.firmware.synthesis import (
     synthesize_gates,
     synthesize_luts,
 )
+from pixelsieve.guard import scratch_folder
 
 __all__ = ["RESOURCES", "Resources", "measure", "resources_of_run", "synthesize"]
 
@@ -65,9 +65,9 @@ def measure(
     made = design(network, 0, stages=stages, clock_ns=clock_ns)
     synthesis: tuple[Synthesis, ...] = ()
     if measures:
-        with tempfile.TemporaryDirectory(prefix="pixelsieve-") as folder:
-            write_verilog(Path(folder), made)
-            synthesis = synthesize(Path(folder), made, measures, settings)
+        with scratch_folder() as folder:
+            write_verilog(folder, made)
+            synthesis = synthesize(folder, made, measures, settings)
     arrays = [a for layer in network.weighted_layers for a in (layer.kernel, layer.bias)]
     return Resources(
         network.name,

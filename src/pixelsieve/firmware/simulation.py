@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pixelsieve.errors import ToolError
 from pixelsieve.files import telling_unwritable
 from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.tools import Verilator, run_tool
+from pixelsieve.guard import scratch_folder
 
 __all__ = ["Answers", "pack", "simulate_verilog", "steps_of"]
 
@@ -55,8 +55,7 @@ def simulate_verilog(
     """
     n = len(codes[made.inputs[0].name])
     steps = steps_of(made, n)
-    with tempfile.TemporaryDirectory(prefix="pixelsieve-") as name:
-        work = Path(name)
+    with scratch_folder() as work:
         with telling_unwritable(work, "set TMPDIR"):
             words = np.concatenate([pack(codes[p.name], p) for p in made.inputs], axis=1)
             words.tofile(work / "vectors.bin")

@@ -10,7 +10,6 @@ import functools
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from pixelsieve.files import replacing
 from pixelsieve.firmware.bounded import Finished, run_bounded
 from pixelsieve.firmware.cells import Gates, Luts, count_gates, count_luts
 from pixelsieve.firmware.yosys import Yosys, find_yosys
+from pixelsieve.guard import scratch_folder
 
 __all__ = [
     "Measure",
@@ -169,8 +169,7 @@ def _measure(
             msg = f"{target.parent}: no such folder for the netlist; create it first"
             raise ConfigError(msg)
     tool = tool or find_yosys()
-    with tempfile.TemporaryDirectory(prefix="pixelsieve-yosys-") as name:
-        work = Path(name)
+    with scratch_folder() as work:
         names = _copy(files, sources, work)
         script = (*(f'read_verilog -sv "{n}"' for n in names), *commands)
         (work / "run.ys").write_text("\n".join(script) + "\n", encoding="utf-8")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.evaluation.scores import METRICS, score
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.exactness import Exactness, check_exactness
+from pixelsieve.guard import scratch_folder
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
@@ -75,22 +75,23 @@ class Trainer:
         self._seed = seed
         self._data = data.part(spec, mirror_x)
         self._float = Job(spec, None, float_recipe, seed)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="pixelsieve-")
+        self._folder = self._stack.enter_context(scratch_folder())
         for name in ("models", "jobs"):
-            (Path(self._folder.name) / name).mkdir()
+            (self._folder / name).mkdir()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+        self._stack.close()
 
     def quantized(self, precision: Precision, recipe: Recipe) -> tuple[Measured, bytes]:
         """Train one quantized network; its figures and its file.
 
         Raises `NoNetworkError` where it diverges, always says the same, or is not exact.
         """
-        folder = Path(self._folder.name)
+        folder = self._folder
         job = Job(self._spec, precision, recipe, self._seed)
         monitors = {"auc": roc_auc}
         try:
@@ -167,7 +168,7 @@ def _measured(checked: Exactness, labels: NDArray[np.float32]) -> Measured:
 
 def file_of(model: Model) -> bytes:
     """The bytes of the model's `.keras` file."""
-    with tempfile.TemporaryDirectory(prefix="pixelsieve-") as folder:
-        path = Path(folder) / "model.keras"
+    with scratch_folder() as folder:
+        path = folder / "model.keras"
         save_model(path, model)
         return path.read_bytes()
