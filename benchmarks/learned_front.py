@@ -8,14 +8,17 @@ trains what is missing in OUT (one file a case and seed, so it can be stopped an
 and prints tables of the validation set. `--test` trains nothing: it applies every network that
 the validation set chose to the test set, once, and prints the tables with both. `models/` gets
 those of seed 0 as model files: `pixelsieve firmware OUT --model NAME` makes Verilog of them.
-LUTs are alkaid's estimate of the traced program (`firmware.logic.traced`), without the logic that
-makes the features.
+Clusters of the cases named `code ...` come through `--front-end` (another front end, another OUT).
+
+LUTs are alkaid's estimate of the program that Verilog is written of (`firmware.logic.fused`):
+of the network, and with the logic that makes its features out of ADC codes, both traced as one.
+For that, clusters without a front end count as those of a 4-bit ADC whose codes are above 0 where
+there is charge; logic makes no logarithms (`none`).
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,114 +26,67 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from learned_cases import CASES, Case
+from learned_tables import best_under, choices, tables
+
 from pixelsieve.config import to_plain
+from pixelsieve.errors import ConfigError
 from pixelsieve.evaluation.metrics import rejection_at, roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.files import read_json, write_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
+from pixelsieve.firmware.logic import fused, traced
+from pixelsieve.firmware.pixel_cost import pixel_cost
 from pixelsieve.formats import parquet
+from pixelsieve.front_end import FrontEnd, read_front_end, read_out
 from pixelsieve.model_file import Model, save_model
-from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.parallel import Task, run_tasks
-from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.front import EFFICIENCY, FrontPoint, exact_point, front, merits
 from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
 from pixelsieve.weights import initial_weights
 
-SCALARS = ("x_size", "y_size", "z_global", "y_local")
-TIME = "hit_time_30ps"
-
-
-def scalars(name: str, inputs: tuple[str, ...], *units: int) -> NetworkSpec:
-    names = [f"hidden{i}" for i in range(len(units))]
-    sources = [inputs, *((n,) for n in names)]
-    hidden = [Dense(n, u, s) for n, u, s in zip(names, units, sources, strict=False)]
-    return NetworkSpec(name, (*hidden, Dense("output", 1, sources[-1], relu=False)))
-
-
-def profiles(name: str, first: int, second: int, third: int) -> NetworkSpec:
-    return NetworkSpec(
-        name,
-        (
-            Dense("xz_dense", first, ("x_profile", "z_global")),
-            Dense("yl_dense", first, ("y_profile", "y_local")),
-            Dense("merged_dense1", second, ("xz_dense", "yl_dense")),
-            Dense("merged_dense2", third, ("merged_dense1",)),
-            Dense("output", 1, ("merged_dense2",), relu=False),
-        ),
-    )
+ADC_BITS = 4
+"""Of clusters without a front end, where the logic of their features is counted."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """A network, its budget, and what its table shows; `largest` EBOPs are looked at."""
+class Source:
+    """Where clusters come from; `front_end` is for the cases that are digitised."""
 
-    spec: NetworkSpec
-    precision: LearnedPrecision
-    merit: str
-    levels: dict[str, tuple[float, ...]]
-    limits: tuple[int, ...]
-    largest: int
-    epochs: int = LEARNED.epochs
+    folder: Path
+    front_end: FrontEnd
 
+    def table(self, split: str, case: Case) -> FeatureTable:
+        """The inputs of a case's network."""
+        clusters = parquet.read(self.folder / f"simA_{split}.parquet")
+        if case.digitised:
+            clusters = read_out(self.front_end, clusters).clusters
+        return FeatureSet(case.spec.features, mirror_x=True).table(clusters)
 
-CASES = {
-    "profiles": Case(
-        profiles("profiles", 16, 32, 16),
-        Precision.learned(budget_ebops=600),
-        "auc",
-        {"auc": (0.935, 0.94, 0.945, 0.95, 0.953), "rejection": (0.75, 0.775, 0.8)},
-        (1000, 1200, 2000, 3000, 4000),
-        6000,
-    ),
-    "wide profiles": Case(
-        profiles("wide_profiles", 24, 48, 24),
-        Precision.learned(budget_ebops=2000),
-        "rejection",
-        {"auc": (0.953, 0.955), "rejection": (0.8, 0.81, 0.82, 0.83)},
-        (3000, 5000, 7000),
-        11000,
-    ),
-    "small profiles": Case(
-        profiles("small_profiles", 8, 16, 8),
-        Precision.learned(budget_ebops=300),
-        "auc",
-        {"auc": (0.92, 0.93, 0.935, 0.94, 0.945), "rejection": (0.75, 0.775, 0.8)},
-        (600, 1200, 2000, 3000),
-        5000,
-    ),
-    "scalars": Case(
-        scalars("scalars", SCALARS, 16, 8),
-        Precision.learned(budget_ebops=150),
-        "auc",
-        {"auc": (0.92, 0.925, 0.93, 0.933), "rejection": (0.75, 0.76)},
-        (200, 300, 400, 700),
-        3000,
-    ),
-    "scalars and time": Case(
-        scalars("scalars_time", (*SCALARS, TIME), 8, 4),
-        Precision.learned(budget_ebops=40),
-        "rejection",
-        {"rejection": (0.95, 0.97, 0.975, 0.98), "auc": (0.99, 0.994, 0.995)},
-        (40, 80, 150, 300, 400),
-        1000,
-    ),
-}
+    def adc_bits(self, case: Case) -> int:
+        """Of the codes that the features are counted from."""
+        codes = len(self.front_end.code_values_e)
+        return (codes - 1).bit_length() if case.digitised else ADC_BITS
 
-
-def table(folder: Path, split: str, spec: NetworkSpec) -> FeatureTable:
-    features = FeatureSet(spec.features, mirror_x=True)
-    return features.table(parquet.read(folder / f"simA_{split}.parquet"))
+    def settings(self, case: Case) -> dict[str, Any]:
+        """What a result depends on besides the seed."""
+        said = {
+            "precision": case.precision,
+            "epochs": case.epochs,
+            "spec": case.spec,
+            "refined": REFINED,
+        }
+        return dict(to_plain(said | ({"front_end": self.front_end} if case.digitised else {})))
 
 
 def one_front(
-    folder: Path, out: Path, case_name: str, seed: int, _report: Callable[[Any], None]
+    source: Source, out: Path, case_name: str, seed: int, _report: Callable[[Any], None]
 ) -> None:
     """Train one case with one seed and write its points and integer networks."""
     case = CASES[case_name]
-    training, validation = (table(folder, split, case.spec) for split in ("train", "val"))
+    training, validation = (source.table(split, case) for split in ("train", "val"))
     start = time.monotonic()
     candidates = train_learned(
         case.spec,
@@ -163,9 +119,11 @@ def one_front(
     models: dict[str, Model] = {}
     for i, (candidate, point) in enumerate(on_front([*points, *refined])):
         name = f"{case_name}_seed{seed}_{i}.json".replace(" ", "_")
-        write_integer_network(out / "networks" / name, from_model(point.model, case.spec.name))
-        row = {k: getattr(point, k) for k in ("luts", "levels", "auc", "rejection")}
+        network = from_model(point.model, case.spec.name)
+        write_integer_network(out / "networks" / name, network)
+        row = {k: getattr(point, k) for k in ("traced_luts", "levels", "auc", "rejection")}
         row["refined"] = any(candidate is one for one in further)
+        row["luts"] = float(fused(traced(network)).cost)
         rows.append({**row, "ebops": candidate.ebops, "network": name})
         models[name] = point.model
     if seed == 0:
@@ -178,7 +136,7 @@ def one_front(
         {
             "case": case_name,
             "seed": seed,
-            "settings": settings(case),
+            "settings": source.settings(case),
             "candidates": len(candidates),
             "points": rows,
             "training_seconds": round(trained - start, 1),
@@ -204,41 +162,34 @@ def on_front(points: Exact) -> Exact:
     return [(c, p) for c, p in points if id(p) in kept]
 
 
-def settings(case: Case) -> dict[str, Any]:
-    return dict(
-        to_plain(
-            {
-                "precision": case.precision,
-                "epochs": case.epochs,
-                "spec": case.spec,
-                "refined": REFINED,
-            }
-        )
-    )
+def count_whole(
+    source: Source, out: Path, case_name: str, seed: int, _report: Callable[[Any], None]
+) -> None:
+    """Add the LUTs from pixels on to the points that the tables show; None where logic has none."""
+    case, path = CASES[case_name], result_path(out, case_name, seed)
+    result = read_json(path)
+    for point in to_count(case, result):
+        network = read_integer_network(out / "networks" / point["network"])
+        try:
+            point["whole_luts"] = pixel_cost(network, source.adc_bits(case)).whole
+        except ConfigError:
+            point["whole_luts"] = None
+        write_json(path, result)
 
 
-def is_done(out: Path, case: str, seed: int) -> bool:
+def to_count(case: Case, result: Any) -> list[Any]:
+    """Points of the tables whose LUTs with features are not known yet."""
+    shown = [point for _, point in choices(case, result["points"])]
+    return [p for p in result["points"] if p in shown and "whole_luts" not in p]
+
+
+def is_done(source: Source, out: Path, case: str, seed: int) -> bool:
     path = result_path(out, case, seed)
-    return path.exists() and read_json(path)["settings"] == settings(CASES[case])
+    return path.exists() and read_json(path)["settings"] == source.settings(CASES[case])
 
 
 def result_path(out: Path, case: str, seed: int) -> Path:
     return out / f"{case}_seed{seed}.json".replace(" ", "_")
-
-
-def best_under(points: Sequence[Any], merit: str, limit: float) -> Any:
-    """The best of at most `limit` LUTs on the validation set, None where there is none."""
-    return max((p for p in points if p["luts"] <= limit), key=lambda p: p[merit], default=None)
-
-
-def smallest_with(points: Sequence[Any], merit: str, level: float) -> Any:
-    """The smallest that reaches `level` on the validation set."""
-    return min((p for p in points if p[merit] >= level), key=lambda p: p["luts"], default=None)
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    sd = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} +- {sd:.{digits}f}"
 
 
 MONITORS = {
@@ -247,53 +198,26 @@ MONITORS = {
 }
 
 
-def row(what: str, chosen: list[Any], seeds: int, *, test: bool) -> str:
-    found = [p for p in chosen if p is not None]
-    if not found:
-        return f"| {what} | 0 of {seeds} | | | | | |"
-    cells = [
-        f"{len(found)} of {seeds}",
-        spread([p["luts"] for p in found], 0),
-        spread([p["auc"] for p in found], 4),
-        spread([p["rejection"] for p in found], 3),
-        spread([p["test_auc"] for p in found], 4) if test else "",
-        spread([p["test_rejection"] for p in found], 3) if test else "",
-    ]
-    return f"| {what} | {' | '.join(cells)} |"
-
-
-HEAD = (
-    "| choice on validation | seeds | LUTs | val AUC | val rejection | test AUC | test rejection "
-    "|\n"
-    "|---|---|---|---|---|---|---|"
-)
-
-
-def tables(results: dict[str, list[Any]], *, test: bool) -> str:
-    parts = []
-    for name, runs in results.items():
-        case = CASES[name]
-        lines = [f"**{name}** (rejection at 98 % efficiency; best by {case.merit})", "", HEAD]
-        for limit in case.limits:
-            chosen = [best_under(r["points"], case.merit, limit) for r in runs]
-            lines.append(row(f"best of <= {limit} LUTs", chosen, len(runs), test=test))
-        for merit, levels in case.levels.items():
-            for level in levels:
-                chosen = [smallest_with(r["points"], merit, level) for r in runs]
-                what = f"smallest with {merit} >= {level}"
-                lines.append(row(what, chosen, len(runs), test=test))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
-
-
-def read_test(folder: Path, out: Path, results: dict[str, list[Any]]) -> None:
+def read_test(source: Source, out: Path, results: dict[str, list[Any]]) -> None:
     """Add the merits on the test set to every point."""
     for name, runs in results.items():
-        data = table(folder, "test", CASES[name].spec)
+        data = source.table("test", CASES[name])
         for point in (p for r in runs for p in r["points"]):
             network = read_integer_network(out / "networks" / point["network"])
             found = merits(network.run(network.input_codes(data)), data.labels)
             point |= {f"test_{k}": v for k, v in found.items()}
+
+
+def run(
+    function: Callable[..., None], wanted: Sequence[tuple[str, int]], source: Source, options: Any
+) -> None:
+    tasks = [Task(f"{c} seed {s}", function, (options.out, c, s)) for c, s in wanted]
+    run_tasks(
+        tasks,
+        source,
+        workers=options.workers,
+        on_done=lambda n: print(f"{n}: {function.__name__} done", flush=True),
+    )
 
 
 def main() -> None:
@@ -303,30 +227,23 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--front-end", type=Path, default=Path("docs/front_end_4_bits.toml"))
     parser.add_argument("--test", action="store_true")
     options = parser.parse_args()
     for part in ("networks", "models"):
         (options.out / part).mkdir(parents=True, exist_ok=True)
+    source = Source(options.folder, read_front_end(options.front_end))
     wanted = [(c, s) for s in range(options.seeds) for c in options.cases]
     if not options.test:
-        tasks = [
-            Task(f"{c} seed {s}", one_front, (options.out, c, s))
-            for c, s in wanted
-            if not is_done(options.out, c, s)
-        ]
-        run_tasks(
-            tasks,
-            options.folder,
-            workers=options.workers,
-            on_done=lambda n: print(f"{n} done", flush=True),
-        )
+        run(one_front, [w for w in wanted if not is_done(source, options.out, *w)], source, options)
     results: dict[str, list[Any]] = {}
-    for case, seed in wanted:
-        if is_done(options.out, case, seed):
-            path = result_path(options.out, case, seed)
-            results.setdefault(case, []).append(read_json(path))
+    done = [w for w in wanted if is_done(source, options.out, *w)]
+    if not options.test:
+        run(count_whole, done, source, options)
+    for case, seed in done:
+        results.setdefault(case, []).append(read_json(result_path(options.out, case, seed)))
     if options.test:
-        read_test(options.folder, options.out, results)
+        read_test(source, options.out, results)
     text = tables(results, test=options.test)
     name = "test" if options.test else "validation"
     write_json(options.out / f"{name}_points.json", results)

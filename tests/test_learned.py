@@ -129,10 +129,10 @@ def test_exact_points_and_their_front() -> None:
     points = [p for m in models if (p := exact_point(m, validation)) is not None]
     assert len(points) > 2
     best = front(points, lambda p: p.auc)
-    assert [p.luts for p in best] == sorted({p.luts for p in best})
+    assert [p.traced_luts for p in best] == sorted({p.traced_luts for p in best})
     assert [p.auc for p in best] == sorted({p.auc for p in best})
     for point in points:
-        assert any(b.luts <= point.luts and b.auc >= point.auc for b in best)
+        assert any(b.traced_luts <= point.traced_luts and b.auc >= point.auc for b in best)
     nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
     assert exact_point(replace(models[0], weights=nothing), validation) is None
     assert isinstance(points[0], FrontPoint)

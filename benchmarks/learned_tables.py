@@ -1,0 +1,71 @@
+"""What the validation set chooses of `learned_front.py`'s points, and the tables of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from learned_cases import CASES, Case
+
+
+def best_under(points: Sequence[Any], merit: str, limit: float) -> Any:
+    """The best of at most `limit` LUTs on the validation set, None where there is none."""
+    return max((p for p in points if p["luts"] <= limit), key=lambda p: p[merit], default=None)
+
+
+def smallest_with(points: Sequence[Any], merit: str, level: float) -> Any:
+    """The smallest that reaches `level` on the validation set."""
+    return min((p for p in points if p[merit] >= level), key=lambda p: p["luts"], default=None)
+
+
+def choices(case: Case, points: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """The lines of the table, each with the point that the validation set chose, if any."""
+    for limit in case.limits:
+        yield f"best of <= {limit} LUTs", best_under(points, case.merit, limit)
+    for merit, levels in case.levels.items():
+        for level in levels:
+            yield f"smallest with {merit} >= {level}", smallest_with(points, merit, level)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    sd = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{digits}f} +- {sd:.{digits}f}"
+
+
+def row(what: str, chosen: Sequence[Any], *, test: bool) -> str:
+    found = [p for p in chosen if p is not None]
+    if not found:
+        return f"| {what} | 0 of {len(chosen)} | | | | | | |"
+    whole = [p["whole_luts"] for p in found]
+    cells = [
+        f"{len(found)} of {len(chosen)}",
+        spread([p["luts"] for p in found], 0),
+        "none" if None in whole else spread(whole, 0),
+        spread([p["auc"] for p in found], 4),
+        spread([p["rejection"] for p in found], 3),
+        spread([p["test_auc"] for p in found], 4) if test else "",
+        spread([p["test_rejection"] for p in found], 3) if test else "",
+    ]
+    return f"| {what} | {' | '.join(cells)} |"
+
+
+HEAD = (
+    "| choice on validation | seeds | LUTs | with features | val AUC | val rejection | test AUC "
+    "| test rejection |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def tables(results: dict[str, list[Any]], *, test: bool) -> str:
+    parts = []
+    for name, runs in results.items():
+        case = CASES[name]
+        lines = [f"**{name}** (rejection at 98 % efficiency; best by {case.merit})", "", HEAD]
+        by_seed = [list(choices(case, r["points"])) for r in runs]
+        lines += [
+            row(line[0][0], [point for _, point in line], test=test)
+            for line in zip(*by_seed, strict=True)
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
