@@ -15,19 +15,23 @@ import pytest
 from pixelsieve import networks
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware.integer import from_model
+from pixelsieve.firmware.pixel_cost import feature_cost
 from pixelsieve.formats.dataset import load
-from pixelsieve.model_file import load_model
+from pixelsieve.front_end import FrontEnd, dataset_through_front_end
+from pixelsieve.model_file import Model, load_model
 from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import LearnedPrecision
+from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.report.page.tables import search_rows
 from pixelsieve.studies import network_training
 from pixelsieve.studies.final_training import LearnedAssignment, train_assignment
 from pixelsieve.studies.network_training import SearchData
 from pixelsieve.studies.search_goal import Goal
+from pixelsieve.studies.search_table import _feature_luts
 from pixelsieve.studies.tasks import training_data
 from pixelsieve.studies.trials import Trial, run_trial
 from pixelsieve.training.learned import LEARNED
 from pixelsieve.training.recipe import FLOAT, override
+from pixelsieve.weights import initial_weights
 from tests.test_cli import PROGRAM, pixelsieve, refused
 
 SPACE = """
@@ -229,3 +233,35 @@ def test_a_report_shows_every_trial_and_the_table(searched: Path, tmp_path: Path
     assert len(points[1]) == len(metrics["front"])
     for row in metrics["rows"]:
         assert f"{row['validation']['mean']:.4f}" in text
+
+
+def test_a_budget_that_no_network_meets_is_one_line(
+    dataset_file: Path, space_file: Path, tmp_path: Path
+) -> None:
+    values = arguments(dataset_file, space_file, tmp_path / "x")
+    result = pixelsieve(*values, "--budget", 1, "--trials", 2, "--workers", 1)
+    assert result.exit_code == 2
+    line = result.output.strip().splitlines()[-1]
+    assert "budget 1 luts: none of 2 trials meets it, the smallest network needs" in line
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "x" / "test_read.json").exists()
+
+
+def test_the_logic_of_features_is_counted_or_said_to_be_missing(dataset_file: Path) -> None:
+    charges = load([dataset_file])
+    features = FeatureSet(TINY.features)
+    model = Model(TINY, Precision(4), initial_weights(TINY, 0), features, {})
+    assert "collected charge" in _feature_luts(model, charges)["feature_luts_missing"]
+    chip = FrontEnd(threshold_e=200, adc="codes", adc_codes_e=(200.0, 800.0, 2000.0))
+    codes = dataset_through_front_end(chip, charges)
+    grid = from_model(model).inputs[0].grid
+    counted = _feature_luts(model, codes)
+    assert counted == {
+        "feature_luts": feature_cost(features, 2, grid),
+        "feature_luts_missing": None,
+    }
+    assert counted["feature_luts"] > 200
+    logs = FeatureSet(("y_profile",))
+    spec = NetworkSpec("logs", (Dense("output", 1, ("y_profile",), relu=False),))
+    refused_model = Model(spec, Precision(4), initial_weights(spec, 0), logs, {})
+    assert "use 'y_code_profile'" in _feature_luts(refused_model, codes)["feature_luts_missing"]
