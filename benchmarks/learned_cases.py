@@ -71,8 +71,8 @@ CASES = {
         profiles("wide_profiles", 24, 48, 24),
         Precision.learned(budget_ebops=2000),
         "rejection",
-        {"auc": (0.953, 0.955), "rejection": (0.8, 0.81, 0.82, 0.83)},
-        (3000, 5000, 7000),
+        {"auc": (0.953, 0.955), "rejection": (0.8, 0.81, 0.82, 0.83, 0.84, 0.85)},
+        (2000, 3000, 5000, 7500),
         11000,
     ),
     "small profiles": Case(
