@@ -23,7 +23,7 @@ demo: .venv/ready
 	@$(BIN)/pixelsieve report runs/demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,16 @@ from pixelsieve.formats import parquet
 MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real"))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Boosted trees' threads wait for each other busily: on shared cores that takes minutes.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Many tests train the same small network, each in a process of its own: compile it once.
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = tempfile.TemporaryDirectory(prefix="jax_")
+        config.add_cleanup(cache.cleanup)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = cache.name
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
 def make_clusters(n: int = 400, seed: int = 0, **columns: Any) -> Clusters:
@@ -76,10 +86,23 @@ def dataset_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compared(tmp_path_factory: pytest.TempPathFactory, dataset_file: Path) -> Path:
-    """The run folder of a small comparison: all recipes, 2 and 4 bits, two seeds."""
+    """The run folder of a small comparison: all recipes, 2 and 4 bits, two seeds.
+
+    Processes that share the tests share its making; each has a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "compared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "compared").exists():
+            made = _compared(base / "compared_new", dataset_file)
+            made.rename(shared / "compared")
+    return shutil.copytree(shared / "compared", tmp_path_factory.mktemp("runs") / "compared")
+
+
+def _compared(out: Path, dataset_file: Path) -> Path:
     from tests.test_cli import QUICK, pixelsieve
 
-    out = tmp_path_factory.mktemp("runs") / "compared"
     arguments = ["--bits", "2,4", "--seeds", "2", *QUICK]
     result = pixelsieve("compare", "--data", dataset_file, "--out", out, *arguments)
     assert result.exit_code == 0, result.output
