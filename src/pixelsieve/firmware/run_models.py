@@ -7,7 +7,16 @@ from pathlib import Path
 from pixelsieve.errors import ConfigError, RunError, nearest
 from pixelsieve.model_file import Model, load_model
 
-__all__ = ["pick_model", "quantized_models"]
+__all__ = ["model_paths", "pick_model", "quantized_models"]
+
+
+def model_paths(run: Path) -> dict[str, Path]:
+    """The model files of a run folder by name; `RunError` for a folder without any."""
+    paths = {p.stem: p for p in sorted((run / "models").glob("[!.]*.keras"))}
+    if not paths:
+        msg = f"{run}: no models in it; expected the folder of a run (models/NAME.keras)"
+        raise RunError(msg)
+    return paths
 
 
 def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
@@ -16,10 +25,7 @@ def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
     Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a float
     model, and a run that has no other.
     """
-    paths = {p.stem: p for p in sorted((run / "models").glob("[!.]*.keras"))}
-    if not paths:
-        msg = f"{run}: no models in it; expected the folder of a run (models/NAME.keras)"
-        raise RunError(msg)
+    paths = model_paths(run)
     if name is not None:
         wanted = name.removesuffix(".keras")
         if wanted not in paths:

@@ -16,17 +16,25 @@ from pixelsieve.front_end.settings import FrontEnd
 from pixelsieve.parallel import default_workers
 from pixelsieve.windows import recenter, shift_window
 
-__all__ = ["Readout", "digitise", "read_out"]
+__all__ = ["NothingReadOutError", "Readout", "digitise", "read_out"]
 
 _CHUNK = 1024
 _PS_PER_NS = 1000.0
 
 
+class NothingReadOutError(DataError):
+    """No cluster has a pixel left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """The clusters with a pixel left, and how many of each class had none and are gone."""
+    """The clusters with a pixel left, and how many of each class had none and are gone.
+
+    `rows` (n,) are the places of the former among the clusters that came.
+    """
 
     clusters: Clusters
+    rows: NDArray[np.intp]
     lost_signal: int
     lost_bib: int
 
@@ -37,8 +45,8 @@ def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
     `pixels_e` becomes what the codes stand for (`code_values_e`), `hit_time_measured_ns` appears
     where the front end has a clock, `group_id` becomes that of the clusters as they came. Each
     cluster's random numbers follow from the seed, its own charges and its place alone. Raises
-    `DataError` where the truth column `hit_time_ns` is needed but missing, where no cluster is
-    left, and for time slices, which the front end does not model.
+    `DataError` where the truth column `hit_time_ns` is needed but missing and for time slices,
+    which the front end does not model, `NothingReadOutError` where no cluster is left.
     """
     if clusters.slices_e is not None:
         msg = (
@@ -51,26 +59,32 @@ def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
     if front_end.time_resolution_ps is not None:
         changes["hit_time_measured_ns"] = _measured_time(front_end, clusters, keys)
     pixels = _digitised(front_end, clusters.pixels_e, keys)
-    fired = np.asarray(pixels.any(axis=(1, 2)))
-    signal = clusters.signal > 0
-    lost_signal, lost_bib = int(np.sum(~fired & signal)), int(np.sum(~fired & ~signal))
-    if not fired.any():
+    changes["code_values_e"] = front_end.code_values_e
+    rows = _rows_left(front_end, clusters.origin, pixels)
+    read = clusters.replace(pixels_e=pixels, **changes)
+    if len(rows) < len(read):
+        read, keys = read.select(rows), keys[rows]
+    if front_end.window != "keep":
+        read = _moved(front_end, read, keys)
+        left = _rows_left(front_end, clusters.origin, read.pixels_e)
+        if len(left) < len(read):
+            read, rows = read.select(left), rows[left]
+    n_bib = len(clusters) - clusters.n_signal
+    lost_bib = n_bib - (len(read) - read.n_signal)
+    return Readout(read, rows, clusters.n_signal - read.n_signal, lost_bib)
+
+
+def _rows_left(
+    front_end: FrontEnd, origin: str, pixels_e: NDArray[np.float32]
+) -> NDArray[np.intp]:
+    rows = np.flatnonzero(pixels_e.any(axis=(1, 2)))
+    if not len(rows):
         msg = (
-            f"{clusters.origin}: no cluster is left after the front end; lower 'threshold_e' "
+            f"{origin}: no cluster is left after the front end; lower 'threshold_e' "
             f"({front_end.threshold_e:g})"
         )
-        raise DataError(msg)
-    changes["code_values_e"] = front_end.code_values_e
-    read = clusters.replace(pixels_e=pixels, **changes)
-    if not fired.all():
-        read, keys = read.select(fired), keys[fired]
-    if front_end.window == "keep":
-        return Readout(read, lost_signal, lost_bib)
-    moved = _moved(front_end, read, keys)
-    left = np.asarray(moved.pixels_e.any(axis=(1, 2)))
-    lost_signal += int(np.sum(~left & (moved.signal > 0)))
-    lost_bib += int(np.sum(~left & (moved.signal == 0)))
-    return Readout(moved if left.all() else moved.select(left), lost_signal, lost_bib)
+        raise NothingReadOutError(msg)
+    return rows
 
 
 def _digitised(
