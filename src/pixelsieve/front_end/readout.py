@@ -74,9 +74,7 @@ def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
     return Readout(read, rows, clusters.n_signal - read.n_signal, lost_bib)
 
 
-def _rows_left(
-    front_end: FrontEnd, origin: str, pixels_e: NDArray[np.float32]
-) -> NDArray[np.intp]:
+def _rows_left(front_end: FrontEnd, origin: str, pixels_e: NDArray[np.float32]) -> NDArray[np.intp]:
     rows = np.flatnonzero(pixels_e.any(axis=(1, 2)))
     if not len(rows):
         msg = (
