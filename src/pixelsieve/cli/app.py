@@ -17,6 +17,7 @@ from pixelsieve.cli.evaluate import evaluate
 from pixelsieve.cli.firmware import firmware
 from pixelsieve.cli.inspect import inspect
 from pixelsieve.cli.report import report
+from pixelsieve.cli.robustness import robustness
 from pixelsieve.cli.search import search
 from pixelsieve.cli.simulate import simulate
 from pixelsieve.cli.train import train
@@ -90,6 +91,7 @@ app.command()(train)
 app.command()(search)
 app.command()(evaluate)
 app.command()(firmware)
+app.command()(robustness)
 app.command()(report)
 app.command()(inspect)
 app.command()(convert)

@@ -20,7 +20,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from pixelsieve.studies.search import Progress as SearchStep
 
-__all__ = ["ClusterProgress", "SearchProgress", "TrainingProgress"]
+__all__ = ["ClusterProgress", "SearchProgress", "StepProgress", "TrainingProgress"]
 
 
 class _Bars:
@@ -119,6 +119,22 @@ class ClusterProgress(_Bars):
                 self._console.print(
                     f"{self._what} {self._done} of {self._total} clusters", highlight=False
                 )
+
+
+class StepProgress(_Bars):
+    """A bar on standard error that counts named steps; where that is no terminal, a line a step."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(TextColumn("{task.fields[step]}"))
+        self._what = what
+        self._bar = self._progress.add_task(what, total=None, step="")
+
+    def on_step(self, name: str, done: int, total: int) -> None:
+        """Take note of a step that is done."""
+        self._progress.update(self._bar, completed=done, total=total, step=name)
+        if not self._console.is_terminal:
+            line = f"{self._what}: {done} of {total}  {name}"
+            self._console.print(line, highlight=False, markup=False)
 
 
 class SearchProgress(_Bars):

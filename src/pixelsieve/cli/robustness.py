@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +11,8 @@ from pixelsieve.cli import options
 from pixelsieve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pixelsieve.clusters import Clusters
+    from pixelsieve.formats.dataset import Parts
+    from pixelsieve.model_file import Model
 
 __all__ = ["robustness"]
 
@@ -63,13 +64,63 @@ def robustness(
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.files import telling_unwritable, write_json
     from pixelsieve.formats.dataset import read_parts
-    from pixelsieve.report import figures
+    from pixelsieve.report.figures.robustness import robustness as draw
     from pixelsieve.report.robustness_table import robustness_table
     from pixelsieve.studies.approaches import approaches_of
-    from pixelsieve.studies.evaluate import only
-    from pixelsieve.studies.robustness import ROBUSTNESS, Question, robustness_of
+    from pixelsieve.studies.robustness import ROBUSTNESS, Asked
+    from pixelsieve.studies.robustness import robustness as measure
     from pixelsieve.studies.robustness_config import read_variations
 
     others = _others(other or [])
     wanted = None if variations is None else read_variations(variations)
     approaches = approaches_of(run, model or [])
+    given = read_parts(data)
+    samples = {label: read_parts(files) for label, files in others.items()}
+    _warn(run, approaches, {"--data": given, **samples})
+    asked = Asked(efficiency, split, wanted, str(variations), simulated, seed)
+    folder = out or run / "robustness"
+    with StepProgress("variations") as progress:
+        result = measure(approaches, given, samples, asked, progress.on_step)
+    with telling_unwritable(folder, "choose another --out"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / ROBUSTNESS, result)
+        draw(result, folder / "robustness")
+    if json:
+        options.print_json(result)
+        return
+    console = Console()
+    for one in result["approaches"]:
+        console.print(robustness_table(result, one))
+    for reason in result["left_out"]:
+        console.print(f"left out: {escape(reason)}", soft_wrap=True, highlight=False)
+    console.print(f"-> {escape(str(folder))}", soft_wrap=True, highlight=False)
+
+
+def _others(given: list[str]) -> dict[str, list[str]]:
+    """Patterns by label, from LABEL=FILES."""
+    found: dict[str, list[str]] = {}
+    for text in given:
+        label, equals, files = text.partition("=")
+        if not (label and equals and files):
+            msg = f"--other: {text!r}; expected LABEL=FILES, e.g. simB='simB_*.parquet'"
+            raise ConfigError(msg)
+        found.setdefault(label, []).append(files)
+    return found
+
+
+def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Parts]) -> None:
+    """Say where the threshold is not that of the run's own data or detector."""
+    from pixelsieve.files import read_json
+    from pixelsieve.studies.trained import constants_that_differ
+
+    models = [model for every in approaches.values() for model in every]
+    for label, parts in read.items():
+        detector = next(iter(parts.parts.values())).detector
+        if differing := constants_that_differ(models[0], detector):
+            told = "; ".join(differing)
+            options.warn(f"{models[0].origin}: trained on another detector than {label}'s: {told}")
+    manifest = run / "manifest.json"
+    said = read_json(manifest) if manifest.is_file() else {}
+    trained = said.get("config", {}).get("data") if isinstance(said, dict) else None
+    if trained and set(trained.values()).isdisjoint(read["--data"].files.values()):
+        options.warn(f"{run}: trained on other files than --data, which the threshold is set on")

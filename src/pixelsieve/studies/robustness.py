@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.robustness import freeze
+from pixelsieve.formats.dataset import Parts
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.model_file import Model
 from pixelsieve.simulation.generate import Sample, generate
+from pixelsieve.splits import require_disjoint
+from pixelsieve.studies.robustness_config import Variations, default_variations
 from pixelsieve.studies.robustness_measure import Measured, Network, compared, measure, seen_by
-from pixelsieve.studies.robustness_plan import Plan, with_resolution
+from pixelsieve.studies.robustness_plan import Plan, make_plan, with_resolution
 from pixelsieve.studies.trained import front_end_of
 
-__all__ = ["ROBUSTNESS", "nominal_front_end", "robustness"]
+__all__ = ["ROBUSTNESS", "Asked", "nominal_front_end", "robustness"]
 
 ROBUSTNESS = "robustness.json"
 """The file that holds what `robustness` returns."""
@@ -39,23 +43,87 @@ def nominal_front_end(approaches: Approaches) -> FrontEnd | None:
     return front_end_of(models[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to measure: threshold, split and changes.
+
+    The threshold keeps `efficiency` of the signal. `variations` None is the default set, else
+    `where` names the file they are of. `simulated` clusters (0: none) of `seed` are made for each
+    changed sensor.
+    """
+
+    efficiency: float = 0.98
+    split: str = "test"
+    variations: Variations | None = None
+    where: str | None = None
+    simulated: int = 20_000
+    seed: int = 0
+
+
 def robustness(
+    approaches: Approaches,
+    given: Parts,
+    others: Mapping[str, Parts],
+    asked: Asked,
+    on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
+) -> dict[str, Any]:
+    """Thresholds frozen on the validation split, and by approach a row a variation, plain data.
+
+    All clusters are collected charge; `others` are further samples by label. Nothing is chosen on
+    the split that is measured. `on_row` hears each row's label, its number and how many there are.
+    Raises `DataError` where a split or a column is missing and `ConfigError` for what the front
+    end or the sensor refuses, before anything is measured.
+    """
+    require_disjoint(given.parts)
+    validation, test = _split(given, "validation"), _split(given, asked.split)
+    for clusters in (validation, test):
+        clusters.require_both_classes()
+    samples = {label: _split(parts, asked.split) for label, parts in others.items()}
+    front_end = nominal_front_end(approaches)
+    plan = make_plan(
+        asked.variations or default_variations(test.detector),
+        asked.where if asked.variations else None,
+        front_end,
+        {n for models in approaches.values() for m in models for n in m.features.names},
+        test.detector,
+        asked.simulated,
+        asked.seed,
+    )
+    return {
+        "schema": 1,
+        "efficiency": asked.efficiency,
+        "split": asked.split,
+        "split_by": given.split_by,
+        "data": given.files,
+        "others": {label: parts.files for label, parts in others.items()},
+        "front_end": to_plain(front_end),
+        "simulated": {"clusters": asked.simulated, "seed": asked.seed},
+        "left_out": list(plan.left_out),
+        "approaches": _measured(
+            approaches, validation, test, plan, samples, asked.efficiency, on_row
+        ),
+    }
+
+
+def _split(parts: Parts, name: str) -> Clusters:
+    if name not in parts.parts:
+        first, there = next(iter(parts.parts.values())).origin, ", ".join(parts.parts)
+        why = "the threshold is frozen on it" if name == "validation" else "choose --split"
+        msg = f"{first}: no {name} split (by {parts.split_by}: {there}); {why}"
+        raise DataError(msg)
+    return parts.parts[name]
+
+
+def _measured(
     approaches: Approaches,
     validation: Clusters,
     test: Clusters,
     plan: Plan,
     others: Mapping[str, Clusters],
     efficiency: float,
-    on_row: Callable[[str, int, int], None] = lambda _label, _done, _of: None,
+    on_row: Callable[[str, int, int], None],
 ) -> list[dict[str, Any]]:
-    """By approach the frozen thresholds and a row a variation, as plain data.
-
-    All clusters are collected charge. Thresholds keep `efficiency` of the signal of `validation`
-    behind the nominal front end, network by network, and stay; nothing is chosen on what is
-    measured. `others` are further samples by label. `on_row` hears each row's label, its number
-    and the number of rows.
-    """
-    front_end = nominal_front_end(approaches)
+    front_end = plan.variations[0].front_end
     built = {name: [Network(model) for model in models] for name, models in approaches.items()}
     seen = seen_by(built, validation, front_end)
     frozen = {

@@ -17,7 +17,9 @@ def robustness(result: Mapping[str, Any], path: Path) -> None:
     """Frozen thresholds filled, those set again open; bars are statistical, lines nominal."""
     approaches: Sequence[Mapping[str, Any]] = result["approaches"]
     names = [one["approach"] for one in approaches]
-    labels = [row["label"] for row in approaches[0]["rows"]]
+    rows = approaches[0]["rows"]
+    labels = [row["label"] for row in rows]
+    breaks = [i for i in range(1, len(rows)) if rows[i]["kind"] != rows[i - 1]["kind"]]
     with canvas(path, (9.0, 1.6 + 0.24 * len(labels)), 1, len(_PANELS)) as figure:
         for axes, (metric, title) in zip(figure.axes, _PANELS, strict=True):
             for number, approach in enumerate(approaches):
@@ -29,13 +31,13 @@ def robustness(result: Mapping[str, Any], path: Path) -> None:
             axes.set_yticks(range(len(labels)), labels)
             axes.set_yticks([], minor=True)
             axes.grid(axis="y", lw=0.3)
+            for row in breaks:
+                axes.axhline(row - 0.5, color="#777777", lw=0.6)
         figure.axes[1].tick_params(labelleft=False)
         figure.legend(loc="outside upper center", ncols=2 * len(names))
 
 
-def _draw(
-    axes: Any, approach: Mapping[str, Any], metric: str, shift: float, colour: str
-) -> None:
+def _draw(axes: Any, approach: Mapping[str, Any], metric: str, shift: float, colour: str) -> None:
     rows, name = approach["rows"], approach["approach"]
     legend = metric == "rejection"
     styles = {metric: (f"{name}, frozen", colour)}
