@@ -187,6 +187,24 @@ def test_the_same_numbers_again_and_in_any_order(
     assert other["data"] != first["data"]
 
 
+def test_the_page_shows_it(run: Path, dataset_file: Path, tmp_path: Path) -> None:
+    result = measured(run, dataset_file, CHANGED, tmp_path)
+    (tmp_path / "robustness").mkdir()
+    (tmp_path / "robustness" / "robustness.json").write_text(json.dumps(result))
+    (tmp_path / "manifest.json").write_text("{}")
+    assert pixelsieve("report", tmp_path).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    for row in result["approaches"][0]["rows"]:
+        for figure in row["figures"].values():
+            assert f'data-value="{figure["mean"]}"' in page
+    change = result["approaches"][0]["rows"][1]["difference"]["rejection"]
+    assert f"{change['mean']:+.4f} ±{change['error']:.4f}".replace("±0.", "±.") in page
+    del result["approaches"][0]["rows"][0]["figures"]
+    (tmp_path / "robustness" / "robustness.json").write_text(json.dumps(result))
+    assert pixelsieve("report", tmp_path).exit_code == 0
+    assert "in another form or not at all: robustness." in (tmp_path / "report.html").read_text()
+
+
 def test_nothing_read_out_is_a_row_without_figures(
     run: Path, dataset_file: Path, tmp_path: Path
 ) -> None:

@@ -67,9 +67,9 @@ def robustness(
     from pixelsieve.report.figures.robustness import robustness as draw
     from pixelsieve.report.robustness_table import robustness_table
     from pixelsieve.studies.approaches import approaches_of
-    from pixelsieve.studies.robustness import ROBUSTNESS, Asked
+    from pixelsieve.studies.robustness import Asked
     from pixelsieve.studies.robustness import robustness as measure
-    from pixelsieve.studies.robustness_config import read_variations
+    from pixelsieve.studies.robustness_config import ROBUSTNESS, read_variations
 
     others = _others(other or [])
     wanted = None if variations is None else read_variations(variations)

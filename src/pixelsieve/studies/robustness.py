@@ -20,10 +20,7 @@ from pixelsieve.studies.robustness_measure import Measured, Network, compared, m
 from pixelsieve.studies.robustness_plan import Plan, make_plan, with_resolution
 from pixelsieve.studies.trained import front_end_of
 
-__all__ = ["ROBUSTNESS", "Asked", "nominal_front_end", "robustness"]
-
-ROBUSTNESS = "robustness.json"
-"""The file that holds what `robustness` returns."""
+__all__ = ["Asked", "nominal_front_end", "robustness"]
 
 _CHUNK = 20_000
 

@@ -11,12 +11,16 @@ from pixelsieve.detector import Detector
 from pixelsieve.errors import ConfigError
 
 __all__ = [
+    "ROBUSTNESS",
     "DetectorVariations",
     "FrontEndVariations",
     "Variations",
     "default_variations",
     "read_variations",
 ]
+
+ROBUSTNESS = "robustness.json"
+"""The file that holds what `studies.robustness` finds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pixelsieve.firmware.folder import MARKER
 from pixelsieve.firmware.resources import RESOURCES
 from pixelsieve.firmware.vendor_import import VENDOR_REPORTS
 from pixelsieve.studies.curves import CURVES
+from pixelsieve.studies.robustness_config import ROBUSTNESS
 
 __all__ = ["RunRecord", "read_run"]
 
@@ -36,6 +37,7 @@ class RunRecord:
     resources: dict[str, Plain] = field(default_factory=dict)
     vendor_reports: list[Plain] = field(default_factory=list)
     trials: int = 0
+    robustness: Plain | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ def read_run(path: Path) -> RunRecord:
         (_optional(path / RESOURCES) or {}).get("models", {}),
         (_optional(path / VENDOR_REPORTS) or {}).get("reports", []),
         len(list(path.glob("trials/[!.]*.json"))),
+        _optional(path / "robustness" / ROBUSTNESS),
     )
 
 

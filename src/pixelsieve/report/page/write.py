@@ -13,6 +13,7 @@ from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.report.page import charts, search_charts, tables
 from pixelsieve.report.page.answers import answers
 from pixelsieve.report.page.gather import RunRecord
+from pixelsieve.report.robustness_table import robustness_rows
 from pixelsieve.report.search_table import search_lines
 from pixelsieve.report.tables import METRIC_TITLES, collapsed_lines
 
@@ -129,6 +130,8 @@ def _shown(run: RunRecord, number: int) -> dict[str, Any]:
         "firmware": parts.made("firmware", tables.firmware_rows, run.firmware),
         "resources": parts.made("resources", tables.resources_rows, run.resources),
         "vendor_reports": run.vendor_reports,
+        "robust": parts.made("robustness", robustness_rows, run.robustness),
+        "robustness": run.robustness,
         "unreadable": parts.unreadable,
     }
 
