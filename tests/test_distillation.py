@@ -228,7 +228,7 @@ def test_a_good_teacher_beats_wrong_labels(clusters: Clusters) -> None:
     for told in (None, soft_labels(recipe, noisy, logits)):
         shown = replace(table, labels=noisy)
         found = train(STUDENT, None, recipe, initial_weights(STUDENT, 0), shown, table, seed=0,
-                      soft_labels=told)  # fmt: skip
+                      soft_labels=None if told is None else [told])  # fmt: skip
         losses.append(min(r["validation_loss"] for r in found.history))
     assert losses[1] < losses[0]
 

@@ -123,8 +123,8 @@ def test_clipping_changes_training_and_reports_the_norm_before() -> None:
 
 def test_soft_labels_replace_the_labels() -> None:
     training, _ = tables()
-    assert same(run(soft_labels=training.labels).weights, run().weights)
-    flipped = run(soft_labels=1 - training.labels, recipe=replace(RECIPE, epochs=20))
+    assert same(run(soft_labels=[training.labels]).weights, run().weights)
+    flipped = run(soft_labels=[1 - training.labels], recipe=replace(RECIPE, epochs=20))
     assert flipped.history[-1]["validation_auc"] < 0.3
 
 

@@ -18,6 +18,7 @@ from pixelsieve.errors import ConfigError
 if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks import NetworkSpec
+    from pixelsieve.training.augmentation import Augmentation
     from pixelsieve.training.recipe import Recipe
 
 __all__ = ["TrainingOptions", "takes_training_options"]
@@ -45,6 +46,13 @@ class TrainingOptions:
     front_end: options.FrontEnd = None
     recipes_file: Annotated[
         Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
+    ] = None
+    augment: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of how the detector varies in training (docs/augmentation.md).",
+            dir_okay=False,
+        ),
     ] = None
     epochs: Annotated[int | None, typer.Option(help="Epochs of quantized training.", min=1)] = None
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of float training.", min=1)] = (
@@ -78,14 +86,14 @@ class TrainingOptions:
         return read_recipes(self.recipes_file) if self.recipes_file else {}
 
     def recipes(self, names: list[str]) -> tuple[Recipe, ...]:
-        """The recipes of those names with the values given on the command line.
+        """The recipes of those names with the values given on the command line, `--augment` too.
 
         `power` goes to polynomial decays and `end_rate` to those that are not constant; where no
         recipe can take them, `ConfigError`.
         """
         from pixelsieve.training.recipe import override, recipe
 
-        more = self.more_recipes()
+        more, augmentation = self.more_recipes(), self._augmentation()
         bases = [recipe(name, more) for name in names]
         for option, value, decays in (
             ("--power", self.power, ("polynomial",)),
@@ -102,6 +110,7 @@ class TrainingOptions:
                 end_rate=self.end_rate if base.decay != "constant" else None,
                 power=self.power if base.decay == "polynomial" else None,
                 batch_size=self.batch_size,
+                augmentation=augmentation,
             )
             for base in bases
         )
@@ -114,11 +123,21 @@ class TrainingOptions:
 
         name = self.float_recipe
         base = recipe(name, self.more_recipes())
-        chosen = override(base, epochs=self.float_epochs, batch_size=self.batch_size)
+        chosen = override(
+            base,
+            epochs=self.float_epochs,
+            batch_size=self.batch_size,
+            augmentation=self._augmentation(),
+        )
         if chosen.needs_float:
             msg = f"--float-recipe: '{name}' starts from a float network; it cannot make one"
             raise ConfigError(msg)
         return replace(chosen, name="float")
+
+    def _augmentation(self) -> Augmentation | None:
+        from pixelsieve.training.augmentation import read_augmentation
+
+        return read_augmentation(self.augment) if self.augment else None
 
     def dataset(self) -> Dataset:
         """The data of `--data`, through the front end of `--front-end`."""

@@ -51,10 +51,14 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Three splits that share no particle group, and the `Parts` that they are made of."""
+    """Three splits that share no particle group, and the `Parts` that they are made of.
+
+    `collected` are the training clusters before a front end, None where there was none.
+    """
 
     splits: Splits
     source: Parts
+    collected: Clusters | None = None
 
     @property
     def files(self) -> dict[str, str]:

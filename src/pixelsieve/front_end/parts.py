@@ -37,8 +37,12 @@ def through_front_end(front_end: FrontEnd | None, parts: Parts) -> Parts:
 
 
 def dataset_through_front_end(front_end: FrontEnd | None, dataset: Dataset) -> Dataset:
-    """`through_front_end` for three splits; which cluster is in which does not change."""
+    """`through_front_end` for three splits; which cluster is in which does not change.
+
+    `Dataset.collected` holds on to the training clusters as they came.
+    """
     if front_end is None:
         return dataset
     seen = through_front_end(front_end, dataset.source)
-    return Dataset(Splits(*(seen.parts[name] for name in SPLIT_NAMES), disjoint=True), seen)
+    splits = Splits(*(seen.parts[name] for name in SPLIT_NAMES), disjoint=True)
+    return Dataset(splits, seen, dataset.splits.train)

@@ -26,7 +26,13 @@ from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
 from pixelsieve.studies.curves import CURVES, curves
 from pixelsieve.studies.summary import Approach, summarize_comparison
-from pixelsieve.studies.tasks import Shared, teachers_of, training_data, training_tasks
+from pixelsieve.studies.tasks import (
+    Shared,
+    float_recipe_for,
+    teachers_of,
+    training_data,
+    training_tasks,
+)
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 from pixelsieve.training.trees import TreesTeacher
@@ -71,7 +77,13 @@ class CompareConfig:
 def jobs_of(config: CompareConfig) -> list[Job]:
     """All training jobs, those that others need first."""
     seeds = range(config.seeds)
-    floats = [Job(config.spec, None, config.float_recipe, s) for s in seeds]
+    starts = {
+        r.name: float_recipe_for(r, config.float_recipe, config.recipes)
+        for r in config.recipes
+        if r.needs_float
+    }
+    recipes = dict.fromkeys([config.float_recipe, *starts.values()])
+    floats = {(r, s): Job(config.spec, None, r, s) for s in seeds for r in recipes}
     teachers = [_teachers(config, s) for s in seeds]
     quantized = [
         Job(
@@ -79,12 +91,12 @@ def jobs_of(config: CompareConfig) -> list[Job]:
             Precision(bits),
             recipe,
             seed,
-            floats[seed].name if recipe.needs_float else None,
+            floats[starts[recipe.name], seed].name if recipe.needs_float else None,
             teachers[seed][recipe.name].name if recipe.name in teachers[seed] else None,
         )
         for seed, bits, recipe in itertools.product(seeds, config.bits, config.recipes)
     ]
-    return floats + quantized
+    return [*floats.values(), *quantized]
 
 
 def teachers_for(config: CompareConfig) -> list[Job | TreesTeacher]:

@@ -214,6 +214,9 @@ class SearchSpace:
             if chosen.decay == "constant" or name == FLOAT.name:
                 msg = f"recipe: '{name}' cannot be searched; expected one whose rate decays"
                 raise ConfigError(msg)
+            if chosen.augmentation is not None:
+                msg = f"recipe: '{name}' has an augmentation, which a search does not train with"
+                raise ConfigError(msg)
 
     def with_feature(self, feature: str) -> SearchSpace:
         """The same space with one more feature in every set of inputs that lacks it."""

@@ -17,7 +17,13 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
-from pixelsieve.studies.tasks import Shared, teachers_of, training_data, training_tasks
+from pixelsieve.studies.tasks import (
+    Shared,
+    float_recipe_for,
+    teachers_of,
+    training_data,
+    training_tasks,
+)
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 from pixelsieve.training.trees import TreesTeacher
@@ -51,15 +57,15 @@ class TrainConfig:
 
     def jobs(self) -> list[Job]:
         """The float job, where it is needed, and the quantized one."""
-        floats = Job(self.spec, None, self.float_recipe, self.seed)
         if self.bits is None:
-            return [floats]
+            return [Job(self.spec, None, self.float_recipe, self.seed)]
         if self.start is not None:
             return [self._quantized(self.bits, _START)]
-        needed = self.recipe.needs_float
-        source = floats.name if needed else None
-        quantized = self._quantized(self.bits, source)
-        return [floats, quantized] if needed else [quantized]
+        if not self.recipe.needs_float:
+            return [self._quantized(self.bits, None)]
+        how = float_recipe_for(self.recipe, self.float_recipe, [self.recipe])
+        floats = Job(self.spec, None, how, self.seed)
+        return [floats, self._quantized(self.bits, floats.name)]
 
     def teachers(self) -> list[Job | TreesTeacher]:
         """Whom the quantized job learns from, if not from its own float network."""

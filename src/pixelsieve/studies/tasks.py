@@ -7,22 +7,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.config import fingerprint, to_plain
+from pixelsieve.config import fingerprint, from_mapping, to_plain
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import write_beside
 from pixelsieve.formats.dataset import Dataset
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task
+from pixelsieve.training.augmentation import augmented
 from pixelsieve.training.distillation import teacher_network, trees_teacher
 from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.trees import TreesTeacher, grow
 
-__all__ = ["Shared", "teachers_of", "training_data", "training_tasks"]
+__all__ = ["Shared", "float_recipe_for", "teachers_of", "training_data", "training_tasks"]
+
+
+def float_recipe_for(recipe: Recipe, float_recipe: Recipe, others: Sequence[Recipe]) -> Recipe:
+    """How the float network is trained that `recipe` starts from: on the same augmentation.
+
+    It is named for the first of `others` (all recipes, `recipe` too) with that augmentation.
+    """
+    if recipe.augmentation == float_recipe.augmentation:
+        return float_recipe
+    first = next(r for r in others if r.needs_float and r.augmentation == recipe.augmentation)
+    name = f"{float_recipe.name}_{first.name}"
+    return replace(float_recipe, name=name, augmentation=recipe.augmentation)
 
 
 def teachers_of(
@@ -30,8 +44,8 @@ def teachers_of(
 ) -> dict[str, Job | TreesTeacher]:
     """The teachers of one seed by name of the recipe; none where a student is its own teacher.
 
-    A network learns by `float_recipe`. Raises `ConfigError` for unknown networks and for one that
-    takes no arrival time where the student does.
+    A network learns by `float_recipe`, of clusters as they are. Raises `ConfigError` for unknown
+    networks and for one that takes no arrival time where the student does.
     """
     found: dict[str, Job | TreesTeacher] = {}
     for recipe in recipes:
@@ -41,7 +55,8 @@ def teachers_of(
             found[recipe.name] = trees
         elif teacher is not None:
             name = f"teacher_{teacher.name.split('+')[0]}"
-            found[recipe.name] = Job(teacher, None, replace(float_recipe, name=name), seed)
+            how = replace(float_recipe, name=name, augmentation=None)
+            found[recipe.name] = Job(teacher, None, how, seed)
     return found
 
 
@@ -51,10 +66,10 @@ def training_data(
     recipes: Sequence[Recipe],
     teachers: Iterable[Job | TreesTeacher] = (),
 ) -> TrainingData:
-    """Train and validation inputs, also as `teachers` see them.
+    """Train and validation inputs, also as `teachers` see them, and as `recipes` vary them.
 
-    Raises `DataError` where a column is missing or a recipe's batch is larger than the training
-    split, before anything is written.
+    Raises `ConfigError` for variations that the front end cannot have, `DataError` where a column
+    is missing or a recipe's batch is larger than the training split, before anything is written.
     """
     clusters = dataset.splits.train
     for recipe in recipes:
@@ -71,6 +86,9 @@ def training_data(
     )
     others = [replace(features, names=names, divisors=()) for names in seen]
     validation = dataset.splits.validation
+    chip = None if settings is None else from_mapping(FrontEnd, settings, "front end")
+    collected = clusters if dataset.collected is None else dataset.collected
+    variations = dict.fromkeys(r.augmentation for r in recipes if r.augmentation is not None)
     return TrainingData(
         features.table(clusters),
         features.table(validation),
@@ -79,6 +97,7 @@ def training_data(
         to_plain(clusters.detector),
         tuple((o.table(clusters), o.table(validation)) for o in others if o != features),
         clusters.groups(),
+        {a: augmented(a, features, collected, chip) for a in variations},
     )
 
 

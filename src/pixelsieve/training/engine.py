@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,18 +52,20 @@ def train(
     validation: FeatureTable,
     *,
     seed: int,
-    soft_labels: NDArray[np.float32] | None = None,
+    copies: Sequence[FeatureTable] = (),
+    soft_labels: Sequence[NDArray[np.float32]] | None = None,
     monitors: Mapping[str, Monitor] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Callable[[EpochRecord], None] | None = None,
 ) -> Trained:
     """Train from `start` and return the best epoch by validation loss.
 
-    `seed` decides the order of the rows. `soft_labels`, where given, replace the labels of the
-    training set (see `distillation.soft_labels`). With a `checkpoint` the state is saved as
-    training goes on and picked up again, with the same numbers as without the interruption (same
-    machine, one thread). Computes in float32. The set must hold at least one batch. Raises
-    `DataError` where the loss stops being a number.
+    `seed` decides the order of the rows. `copies` are what the network sees instead of `training`,
+    one an epoch in turn: the same rows, each varied another way. `soft_labels`, where given,
+    replace the labels, those of each copy (see `distillation.soft_labels`). With a `checkpoint` the
+    state is saved as training goes on and picked up again, with the same numbers as without the
+    interruption (same machine, one thread). Computes in float32. The set must hold at least one
+    batch. Raises `DataError` where the loss stops being a number.
     """
     import jax.numpy as jnp
 
@@ -76,8 +79,7 @@ def train(
     batches = len(training) // recipe.batch_size
     rates = learning_rates(recipe, batches).reshape(recipe.epochs, batches)
     limits = _limits(recipe, precision, keys)
-    inputs = {n: jnp.asarray(training.inputs[n]) for n in spec.features}
-    labels = jnp.asarray(training.labels if soft_labels is None else soft_labels)
+    shown = _in_turn(spec.features, copies or [training], soft_labels)
     validation_inputs = {n: jnp.asarray(validation.inputs[n]) for n in spec.features}
 
     weights: Any = [jnp.array(start[layer][name]) for layer, name in keys]
@@ -91,6 +93,7 @@ def train(
             break
         order = np.random.default_rng((seed, epoch)).permutation(len(training))
         order = order[: batches * recipe.batch_size].reshape(batches, recipe.batch_size)
+        inputs, labels = shown(epoch)
         state.weights, state.optimizer, (loss, norm, norm_largest) = compiled.epoch(
             state.weights,
             state.optimizer,
@@ -133,6 +136,24 @@ def train(
 
     best_epoch = int(np.argmin([r["validation_loss"] for r in state.history]))
     return Trained(_by_layer(keys, state.best), best_epoch, state.history)
+
+
+def _in_turn(
+    names: Sequence[str],
+    copies: Sequence[FeatureTable],
+    soft_labels: Sequence[NDArray[np.float32]] | None,
+) -> Callable[[int], tuple[dict[str, Any], Any]]:
+    """Inputs and labels of an epoch on the device, which holds one copy at a time."""
+    import jax.numpy as jnp
+
+    labels = soft_labels or [copy.labels for copy in copies]
+
+    @lru_cache(maxsize=1)
+    def moved(number: int) -> tuple[dict[str, Any], Any]:
+        inputs = {n: jnp.asarray(copies[number].inputs[n]) for n in names}
+        return inputs, jnp.asarray(labels[number])
+
+    return lambda epoch: moved(epoch % len(copies))
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pixelsieve.files import file_hash, read_json, write_json
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
+from pixelsieve.training.augmentation import Augmentation
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.distillation import soft_labels
 from pixelsieve.training.engine import EpochRecord, Monitor, train
@@ -77,7 +78,8 @@ class TrainingData:
     """What every job of a run shares.
 
     `others` are the training and validation clusters as teachers with other inputs see them,
-    `groups` (n,) the particle groups of the training clusters. `fingerprint` stands for the data
+    `groups` (n,) the particle groups of the training clusters, `augmented` the training clusters'
+    copies by augmentation. `fingerprint` stands for the data
     and their features. `front_end` are the settings that the clusters were read out with,
     `detector` the constants of theirs, for the model's card.
     """
@@ -89,11 +91,16 @@ class TrainingData:
     detector: dict[str, Any] | None = None
     others: tuple[tuple[FeatureTable, FeatureTable], ...] = ()
     groups: NDArray[Any] | None = None
+    augmented: Mapping[Augmentation, tuple[FeatureTable, ...]] = field(default_factory=dict)
 
     def tables(self, features: tuple[str, ...]) -> tuple[FeatureTable, FeatureTable]:
         """Training and validation clusters as those features (by default the run's) show them."""
         pairs = (pair for pair in self.others if pair[0].features.names == features)
         return next(pairs, (self.training, self.validation))
+
+    def copies(self, recipe: Recipe) -> tuple[FeatureTable, ...]:
+        """The training clusters as the recipe varies them; none where it does not."""
+        return () if recipe.augmentation is None else self.augmented[recipe.augmentation]
 
 
 JobResult = dict[str, Any]
@@ -136,6 +143,7 @@ def run_job(
         training,
         validation,
         seed=job.seed,
+        copies=data.copies(job.recipe),
         soft_labels=told,
         monitors=monitors,
         checkpoint=checkpoint,
@@ -171,8 +179,9 @@ def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, A
         source = load_model(folder / "models" / f"{job.source}.keras")
     told = None
     if job.recipe.distillation:
-        logits = _teacher_logits(job, folder, data, source)
-        told = soft_labels(job.recipe, data.training.labels, logits)
+        shown = data.copies(job.recipe) or (data.training,)
+        logits = _teacher_logits(job, folder, data, source, shown)
+        told = [soft_labels(job.recipe, t.labels, z) for t, z in zip(shown, logits, strict=True)]
     precision = job.precision
     if source is None or not job.recipe.warm_start:
         return precision, fresh, told, None
@@ -183,18 +192,24 @@ def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, A
 
 
 def _teacher_logits(
-    job: Job, folder: Path, data: TrainingData, source: Model | None
-) -> NDArray[np.float32]:
-    """The teacher's logits of the training clusters."""
+    job: Job,
+    folder: Path,
+    data: TrainingData,
+    source: Model | None,
+    shown: Sequence[FeatureTable],
+) -> list[NDArray[np.float32]]:
+    """The teacher's logits of what the student is shown; a foreign teacher's know no variation."""
     if job.teacher is None:
         assert source is not None
-        return source.logits(data.training)
+        return [source.logits(table) for table in shown]
     path = _teacher_path(job.teacher, folder)
     if path.suffix == ".keras":
         teacher = load_model(path)
-        return teacher.logits(data.tables(teacher.features.names)[0])
-    with np.load(path, allow_pickle=False) as file:
-        return np.asarray(file["logits"], np.float32)
+        logits = teacher.logits(data.tables(teacher.features.names)[0])
+    else:
+        with np.load(path, allow_pickle=False) as file:
+            logits = np.asarray(file["logits"], np.float32)
+    return [logits] * len(shown)
 
 
 def _teacher_path(name: str, folder: Path) -> Path:

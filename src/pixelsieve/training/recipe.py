@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError, nearest
+from pixelsieve.training.augmentation import Augmentation
 
 __all__ = [
     "BOOSTED_TREES",
@@ -56,6 +57,8 @@ class Recipe:
       or of a TOML file. With a `temperature` T other than 1 both sides' logits are divided by T
       in the teacher's share of the loss, which is multiplied by T^2 (Hinton et al. 2015).
     - `patience`: stop after so many epochs without a better validation loss (None: never).
+    - `augmentation`: how the detector varies in training; validation stays as it is (None: train
+      on the clusters as they are). A float network to start from is trained in the same way.
 
     The epoch with the lowest validation loss is kept. Raises `ConfigError` for values out of
     range.
@@ -78,6 +81,7 @@ class Recipe:
     teacher: str = "float"
     temperature: float = 1.0
     patience: int | None = None
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         rules = (

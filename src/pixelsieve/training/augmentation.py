@@ -1,0 +1,209 @@
+"""Augmentation: training clusters as detectors read them out that differ a little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.clusters import Clusters
+from pixelsieve.config import from_mapping, read_toml
+from pixelsieve.errors import ConfigError
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.front_end import FrontEnd, read_out
+from pixelsieve.front_end.draws import Stream, cluster_keys, uniforms
+from pixelsieve.windows import shift_window
+
+__all__ = ["Augmentation", "augmented", "read_augmentation", "varied"]
+
+_MOST_COPIES = 1024
+_WINDOW = ("window_x_px", "window_y_px")
+_LIMITS = {
+    **dict.fromkeys(_WINDOW, (-64.0, 64.0)),
+    "gain": (0.1, 10.0),
+    "threshold_shift_e": (-inf, inf),
+}
+_PAIR = 2
+_MOVING = ("pixels_e", "z_global_mm", "y_local_mm", "hit_time_measured_ns")
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How the detector varies in training; each variation is [lowest, highest], empty for none.
+
+    - `copies`: so many versions of the training clusters are made, and shown an epoch in turn.
+    - `window_x_px`, `window_y_px`: the window moves by whole pixels, along columns and rows, drawn
+      for each cluster and copy; a positive shift moves the charge to lower columns and rows.
+    - `gain`: all charges and their noise times this.
+    - `noise_e`, `gain_dispersion`, `saturation_e`, `dead_pixel_share`, `threshold_dispersion_e`,
+      `time_resolution_ps`: fields of `FrontEnd`, in place of its values; `threshold_shift_e` is
+      added to its `threshold_e`.
+    - `seed`: of all random numbers.
+
+    Raises `ConfigError` for values out of range.
+    """
+
+    copies: int = 24
+    window_x_px: tuple[int, ...] = ()
+    window_y_px: tuple[int, ...] = ()
+    gain: tuple[float, ...] = ()
+    noise_e: tuple[float, ...] = ()
+    gain_dispersion: tuple[float, ...] = ()
+    saturation_e: tuple[float, ...] = ()
+    dead_pixel_share: tuple[float, ...] = ()
+    threshold_shift_e: tuple[float, ...] = ()
+    threshold_dispersion_e: tuple[float, ...] = ()
+    time_resolution_ps: tuple[float, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, pair in self.ranges().items():
+            low, high = pair if len(pair) == _PAIR else (nan, nan)
+            lowest, highest = _LIMITS.get(name, (0.0, inf))
+            if not (lowest <= low <= high <= highest and high < inf):
+                limits = f"from {lowest:g} to {highest:g}"
+                msg = f"'{name}' is {list(pair)}; expected [lowest, highest], {limits}"
+                raise ConfigError(msg)
+        for name, lowest, highest in (("copies", 1, _MOST_COPIES), ("seed", 0, 2**63 - 1)):
+            if not lowest <= getattr(self, name) <= highest:
+                msg = f"'{name}' is {getattr(self, name)}; expected {lowest} to {highest}"
+                raise ConfigError(msg)
+
+    def ranges(self) -> dict[str, tuple[float, ...]]:
+        """What is varied, by name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: pair for name, pair in found.items() if isinstance(pair, tuple) and pair}
+
+    def chips(self, front_end: FrontEnd | None) -> list[tuple[FrontEnd | None, float]]:
+        """Front end and gain of each copy; None where `front_end` is and nothing of it varies.
+
+        The values are drawn evenly: each of as many equal parts of a range as there are copies
+        holds one. Raises `ConfigError` where the front end cannot have those of a range.
+        """
+        ranges = {name: pair for name, pair in self.ranges().items() if name not in _WINDOW}
+        order = [f.name for f in fields(self)]
+        drawn = {n: _evenly(p, self.copies, (self.seed, order.index(n))) for n, p in ranges.items()}
+        own = front_end or FrontEnd()
+        if "time_resolution_ps" in drawn and own.time_resolution_ps is None:
+            msg = "augmentation: 'time_resolution_ps' varies a clock; give one to the front end"
+            raise ConfigError(msg)
+        for end in range(_PAIR):
+            _chip(own, {name: pair[end] for name, pair in ranges.items()})
+        found: list[tuple[FrontEnd | None, float]] = []
+        for number in range(self.copies):
+            chip, gain = _chip(own, {name: float(v[number]) for name, v in drawn.items()})
+            if front_end is None and chip == own:
+                found.append((None, gain))
+            else:
+                found.append((replace(chip, seed=_seed(self.seed, number, own.seed)), gain))
+        return found
+
+
+def read_augmentation(path: Path) -> Augmentation:
+    """Read a TOML file of `Augmentation`'s fields; `ConfigError` names the file and the key."""
+    return from_mapping(Augmentation, read_toml(path), str(path))
+
+
+def varied(
+    augmentation: Augmentation, collected: Clusters, front_end: FrontEnd | None
+) -> Iterator[Clusters]:
+    """The copies of clusters with their collected charge, one after the other, as they are read.
+
+    Each has the clusters, in order, that `front_end` reads out. One that the varied front end
+    loses is shown as `front_end` reads it.
+    """
+    plain, rows = _read(front_end, collected)
+    for number, (chip, gain) in enumerate(augmentation.chips(front_end)):
+        copy, left = _read(chip, _with_gain(collected, gain))
+        yield _completed(_moved(augmentation, number, copy), left, plain, rows)
+
+
+def augmented(
+    augmentation: Augmentation,
+    features: FeatureSet,
+    collected: Clusters,
+    front_end: FrontEnd | None,
+) -> tuple[FeatureTable, ...]:
+    """What a network sees of each copy (see `varied`), n x size x 4 bytes a copy and feature.
+
+    A table holds all chips, each cluster on another one, and the next table shows it on the next.
+    """
+    tables = [features.table(copy) for copy in varied(augmentation, collected, front_end)]
+    count, clusters = len(tables), np.arange(len(tables[0]))
+    inputs: list[dict[str, Any]] = [{} for _ in tables]
+    for name in features.names:
+        stacked = np.stack([table.inputs.pop(name) for table in tables])
+        for number, one in enumerate(inputs):
+            one[name] = stacked[(clusters + number) % count, clusters]
+    return tuple(FeatureTable(features, one, tables[0].labels) for one in inputs)
+
+
+def _chip(own: FrontEnd, values: dict[str, float]) -> tuple[FrontEnd, float]:
+    """The front end with those values, and the gain before it."""
+    gain, shift = values.get("gain", 1.0), values.get("threshold_shift_e", 0.0)
+    changes: dict[str, Any] = {n: v for n, v in values.items() if n in FrontEnd.__slots__}
+    changes["threshold_e"] = own.threshold_e + shift
+    changes["noise_e"] = values.get("noise_e", own.noise_e) * gain
+    try:
+        return replace(own, **changes), gain
+    except ConfigError as error:
+        msg = f"augmentation: a front end cannot have these values: {error}"
+        raise ConfigError(msg) from error
+
+
+def _evenly(pair: tuple[float, ...], count: int, seed: tuple[int, int]) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    shares = (rng.permutation(count) + rng.random(count)) / count
+    low, high = pair
+    return np.asarray(low + (high - low) * shares)
+
+
+def _seed(*numbers: int) -> int:
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+def _read(front_end: FrontEnd | None, collected: Clusters) -> tuple[Clusters, NDArray[np.intp]]:
+    if front_end is None:
+        return collected, np.arange(len(collected))
+    result = read_out(front_end, collected)
+    return result.clusters, result.rows
+
+
+def _with_gain(collected: Clusters, gain: float) -> Clusters:
+    if gain == 1:
+        return collected
+    return collected.replace(pixels_e=collected.pixels_e * np.float32(gain))
+
+
+def _moved(augmentation: Augmentation, number: int, clusters: Clusters) -> Clusters:
+    across, down = (augmentation.ranges().get(name, (0, 0)) for name in _WINDOW)
+    keys = cluster_keys(clusters, _seed(augmentation.seed, number))
+    drawn = uniforms(keys, Stream.WINDOW, 2)
+    columns, rows = (
+        np.floor(drawn[:, i] * (high - low + 1)).astype(int) + int(low)
+        for i, (low, high) in enumerate((across, down))
+    )
+    return shift_window(clusters, rows, columns)
+
+
+def _completed(
+    copy: Clusters, left: NDArray[np.intp], plain: Clusters, rows: NDArray[np.intp]
+) -> Clusters:
+    """The clusters `rows` out of `copy`, whose are `left`; where it lacks one, that of `plain`."""
+    known = np.isin(left, rows)
+    # A window that moved off the charge shows nothing that a chip would read out.
+    known &= copy.pixels_e.any(axis=(1, 2))
+    if len(left) == len(rows) and known.all():
+        return copy
+    places = np.searchsorted(rows, left[known])
+    columns = plain.columns()
+    changed = {name: columns[name].copy() for name in _MOVING if name in columns}
+    for name, column in changed.items():
+        column[places] = copy.columns()[name][known]
+    return plain.replace(**changed)
