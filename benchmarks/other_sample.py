@@ -1,8 +1,8 @@
 """The networks of a run on data that they were not trained on: mean and spread over seeds.
 
-    python benchmarks/other_sample.py runs/first --data '../shared/data/muc-real/simB_*.parquet' --split val
+    python benchmarks/other_sample.py runs/first --data '../shared/data/muc-real/simB_*.parquet'
 
-prints AUC and rejection of every approach. To choose anything, look at the validation split alone.
+prints figures of merit of every approach on the validation split (`--split test`). To choose anything, look at the validation split alone.
 """
 
 from __future__ import annotations
