@@ -2,7 +2,8 @@
 
     python benchmarks/other_sample.py runs/first --data '../shared/data/muc-real/simB_*.parquet'
 
-prints figures of merit of every approach on the validation split (`--split test`). To choose anything, look at the validation split alone.
+prints figures of merit of every approach on the validation split; `--split test` for the test
+split, which chooses nothing.
 """
 
 from __future__ import annotations
