@@ -170,3 +170,6 @@ def test_checkpoints_of_other_jobs_and_damaged_ones_are_ignored(tmp_path: Path) 
     path.write_bytes(path.read_bytes()[:-100])
     assert Checkpoint(path, "mark").load() is None
     assert Checkpoint(tmp_path / "none.npz", "mark").load() is None
+    for head in ("[]", "{}", '{"job": "mark"}', '{"job": "mark", "counts": {"a": 1}}', "NaN"):
+        np.savez(path, head=np.array(head))
+        assert Checkpoint(path, "mark").load() is None

@@ -18,6 +18,7 @@ from pixelsieve.fixed_point import (
     Quantizer,
     Rounding,
     best_integer_bits,
+    exact_grid,
     rounded,
 )
 
@@ -89,6 +90,36 @@ def test_codes_equal_exact_arithmetic(grid: FixedPoint, value: Fraction) -> None
     scaled = x / Fraction(grid.step)
     expected = min(max(round(scaled), grid.lowest_code), grid.highest_code)  # half to even
     assert int(grid.codes(float(x))) == expected
+
+
+@given(
+    st.builds(
+        FixedPoint, signed=st.booleans(), bits=st.integers(2, 62), integer_bits=st.integers(-90, 90)
+    ),
+    st.floats(allow_nan=False, width=32) | st.sampled_from([0.0, -0.0, math.inf, -math.inf]),
+)
+def test_codes_of_all_grids_equal_exact_arithmetic(grid: FixedPoint, value: float) -> None:
+    ends = {math.inf: grid.highest_code, -math.inf: grid.lowest_code}
+    exact = ends.get(value)
+    if exact is None:
+        exact = round(Fraction(value) / Fraction(2) ** -grid.fraction_bits)
+    expected = min(max(exact, grid.lowest_code), grid.highest_code)
+    assert int(grid.codes(value)) == expected
+    assert bool(grid.saturates(value)) == (exact != expected or math.isinf(value))
+
+
+@given(
+    st.lists(st.floats(-(2.0**40), 2.0**40, width=32), max_size=5),
+)
+def test_the_exact_grid_is_the_smallest_that_holds_all_values(values: list[float]) -> None:
+    grid = exact_grid(values)
+    steps = [Fraction(v) / Fraction(grid.step) for v in values]
+    assert all(step.denominator == 1 for step in steps)
+    assert all(grid.lowest_code <= step <= grid.highest_code for step in steps)
+    some = [step for step in steps if step]
+    assert not some or any(step.numerator % 2 for step in some)  # no coarser step would do
+    if grid.bits > 2:
+        assert max(map(abs, some)) > 2 ** (grid.bits - 2) - 1  # nor a bit less
 
 
 @given(GRIDS, st.floats(-100, 100))
@@ -184,9 +215,19 @@ def test_quantizers_that_do_not_fit_are_refused(lists: Any, message: str) -> Non
         Quantizer(*lists)
 
 
-def test_too_few_bits_are_refused() -> None:
+def test_too_few_and_too_many_bits_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected at least 2"):
         FixedPoint(signed=True, bits=1)
+    with pytest.raises(ConfigError, match="expected at most 512"):
+        FixedPoint(signed=True, bits=513)
+    with pytest.raises(ConfigError, match="expected at most 512 in size"):
+        FixedPoint(signed=True, bits=4, integer_bits=-513)
+    with pytest.raises(ConfigError, match="expected at most 62"):
+        Quantizer((True,), (63,), (0,))
+    with pytest.raises(ConfigError, match="expected at most 512 in size"):
+        Quantizer((True,), (4,), (600,))
+    with pytest.raises(ConfigError, match="codes have at most 62"):
+        FixedPoint(signed=True, bits=63).codes(0.5)
 
 
 @pytest.mark.parametrize("scale", [-3, -1, 0, 2])

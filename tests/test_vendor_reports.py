@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pixelsieve.errors import DataError
+from pixelsieve.errors import DataError, RunError
 from pixelsieve.firmware.reports import VendorReport, read_report
+from pixelsieve.firmware.vendor_import import vendor_reports
 
 CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <profile>
@@ -341,6 +342,19 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, says: str) -> N
         read(tmp_path, text)
     assert "report.rpt" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_table_without_a_header_is_passed_over(tmp_path: Path) -> None:
+    rules = "+--+\n+--+\n| a |\n+--+\n"  # of a file that lost lines
+    assert read(tmp_path, rules + UTILIZATION) == read(tmp_path, UTILIZATION)
+
+
+def test_a_damaged_list_of_reports_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "vendor_reports.json"
+    for kept, message in (("{}", "'reports' is no list"), ('[{"lut": 1}]', "without sha256")):
+        path.write_text(f'{{"schema": 1, "reports": {kept}}}')
+        with pytest.raises(RunError, match=message):
+            vendor_reports(tmp_path)
 
 
 def test_a_missing_or_binary_file(tmp_path: Path) -> None:

@@ -40,16 +40,30 @@ _WORDS = {
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raise `ConfigError` naming the file where it cannot be read."""
+    """Read a TOML file; raise `ConfigError` naming the file where it cannot be read.
+
+    Whole numbers have 64 bits, as TOML asks for; larger ones are refused.
+    """
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            table = tomllib.load(file)
+        _require_64_bits(table)
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error}); check the path"
         raise ConfigError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         msg = f"{path}: not valid TOML ({error})"
         raise ConfigError(msg) from error
+    return table
+
+
+def _require_64_bits(value: Any) -> None:
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _require_64_bits(inner)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        msg = "a whole number of more than 64 bits"
+        raise ValueError(msg)
 
 
 def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
@@ -100,7 +114,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _float(value, where)
     if isinstance(hint, type) and isinstance(value, hint):
         if hint is int and isinstance(value, bool):
             msg = f"{where} is {value!r}; expected a whole number"
@@ -109,6 +123,14 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
     expected = _WORDS.get(origin or hint, "something else")
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)
+
+
+def _float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        msg = f"{where} is a number of {value.bit_length()} bits; expected a smaller one"
+        raise ConfigError(msg) from error
 
 
 def _where_in(where: str, index: int, value: Any) -> str:

@@ -17,10 +17,20 @@ __all__ = [
 ]
 
 
+_LONGEST = 1000
+
+
 class PixelsieveError(Exception):
-    """A problem the user can mend; the command line prints it as one line."""
+    """A problem the user can mend; the command line prints it as one line.
+
+    Messages quote files of strangers: line ends, control characters (a terminal would obey them)
+    and the middle of what is very long are not printed as they stand.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message))
 
 
 class DataError(PixelsieveError):
@@ -49,6 +59,17 @@ class WorkerError(PixelsieveError):
     """A defect of pixelsieve itself, met in a worker process; carries its traceback."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+
+
+def _one_line(message: str) -> str:
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST // 2]} [...] {message[-_LONGEST // 2 :]}"
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pixelsieve.config import to_plain
 from pixelsieve.errors import RunError
 
 __all__ = [
     "file_hash",
+    "parse_json",
+    "read_document",
     "read_json",
     "read_kept",
     "replacing",
     "telling_unwritable",
     "write_json",
 ]
+
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -66,17 +72,45 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; raise `RunError` naming the file where it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error})"
         raise RunError(msg) from error
-    except ValueError as error:
-        msg = f"{path}: not valid JSON ({error}); the file is damaged"
+    return parse_json(text, str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """What JSON says; raise `RunError` naming `where` for anything but strict JSON.
+
+    NaN and Infinity are no JSON, though Python takes them, nor is 1e999 a number here; none of
+    our files has them.
+    """
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        msg = f"{where}: not valid JSON ({error}); the file is damaged"
         raise RunError(msg) from error
 
 
-def read_kept(path: Path, schema: int, key: str) -> Any:
-    """What a JSON document of ours holds under `key`; None where there is no such file.
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        msg = f"{text[:20]} is no finite number"
+        raise ValueError(msg)
+    return value
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raise `RunError` where the file is missing, damaged or no object."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        msg = f"{path}: no JSON object; the file is damaged"
+        raise RunError(msg)
+    return document
+
+
+def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
+    """The `kind` that a JSON document of ours holds under `key`; None where there is no such file.
 
     Raises `RunError` where it is damaged or has another `schema`.
     """
@@ -89,7 +123,11 @@ def read_kept(path: Path, schema: int, key: str) -> Any:
             f"'{key}'); remove it or use that version"
         )
         raise RunError(msg)
-    return document[key]
+    value = document[key]
+    if not isinstance(value, kind):
+        msg = f"{path}: '{key}' is no {kind.__name__}; the file is damaged, remove it"
+        raise RunError(msg)
+    return value
 
 
 def file_hash(path: Path) -> str:

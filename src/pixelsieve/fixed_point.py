@@ -34,6 +34,8 @@ Overflow = Literal["SAT", "WRAP"]
 LARGEST_SUM_BITS = 62
 """Integers of at most this many bits can be rounded in int64."""
 
+_LARGEST_EXPONENT = 512  # float64 holds every step and range up to here
+
 
 @dataclass(frozen=True, slots=True)
 class FixedPoint:
@@ -42,7 +44,8 @@ class FixedPoint:
     `bits` counts the sign; `integer_bits` does not and may be negative (a step finer than the
     bits alone give, i.e. a power-of-two scale). Values run from `minimum` to `maximum` in units
     of `step`. Signed, the grid equals QKeras `quantized_bits(bits, integer_bits, alpha=1)`,
-    unsigned `quantized_relu(bits, integer_bits)` (golden grid of the tests).
+    unsigned `quantized_relu(bits, integer_bits)` (golden grid of the tests). Raises `ConfigError`
+    for bits that no grid has.
     """
 
     signed: bool
@@ -53,6 +56,10 @@ class FixedPoint:
         if self.bits - self.signed < 1:
             msg = f"bits is {self.bits}; expected at least {1 + self.signed}"
             raise ConfigError(msg)
+        if self.bits > _LARGEST_EXPONENT:
+            msg = f"bits is {self.bits}; expected at most {_LARGEST_EXPONENT}"
+            raise ConfigError(msg)
+        _check_integer_bits((self.integer_bits,))
 
     @property
     def fraction_bits(self) -> int:
@@ -85,9 +92,16 @@ class FixedPoint:
         return self.highest_code * self.step
 
     def codes(self, values: ArrayLike) -> NDArray[np.int64]:
-        """Integer codes of `values`: round half to even, then saturate."""
+        """Integer codes of `values`: round half to even, then saturate.
+
+        Raises `ConfigError` for grids of more than 62 bits, whose codes int64 does not hold.
+        """
+        if self.bits > LARGEST_SUM_BITS:
+            msg = f"a grid of {self.bits} bits; codes have at most {LARGEST_SUM_BITS}"
+            raise ConfigError(msg)
         scaled = np.rint(np.asarray(values, dtype=np.float64) / self.step)
-        return np.clip(scaled, self.lowest_code, self.highest_code).astype(np.int64)
+        codes = np.clip(scaled, self.lowest_code, self.highest_code).astype(np.int64)
+        return np.minimum(codes, self.highest_code)  # above 53 bits float64 rounds the end up
 
     def quantize(self, values: ArrayLike) -> NDArray[np.float64]:
         """The nearest representable values (float64, exact)."""
@@ -101,6 +115,13 @@ class FixedPoint:
     def __str__(self) -> str:
         kind = "fixed" if self.signed else "ufixed"
         return f"{kind}<{self.bits},{self.integer_bits + self.signed}>"
+
+
+def _check_integer_bits(several: tuple[int, ...]) -> None:
+    for integer_bits in several:
+        if abs(integer_bits) > _LARGEST_EXPONENT:
+            msg = f"integer_bits is {integer_bits}; expected at most {_LARGEST_EXPONENT} in size"
+            raise ConfigError(msg)
 
 
 def best_integer_bits(
@@ -143,7 +164,7 @@ class Quantizer:
 
     Element i has `bits[i]` (its sign included, 0: always zero) and `integer_bits[i]` (its sign not
     included, see `FixedPoint`). A code of the vector counts steps of its finest element. Raises
-    `ConfigError` for lists of different lengths and negative bits.
+    `ConfigError` for lists of different lengths and bits that are negative or above 62.
     """
 
     signed: tuple[bool, ...]
@@ -160,6 +181,10 @@ class Quantizer:
         if min(self.bits) < 0:
             msg = f"quantizer: bits are {min(self.bits)}; expected 0 (always zero) or more"
             raise ConfigError(msg)
+        if max(self.bits) > LARGEST_SUM_BITS:
+            msg = f"quantizer: bits are {max(self.bits)}; expected at most {LARGEST_SUM_BITS}"
+            raise ConfigError(msg)
+        _check_integer_bits(self.integer_bits)
 
     @classmethod
     def uniform(cls, grid: FixedPoint, width: int) -> Quantizer:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.archives import read_arrays, read_members
 from pixelsieve.build import build, logits_function, mixed_logits_function
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import RunError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.files import replacing
+from pixelsieve.files import parse_json, replacing
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import MixedPrecision, Precision
 from pixelsieve.weights import Weights
@@ -30,6 +31,7 @@ __all__ = ["Model", "load_model", "save_model"]
 
 _CARD = "pixelsieve.json"
 _WEIGHTS = "pixelsieve_weights.npz"
+_KERAS = ("metadata.json", "config.json", "model.weights.h5")
 _SCHEMA = 1
 _CHUNK = 65_536
 
@@ -121,7 +123,7 @@ def save_model(path: Path, model: Model) -> None:
         # ones are traced instead of compiled one by one (0.6 s instead of 9 s).
         jax.eval_shape(lambda: keras_model.save(temporary))
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(_CARD, json.dumps(head, indent=1))
+            archive.writestr(_CARD, json.dumps(head, indent=1, allow_nan=False))
             archive.writestr(_WEIGHTS, buffer.getvalue())
 
 
@@ -131,23 +133,16 @@ def load_model(path: Path) -> Model:
     Raises `RunError` where the file is missing, damaged or not one of ours, and `ConfigError`
     where its features are scaled differently today.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            head = json.loads(archive.read(_CARD))
-            with np.load(io.BytesIO(archive.read(_WEIGHTS)), allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError as error:
-        msg = f"{path}: no such model file"
-        raise RunError(msg) from error
-    except KeyError as error:
+    members = read_members(path, str(path), (*_KERAS, _CARD, _WEIGHTS))
+    missing = [name for name in (_CARD, _WEIGHTS) if name not in members]
+    if missing:
         msg = (
-            f"{path}: holds no {_CARD}; expected a whole model file of pixelsieve (a Keras or "
+            f"{path}: holds no {missing[0]}; expected a whole model file of pixelsieve (a Keras or "
             "QKeras model: pixelsieve convert it first)"
         )
-        raise RunError(msg) from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        msg = f"{path}: not a whole model file ({error}); fetch or train it again"
-        raise RunError(msg) from error
+        raise RunError(msg)
+    head = parse_json(members[_CARD], f"{path}: {_CARD}")
+    arrays = read_arrays(members[_WEIGHTS], f"{path}: {_WEIGHTS}")
     if not isinstance(head, dict) or head.get("schema") != _SCHEMA:
         msg = f"{path}: written by another version of pixelsieve; expected schema {_SCHEMA}"
         raise RunError(msg)
@@ -160,8 +155,11 @@ def load_model(path: Path) -> Model:
     for layer, shapes in spec.variables().items():
         for name, shape in shapes.items():
             array = arrays.get(f"{layer}/{name}")
-            if array is None or array.shape != shape:
+            if array is None or array.shape != shape or array.dtype.kind != "f":
                 msg = f"{path}: layer '{layer}' has no {name} of shape {shape}; it is damaged"
+                raise RunError(msg)
+            if not np.isfinite(array).all():
+                msg = f"{path}: layer '{layer}': its {name} is not finite; train it again"
                 raise RunError(msg)
             weights.setdefault(layer, {})[name] = array.astype(np.float32)
     precision = _precision(head["precision"], f"{path}: precision")

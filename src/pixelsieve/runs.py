@@ -16,7 +16,7 @@ from typing import Any, Self, TextIO
 from pixelsieve import __version__
 from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.errors import RunError
-from pixelsieve.files import read_json, write_json
+from pixelsieve.files import read_document, write_json
 
 __all__ = ["RunFolder"]
 
@@ -77,8 +77,8 @@ class RunFolder:
     def _claim(self) -> None:
         manifest_path = self.path / "manifest.json"
         if manifest_path.exists():
-            saved = read_json(manifest_path)
-            if not isinstance(saved, dict) or not isinstance(saved.get("config"), dict):
+            saved = read_document(manifest_path)
+            if not isinstance(saved.get("config"), dict):
                 msg = f"{manifest_path}: no manifest of a run; choose another --out"
                 raise RunError(msg)
             if saved.get("pixelsieve") != __version__:

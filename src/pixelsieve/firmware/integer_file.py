@@ -135,12 +135,13 @@ def read_integer_network(path: Path) -> IntegerNetwork:
         raise RunError(msg)
     features = raw.pop("features", None)
     document = from_mapping(_Document, raw, str(path))
-    network = IntegerNetwork(
-        document.name,
-        FeatureSet.from_plain(features, f"{path}: features"),
-        document.inputs,
-        tuple(_layer(one, str(path)) for one in document.layers),
-    )
+    features = FeatureSet.from_plain(features, f"{path}: features")
+    layers = tuple(_layer(one, str(path)) for one in document.layers)
+    try:
+        network = IntegerNetwork(document.name, features, document.inputs, layers)
+    except ConfigError as error:
+        msg = f"{path}: {error}"
+        raise ConfigError(msg) from error
     got = (network.logit_bits, network.logit_fraction_bits)
     if got != (document.logit_bits, document.logit_fraction_bits):
         msg = f"{path}: logit_bits, logit_fraction_bits: not those of its layers {got}"

@@ -20,7 +20,14 @@ from pixelsieve.firmware.synthesis import (
 )
 from pixelsieve.guard import scratch_folder
 
-__all__ = ["RESOURCES", "Resources", "measure", "resources_of_run", "synthesize"]
+__all__ = [
+    "RESOURCES",
+    "Resources",
+    "kept_resources",
+    "measure",
+    "resources_of_run",
+    "synthesize",
+]
 
 RESOURCES = "resources.json"
 _SCHEMA = 1
@@ -99,7 +106,7 @@ def resources_of_run(
     """
     path = run / RESOURCES
     models = quantized_models(run, model)
-    kept = dict(read_kept(path, _SCHEMA, "models") or {})
+    kept = kept_resources(run)
     for name, one in models.items():
         if on_model:
             on_model(f"{run.name}/{name}")
@@ -111,6 +118,11 @@ def resources_of_run(
         with telling_unwritable(path):
             write_json(path, {"schema": _SCHEMA, "models": kept})
     return [{"run": str(run), **kept[name]} for name in models]
+
+
+def kept_resources(run: Path) -> dict[str, Any]:
+    """What `run`/resources.json holds by model; raises `RunError` where it is damaged."""
+    return read_kept(run / RESOURCES, _SCHEMA, "models", dict) or {}
 
 
 def synthesize(

@@ -22,7 +22,12 @@ def vendor_reports(run: Path) -> list[dict[str, Any]]:
 
     Raises `RunError` for a damaged file.
     """
-    return list(read_kept(run / VENDOR_REPORTS, _SCHEMA, "reports") or [])
+    path = run / VENDOR_REPORTS
+    kept = read_kept(path, _SCHEMA, "reports", list) or []
+    if not all(isinstance(one, dict) and "sha256" in one for one in kept):
+        msg = f"{path}: a report without sha256; the file is damaged, remove it"
+        raise RunError(msg)
+    return kept
 
 
 def import_reports(

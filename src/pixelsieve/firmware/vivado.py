@@ -40,7 +40,7 @@ def utilization(path: Path, text: str) -> VendorReport:
     used: dict[str, Any] = {}
     available: dict[str, int] = {}
     for table in tables(text):
-        if table.header[0] == "Site Type" and "Used" in table.header:
+        if table.header[:1] == ("Site Type",) and "Used" in table.header:
             for into, name in ((used, "Used"), (available, "Available")):
                 _flat(table, column(table, name), into)
         elif "Total LUTs" in table.header and table.rows and "lut" not in used:

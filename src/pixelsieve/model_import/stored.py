@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from pixelsieve.archives import LARGEST_BYTES, read_members
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.model_import.hdf5 import Group
 from pixelsieve.model_import.isolated import read_isolated
@@ -22,7 +21,7 @@ __all__ = ["SUFFIXES", "StoredModel", "Variable", "read_stored"]
 SUFFIXES = (".h5", ".hdf5", ".keras")
 """File names that end so are models."""
 
-_LARGEST_BYTES = 1 << 29
+_LARGEST_BYTES = LARGEST_BYTES
 _OWN_CARD = "pixelsieve.json"
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 
@@ -140,29 +139,21 @@ def _read_archive(path: Path) -> StoredModel:
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-            if _OWN_CARD in infos:
-                msg = (
-                    f"{path}: is a model file of pixelsieve already; evaluate, firmware and "
-                    "train --start take it as it is"
-                )
-                raise ConfigError(msg)
-            for name in infos.keys() - set(_MEMBERS):
-                if not name.endswith("/"):
-                    raise ConfigError(_belongs_to_nothing(path, name))
-            missing = [name for name in _MEMBERS if name not in infos]
-            if missing:
-                msg = f"{path}: holds no {missing[0]}; expected a whole model saved by Keras"
-                raise RunError(msg)
-            if sum(info.file_size for info in infos.values()) > _LARGEST_BYTES:
-                msg = f"{path}: unpacks to more than {_LARGEST_BYTES} bytes; refused"
-                raise RunError(msg)
-            return {name: archive.read(name) for name in _MEMBERS}
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        msg = f"{path}: not a whole archive ({error}); fetch or save it again"
-        raise RunError(msg) from error
+    members = read_members(path, str(path), (), _LARGEST_BYTES)
+    if _OWN_CARD in members:
+        msg = (
+            f"{path}: is a model file of pixelsieve already; evaluate, firmware and "
+            "train --start take it as it is"
+        )
+        raise ConfigError(msg)
+    for name in members:
+        if name not in _MEMBERS:
+            raise ConfigError(_belongs_to_nothing(path, name))
+    missing = [name for name in _MEMBERS if name not in members]
+    if missing:
+        msg = f"{path}: holds no {missing[0]}; expected a whole model saved by Keras"
+        raise RunError(msg)
+    return members
 
 
 def _text(data: bytes, where: str) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "Uniform",
     "file_name",
     "front_rows",
+    "read_saved",
     "train_rows",
     "uniform_rows",
 ]
@@ -210,7 +211,7 @@ def train_rows(
     tasks = []
     for task, (assignment, names) in jobs.items():
         mark = fingerprint(assignment)
-        found = {name: _read(folder / "final" / f"{name}.json", mark) for name in names}
+        found = {name: read_saved(folder / "final" / f"{name}.json", mark) for name in names}
         if all(found.values()):
             saved |= {name: one for name, one in found.items() if one}
         else:
@@ -230,7 +231,11 @@ def train_rows(
     return saved
 
 
-def _read(path: Path, mark: str) -> Saved | None:
+def read_saved(path: Path, mark: str) -> Saved | None:
+    """What the file of a network says; None without one, or where `mark` is not its fingerprint.
+
+    Raises `RunError` for a damaged file.
+    """
     if not path.exists():
         return None
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import read_json, replacing, write_json
+from pixelsieve.files import read_document, replacing, write_json
 from pixelsieve.firmware.logic import alkaid
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.parallel import LocalWorkers, Task, Workers
@@ -125,7 +125,10 @@ def _finished(out: Path, trials: int) -> dict[str, Any] | None:
     path = out / "metrics.json"
     if not path.exists():
         return None
-    metrics: dict[str, Any] = read_json(path)
+    metrics = read_document(path)
+    if not isinstance(metrics.get("trials"), list):
+        msg = f"{path}: no list of trials; the file is damaged, remove it"
+        raise RunError(msg)
     made = len(metrics["trials"])
     if made != trials:
         msg = (

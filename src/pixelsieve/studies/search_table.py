@@ -13,7 +13,7 @@ from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.evaluation.pareto import on_front
 from pixelsieve.evaluation.scores import score, summarize
-from pixelsieve.files import file_hash, read_json, write_json
+from pixelsieve.files import file_hash, read_document, write_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.pixel_cost import feature_cost
 from pixelsieve.formats.dataset import Dataset
@@ -92,7 +92,7 @@ def _mark_test_read(folder: Path, names: Sequence[str]) -> None:
     networks = {name: file_hash(folder / "models" / f"{name}.keras") for name in names}
     if not path.exists():
         write_json(path, {"networks": networks})
-    elif read_json(path).get("networks") != networks:
+    elif read_document(path).get("networks") != networks:
         msg = f"{path}: the test split was read for other networks; choose another --out"
         raise RunError(msg)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pixelsieve.files import replacing
+from pixelsieve.archives import read_arrays
+from pixelsieve.errors import RunError
+from pixelsieve.files import parse_json, replacing
 
 __all__ = ["Checkpoint", "Saved"]
 
@@ -39,18 +40,20 @@ class Checkpoint:
 
     def load(self) -> Saved | None:
         """What was saved, or None."""
-        try:
-            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                head = json.loads(str(file["head"]))
-                if head["job"] != self.job:
-                    return None
-                arrays = {
-                    name: [file[f"{name}/{i}"] for i in range(count)]
-                    for name, count in head["counts"].items()
-                }
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        if not self.path.exists():
             return None
-        return Saved(arrays, head["history"])
+        try:
+            arrays = read_arrays(self.path, str(self.path))
+            head = parse_json(str(arrays["head"]), str(self.path))
+            if head["job"] != self.job:
+                return None
+            lists = {
+                name: [arrays[f"{name}/{i}"] for i in range(count)]
+                for name, count in head["counts"].items()
+            }
+            return Saved(lists, head["history"])
+        except (RunError, KeyError, TypeError, AttributeError):
+            return None
 
     def save_when_due(
         self,

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve import __version__
+from pixelsieve.archives import read_arrays
 from pixelsieve.config import fingerprint, to_plain
-from pixelsieve.errors import ConfigError, nearest
+from pixelsieve.errors import ConfigError, RunError, nearest
 from pixelsieve.features import FeatureTable
-from pixelsieve.files import file_hash, read_json, write_json
+from pixelsieve.files import file_hash, read_document, write_json
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
@@ -129,7 +130,7 @@ def run_job(
     result_path = folder / "jobs" / f"{job.name}.json"
     model_path = folder / "models" / f"{job.name}.keras"
     if result_path.exists() and model_path.exists():
-        saved: JobResult = read_json(result_path)
+        saved: JobResult = read_document(result_path)
         if saved.get("fingerprint") == mark:
             return saved
     precision, start, told, rows = _start(job, folder, data)
@@ -207,8 +208,11 @@ def _teacher_logits(
         teacher = load_model(path)
         logits = teacher.logits(data.tables(teacher.features.names)[0])
     else:
-        with np.load(path, allow_pickle=False) as file:
-            logits = np.asarray(file["logits"], np.float32)
+        arrays = read_arrays(path, str(path))
+        if "logits" not in arrays:
+            msg = f"{path}: holds no logits; remove it and the same command makes it again"
+            raise RunError(msg)
+        logits = np.asarray(arrays["logits"], np.float32)
     return [logits] * len(shown)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pixelsieve import __version__
 from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.features import FeatureTable
-from pixelsieve.files import file_hash, read_json, replacing, write_json
+from pixelsieve.files import file_hash, read_document, replacing, write_json
 
 __all__ = ["TREE_FEATURES", "TreesTeacher", "fit_trees", "grow", "tree_scores"]
 
@@ -109,7 +109,7 @@ def grow(
     about = path.with_suffix(".json")
     mark = fingerprint({"teacher": to_plain(teacher), "data": data, "pixelsieve": __version__})
     if path.exists() and about.exists():
-        saved: dict[str, Any] = read_json(about)
+        saved = read_document(about)
         if saved.get("fingerprint") == mark and saved.get("sha256") == file_hash(path):
             return saved
     different, fold = np.unique(groups, return_inverse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixelsieve.errors import RunError
-from pixelsieve.files import read_json
+from pixelsieve.files import read_document
 from pixelsieve.firmware.folder import MARKER
 from pixelsieve.firmware.resources import RESOURCES
 from pixelsieve.firmware.vendor_import import VENDOR_REPORTS
@@ -53,7 +53,7 @@ def read_run(path: Path) -> RunRecord:
             "made"
         )
         raise RunError(msg)
-    manifest = _document(path / "manifest.json")
+    manifest = read_document(path / "manifest.json")
     config = manifest.get("config", {})
     kind: Literal["compare", "search", "train"] = "train"
     if "space" in config:
@@ -66,8 +66,8 @@ def read_run(path: Path) -> RunRecord:
         manifest,
         _optional(path / "metrics.json"),
         _optional(path / CURVES),
-        {f.stem: _document(f) for f in sorted(path.glob("jobs/[!.]*.json"))},
-        {f.parent.name: _document(f) for f in sorted(path.glob(f"firmware/[!.]*/{MARKER}"))},
+        {f.stem: read_document(f) for f in sorted(path.glob("jobs/[!.]*.json"))},
+        {f.parent.name: read_document(f) for f in sorted(path.glob(f"firmware/[!.]*/{MARKER}"))},
         (_optional(path / RESOURCES) or {}).get("models", {}),
         (_optional(path / VENDOR_REPORTS) or {}).get("reports", []),
         len(list(path.glob("trials/[!.]*.json"))),
@@ -76,12 +76,4 @@ def read_run(path: Path) -> RunRecord:
 
 
 def _optional(path: Path) -> Plain | None:
-    return _document(path) if path.is_file() else None
-
-
-def _document(path: Path) -> Plain:
-    document = read_json(path)
-    if not isinstance(document, dict):
-        msg = f"{path}: no JSON object; the file is damaged"
-        raise RunError(msg)
-    return document
+    return read_document(path) if path.is_file() else None

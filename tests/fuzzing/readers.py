@@ -1,0 +1,310 @@
+"""Everything that reads files of strangers or after accidents, and whole files for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+__all__ = ["READERS", "Reader", "json_of_run"]
+
+MODELS = Path(__file__).parents[1] / "data" / "models"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """`make` writes whole files into an empty folder, `read` reads that folder.
+
+    `share` of the usual number of files are tried where a file takes long; `damage` are the files
+    to be damaged.
+    """
+
+    make: Callable[[Path], None]
+    read: Callable[[Path], object]
+    share: float = 1.0
+    damage: str = "*"
+
+
+def _parquet(folder: Path) -> None:
+    from pixelsieve.formats import parquet
+    from tests.format_files import full_clusters
+
+    parquet.write(full_clusters(6), folder / "clusters.parquet", row_group=4)
+
+
+def _read_parquet(folder: Path) -> None:
+    from pixelsieve.formats import dataset, parquet
+
+    path = folder / "clusters.parquet"
+    parquet.read(path, slices=True)
+    parquet.read_provenance(path)
+    dataset.read_parts([path])
+
+
+def _triples(folder: Path) -> None:
+    from pixelsieve.formats import triples
+    from tests.format_files import full_clusters
+
+    with triples.Writer(folder) as writer:
+        clusters = full_clusters(4, slices=2)
+        writer.write(clusters.select(clusters.signal == 1))
+
+
+def _read_triples(folder: Path) -> None:
+    from pixelsieve.formats import triples
+
+    for triple in triples.find([folder]):
+        list(triples.iterate(triple, rows=3))
+
+
+def _tfrecord(folder: Path) -> None:
+    from pixelsieve.formats import tfrecord
+    from tests.format_files import full_clusters
+
+    clusters = full_clusters(3, slices=2)
+    tfrecord.write([clusters, clusters], folder / "batches.tfrecord")
+
+
+def _read_tfrecord(folder: Path) -> None:
+    from pixelsieve.formats import tfrecord
+
+    list(tfrecord.iterate(folder / "batches.tfrecord", rows=2))
+
+
+def _pixelav(folder: Path) -> None:
+    from tests.format_files import full_clusters, pixelav_text
+
+    clusters = full_clusters(3, slices=3)
+    truth = clusters.truth
+    (folder / "clusters.out").write_text(pixelav_text(clusters))
+    rows = zip(truth["truth_cot_alpha"], truth["truth_cot_beta"], strict=True)
+    lines = [f"{a:.6f} {b:.6f} 3.0 0 1.0 -20.0 2.9 0.2 13 4" for a, b in rows]
+    (folder / "tracks.txt").write_text("\n".join(lines) + "\n")
+
+
+def _read_pixelav(folder: Path) -> None:
+    from pixelsieve.formats import pixelav, tracklist
+
+    tracks = tracklist.read(folder / "tracks.txt")
+    list(pixelav.iterate(folder / "clusters.out"))
+    list(pixelav.iterate(folder / "clusters.out", tracks=tracks))
+
+
+def _tomls(folder: Path) -> None:
+    from tests.test_search_run import SPACE
+
+    for source in (
+        BENCHMARKS / "recipe_study.toml",
+        DOCS / "front_end.toml",
+        DOCS / "model2_codes_counts.toml",
+    ):
+        shutil.copy(source, folder)
+    (folder / "simulate.toml").write_text(_SIMULATE)
+    (folder / "space.toml").write_text(SPACE)
+
+
+_SIMULATE = """[detector]
+preset = "muon-collider-vxd"
+sensor = { thickness_um = 50.0, bias_V = 60.0 }
+barrel = { field_T = 4.0 }
+
+[ionization]
+mode = "physical"
+
+[transport]
+n_slices = 8
+"""
+
+
+def _read_tomls(folder: Path) -> None:
+    from pixelsieve.config import read_toml
+    from pixelsieve.front_end.settings import read_front_end
+    from pixelsieve.networks import read_network
+    from pixelsieve.simulation.generate import sample_from_mapping
+    from pixelsieve.studies.search_space import read_space
+    from pixelsieve.training.recipe import read_recipes
+
+    read_recipes(folder / "recipe_study.toml")
+    read_front_end(folder / "front_end.toml")
+    read_network(folder / "model2_codes_counts.toml").with_time("hit_time_30ps")
+    read_space(folder / "space.toml")
+    path = folder / "simulate.toml"
+    sample_from_mapping(read_toml(path), str(path), n_signal=5, n_bib=5, seed=0)
+
+
+def _integer(folder: Path) -> None:
+    from pixelsieve.firmware.integer import from_model
+    from pixelsieve.firmware.integer_file import write_integer_network
+    from tests.tiny_networks import mixed_network, tiny_model
+
+    write_integer_network(folder / "uniform.json", from_model(tiny_model(4)))
+    write_integer_network(folder / "mixed.json", mixed_network(1))
+
+
+def _read_integer(folder: Path) -> None:
+    from pixelsieve.firmware.integer_file import read_integer_network
+
+    for path in sorted(folder.glob("*.json")):
+        read_integer_network(path)
+
+
+def _model(folder: Path) -> None:
+    from pixelsieve.model_file import save_model
+    from tests.tiny_networks import tiny_model
+
+    save_model(folder / "model.keras", tiny_model(4))
+
+
+def _read_model(folder: Path) -> None:
+    from pixelsieve.firmware.integer import from_model
+    from pixelsieve.model_file import load_model
+
+    from_model(load_model(folder / "model.keras"))
+
+
+def _imported(*names: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        for name in names:
+            shutil.copy(MODELS / name, folder)
+
+    return make
+
+
+def _read_imported(folder: Path) -> None:
+    from pixelsieve.model_import.convert import ImportOptions, import_model
+
+    for path in sorted(folder.iterdir()):
+        import_model(path, ImportOptions(input_bits=8 if path.suffix == ".h5" else None))
+
+
+def _vendor_reports(folder: Path) -> None:
+    from tests import test_vendor_reports as texts
+
+    for name, text in (
+        ("csynth.xml", texts.CSYNTH_XML),
+        ("csynth.rpt", texts.CSYNTH_RPT),
+        ("utilization.rpt", texts.HEADING + texts.UTILIZATION),
+        ("instances.rpt", texts.BY_INSTANCE),
+        ("timing.rpt", texts.HEADING + texts.TIMING),
+    ):
+        (folder / name).write_text(text)
+
+
+def _read_vendor_reports(folder: Path) -> None:
+    from pixelsieve.firmware.reports import read_report
+
+    for path in sorted(folder.iterdir()):
+        read_report(path)
+
+
+_CONFIG = {"network": "tiny", "bits": [2, 4], "data": {"clusters.parquet": "ab"}}
+
+
+def _run_state(folder: Path) -> None:
+    """What a killed run leaves: manifest, trial, result of a job, checkpoint, kept results."""
+    import numpy as np
+
+    from pixelsieve.files import write_json
+    from pixelsieve.firmware.resources import RESOURCES
+    from pixelsieve.firmware.vendor_import import VENDOR_REPORTS
+    from pixelsieve.runs import RunFolder
+    from pixelsieve.studies.final_training import Saved
+    from pixelsieve.studies.search_goal import Measured
+    from pixelsieve.studies.search_space import SearchSpace
+    from pixelsieve.studies.trial_records import TrialRecord
+    from pixelsieve.studies.trials import TrialResult
+    from pixelsieve.training.checkpoint import Checkpoint
+
+    with RunFolder(folder, _CONFIG):
+        pass
+    measured = Measured(0.9, 0.95, 0.9, 0.8, 0.7, 0.6, 100.0, 5.0, 80, 0)
+    candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
+    record = TrialRecord(3, candidate, TrialResult("complete", None, measured, (measured,)))
+    write_json(folder / "trial_0003.json", record)
+    write_json(folder / "final.json", Saved("ab", measured, None))
+    write_json(folder / RESOURCES, {"schema": 1, "models": {"a": {"name": "a"}}})
+    reports = [{"model": None, "sha256": "ab", "file": "csynth.xml", "lut": 5}]
+    write_json(folder / VENDOR_REPORTS, {"schema": 1, "reports": reports})
+    state = {"weights": [np.zeros((2, 2), np.float32)], "step": [np.array(3)]}
+    Checkpoint(folder / "job.npz", "ab", every_s=0).save_when_due(lambda: state, [{"loss": 0.5}])
+
+
+def _read_run_state(folder: Path) -> None:
+    from pixelsieve.firmware.resources import kept_resources
+    from pixelsieve.firmware.vendor_import import vendor_reports
+    from pixelsieve.runs import RunFolder
+    from pixelsieve.studies.final_training import read_saved
+    from pixelsieve.studies.search_space import SearchSpace
+    from pixelsieve.studies.trial_records import read_record
+    from pixelsieve.training.checkpoint import Checkpoint
+
+    with RunFolder(folder, _CONFIG):
+        pass
+    candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
+    read_record(folder / "trial_0003.json", 3, candidate)
+    read_saved(folder / "final.json", "ab")
+    Checkpoint(folder / "job.npz", "ab").load()
+    kept_resources(folder)
+    vendor_reports(folder)
+
+
+def _read_report(folder: Path) -> None:
+    from pixelsieve.report.page import read_run, write_report
+
+    write_report([read_run(folder)], folder / ".page" / "report.html")
+
+
+def _compared(folder: Path) -> None:
+    """The JSON files of a small comparison, with reports of tools beside them."""
+    import subprocess
+    import sys
+
+    from pixelsieve.formats import parquet
+    from tests.conftest import make_clusters
+    from tests.test_cli import QUICK
+
+    work = folder.parent / "work"
+    work.mkdir(exist_ok=True)
+    parquet.write(make_clusters(1600), work / "clusters.parquet", row_group=500)
+    arguments = ["--data", str(work / "clusters.parquet"), "--out", str(work / "run"), *QUICK]
+    subprocess.run(
+        [sys.executable, "-m", "pixelsieve", "compare", "--bits", "4", "--seeds", "1", *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    json_of_run(work / "run", folder)
+
+
+def json_of_run(run: Path, folder: Path) -> None:
+    """Copy what a report reads of a comparison, and add a verified model."""
+    for path in (*run.glob("*.json"), *run.glob("jobs/*.json")):
+        copy = folder / path.relative_to(run)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+    verified = {"schema": 1, "model": "a", "vectors": 10, "mismatches": 0}
+    (folder / "firmware" / "a").mkdir(parents=True)
+    (folder / "firmware" / "a" / "verification.json").write_text(json.dumps(verified))
+
+
+READERS = MappingProxyType(
+    {
+        "Parquet": Reader(_parquet, _read_parquet),
+        "triples": Reader(_triples, _read_triples, 0.3),
+        "TFRecord": Reader(_tfrecord, _read_tfrecord),
+        "PixelAV and track list": Reader(_pixelav, _read_pixelav, 0.5),
+        "TOML": Reader(_tomls, _read_tomls),
+        "integer network": Reader(_integer, _read_integer),
+        "model file": Reader(_model, _read_model, 0.5),
+        "Keras HDF5": Reader(_imported("asic_4b.h5"), _read_imported, 0.05),
+        "Keras archive": Reader(_imported("float_keras3.keras"), _read_imported, 0.05),
+        "vendor reports": Reader(_vendor_reports, _read_vendor_reports),
+        "state of a run": Reader(_run_state, _read_run_state),
+        "report of a run": Reader(_compared, _read_report, 0.3, "**/*.json"),
+    }
+)
+"""Readers by the name that tables show."""
