@@ -29,7 +29,7 @@ _LIMITS = {
     "threshold_shift_e": (-inf, inf),
 }
 _PAIR = 2
-_MOVING = ("pixels_e", "z_global_mm", "y_local_mm", "hit_time_measured_ns")
+_MOVING = ("pixels_e", "slices_e", "z_global_mm", "y_local_mm", "hit_time_measured_ns")
 
 
 @dataclass(frozen=True, slots=True)
