@@ -122,5 +122,6 @@ def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Parts])
     manifest = run / "manifest.json"
     said = read_json(manifest) if manifest.is_file() else {}
     trained = said.get("config", {}).get("data") if isinstance(said, dict) else None
-    if trained and set(trained.values()).isdisjoint(read["--data"].files.values()):
+    hashes = set(trained.values()) if isinstance(trained, dict) else set()
+    if hashes and hashes.isdisjoint(read["--data"].files.values()):
         options.warn(f"{run}: trained on other files than --data, which the threshold is set on")
