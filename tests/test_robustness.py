@@ -34,7 +34,7 @@ from pixelsieve.studies.approaches import approaches_of
 from pixelsieve.studies.evaluate import evaluate_model, only
 from pixelsieve.studies.robustness import Asked, robustness
 from pixelsieve.studies.robustness_config import Variations, default_variations, read_variations
-from pixelsieve.studies.robustness_plan import varied_detector, with_resolution
+from pixelsieve.studies.robustness_plan import collected, varied_detector
 from pixelsieve.weights import initial_weights
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
@@ -42,6 +42,7 @@ from tests.tiny_networks import tiny_model
 
 ZERO = """
 [front_end]
+gain = [1]
 noise_e = [0]
 threshold_shift_e = [0]
 threshold_dispersion_e = [0]
@@ -143,7 +144,7 @@ def test_a_change_of_nothing_changes_nothing(run: Path, dataset_file: Path, tmp_
     rows = result["approaches"][0]["rows"]
     assert [r["label"] for r in rows if r["field"] is None] == ["nominal", "nominal, simulated"]
     varied = [r for r in rows if r["field"] is not None]
-    assert len(varied) == 11
+    assert len(varied) == 12
     for row in varied:
         assert row["paired"] is True
         for change in row["difference"].values():
@@ -317,10 +318,32 @@ def test_a_slower_clock_keeps_each_clusters_draw(clusters: Clusters) -> None:
     clusters = clusters.replace(truth={"hit_time_ns": true})
     recorded = clusters.columns()["hit_time_30ps_ns"]
     for resolution, scale in ((30.0, 1.0), (60.0, 2.0), (15.0, 0.5)):
-        changed = with_resolution(clusters, resolution).columns()["hit_time_30ps_ns"]
+        changed = collected(clusters, 1.0, resolution).columns()["hit_time_30ps_ns"]
         np.testing.assert_allclose(changed, scale * recorded.astype(np.float64), rtol=1e-6)
     with pytest.raises(DataError, match="column 'hit_time_ns' is missing"):
-        with_resolution(clusters.replace(truth={}), 60.0)
+        collected(clusters.replace(truth={}), 1.0, 60.0)
+
+
+def test_a_gain_is_a_lower_threshold(dataset_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    chip = {"threshold_e": 800.0, "noise_e": 40.0}
+    model = replace(tiny_model(4), card={"front_end": chip})
+    save_model(tmp_path / "models" / "chip.keras", model)
+    bare = read_parts([dataset_file]).parts["test"].replace(group_id=None)
+    doubled = collected(bare, 2.0, None)
+    np.testing.assert_array_equal(doubled.pixels_e, 2 * bare.pixels_e)
+    np.testing.assert_array_equal(doubled.groups(), bare.groups())
+    settings = "[front_end]\ngain = [0.5, 2]\nthreshold_shift_e = [-400, 800]\n"
+    result = measured(tmp_path, dataset_file, settings, tmp_path)
+    rows = {r["label"]: r for r in result["approaches"][0]["rows"]}
+    assert list(rows)[1:3] == ["gain 0.5", "gain 2"]
+    read = {n: sum(c["read_out"] for c in r["clusters"].values()) for n, r in rows.items()}
+    # Sizes know pixels alone, and noise grows with the gain; its draws are others.
+    for gain, threshold in (("gain 0.5", "threshold +800 e"), ("gain 2", "threshold -400 e")):
+        assert read[gain] == pytest.approx(read[threshold], abs=4)
+        ours, theirs = (rows[n]["figures"]["auc"]["mean"] for n in (gain, threshold))
+        assert ours == pytest.approx(theirs, abs=0.02)
+    assert read["gain 0.5"] < read["nominal"] <= read["gain 2"]
 
 
 def test_the_best_on_validation_is_the_default(run: Path, tmp_path: Path) -> None:
@@ -376,6 +399,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
             "front_end.dead_pixel_share = 1.0: 'dead_pixel_share' is 1.0; expected from 0, below 1",
         ),
         ("[front_end]\ntime_resolution_ps = [60]\n", "the network takes no arrival time"),
+        ("[front_end]\ngain = [0]\n", "front_end.gain = 0.0: 0; expected 0.1 to 10"),
         ("[simulated]\nbias_V = [-5]\n", "simulated.bias_V = -5.0: 'bias_V' is -5; expected 0.1"),
         ("[simulated]\nbias_V = [0.1]\n", "charge diffuses by"),
     ):

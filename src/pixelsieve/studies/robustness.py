@@ -17,7 +17,7 @@ from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.splits import require_disjoint
 from pixelsieve.studies.robustness_config import Variations, default_variations
 from pixelsieve.studies.robustness_measure import Measured, Network, compared, measure, seen_by
-from pixelsieve.studies.robustness_plan import Plan, make_plan, with_resolution
+from pixelsieve.studies.robustness_plan import Plan, collected, make_plan
 from pixelsieve.studies.trained import front_end_of
 
 __all__ = ["Asked", "nominal_front_end", "robustness"]
@@ -145,7 +145,7 @@ def _measured(
     for one in plan.variations:
         source = test if one.sample is None else _generated(one.sample)
         told = {"kind": one.kind, "field": one.field, "value": one.value, "label": one.label}
-        add(told, with_resolution(source, one.resolution_ps), one.front_end)
+        add(told, collected(source, one.gain, one.resolution_ps), one.front_end)
     for label, clusters in others.items():
         add({"kind": "other", "field": None, "value": None, "label": label}, clusters, front_end)
     return [

@@ -27,10 +27,11 @@ ROBUSTNESS = "robustness.json"
 class FrontEndVariations:
     """Values that fields of `FrontEnd` get, one at a time; the rest stays as in the training.
 
-    `threshold_shift_e` is added to the model's `threshold_e`. `window_jitter_px` makes the window
-    `jitter` (0: `keep`).
+    `gain` is a factor on all charges and their noise, `threshold_shift_e` is added to the model's
+    `threshold_e`. `window_jitter_px` makes the window `jitter` (0: `keep`).
     """
 
+    gain: tuple[float, ...] = ()
     noise_e: tuple[float, ...] = ()
     threshold_shift_e: tuple[float, ...] = ()
     threshold_dispersion_e: tuple[float, ...] = ()
@@ -68,6 +69,7 @@ class Variations:
 
 
 _FRONT_END = FrontEndVariations(
+    gain=(0.8, 0.9, 1.1, 1.2),
     noise_e=(30.0, 60.0, 120.0),
     threshold_shift_e=(-100.0, -50.0, 50.0, 100.0, 200.0),
     threshold_dispersion_e=(50.0, 100.0, 200.0),

@@ -18,12 +18,15 @@ from pixelsieve.simulation.generate import Sample
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 from pixelsieve.studies.robustness_config import Variations
 
-__all__ = ["Plan", "Variation", "make_plan", "varied_detector", "with_resolution"]
+__all__ = ["Plan", "Variation", "collected", "make_plan", "varied_detector"]
 
 _RECORDED_PS = {"hit_time_30ps": 30.0, "hit_time_60ps": 60.0}
 _MEASURED = "hit_time_measured"
 
+_GAINS = (0.1, 10.0)
+
 _LABELS: dict[str, Callable[[Any], str]] = {
+    "gain": lambda v: f"gain {v:g}",
     "noise_e": lambda v: f"noise {v:g} e",
     "threshold_shift_e": lambda v: f"threshold {v:+g} e",
     "threshold_dispersion_e": lambda v: f"threshold spread {v:g} e",
@@ -46,8 +49,8 @@ _LABELS: dict[str, Callable[[Any], str]] = {
 class Variation:
     """One row: what changes, and all that it changes.
 
-    `field` is None for the nominal of its kind. `resolution_ps` is that of the recorded times,
-    None where they stay.
+    `field` is None for the nominal of its kind. `gain` is a factor on collected charges,
+    `resolution_ps` that of the recorded times, None where they stay.
     """
 
     kind: Literal["front_end", "simulated"]
@@ -55,6 +58,7 @@ class Variation:
     value: Any
     front_end: FrontEnd | None
     sample: Sample | None = None
+    gain: float = 1.0
     resolution_ps: float | None = None
 
     @property
@@ -123,16 +127,22 @@ def _of_chip(nominal: FrontEnd | None, name: str, value: Any, inputs: frozenset[
             msg = f"{value:g}; expected more than 0 ps"
             raise ConfigError(msg)
         return Variation("front_end", name, value, nominal, resolution_ps=value)
-    own = nominal or FrontEnd()
+    own, gain = nominal or FrontEnd(), 1.0
     changes: dict[str, Any] = {name: value}
-    if name == "threshold_shift_e":
+    if name == "gain":
+        lowest, highest = _GAINS
+        if not lowest <= value <= highest:
+            msg = f"{value:g}; expected {lowest:g} to {highest:g}"
+            raise ConfigError(msg)
+        changes, gain = {"noise_e": own.noise_e * value}, value
+    elif name == "threshold_shift_e":
         changes = {"threshold_e": own.threshold_e + value}
     elif name == "window_jitter_px":
         changes["window"] = "jitter" if value else "keep"
     elif name == "window":
         changes["window_jitter_px"] = 0
     changed = replace(own, **changes)
-    return Variation("front_end", name, value, nominal if changed == own else changed)
+    return Variation("front_end", name, value, nominal if changed == own else changed, gain=gain)
 
 
 def _of_sensor(
@@ -173,14 +183,22 @@ def _by_formula(detector: Detector) -> Detector:
     return replace(detector, sensor=sensor)
 
 
-def with_resolution(clusters: Clusters, resolution_ps: float | None) -> Clusters:
-    """The recorded arrival times as a clock of that resolution gives them; None: as they are.
+def collected(clusters: Clusters, gain: float, resolution_ps: float | None) -> Clusters:
+    """The clusters with charges times `gain` and times as a clock of `resolution_ps` records them.
 
-    Each time keeps its own draw: its distance from the true time grows or shrinks. Raises
-    `DataError` where the true time is missing.
+    Each time keeps its own draw: its distance from the true time grows or shrinks (None: times
+    stay). Groups stay. Raises `DataError` where the true time is needed and missing.
     """
-    if resolution_ps is None:
-        return clusters
+    changes: dict[str, Any] = {}
+    if gain != 1:
+        changes["group_id"] = clusters.groups().astype(np.int64)
+        changes["pixels_e"] = clusters.pixels_e * np.float32(gain)
+    if resolution_ps is not None:
+        changes |= _times(clusters, resolution_ps)
+    return clusters.replace(**changes) if changes else clusters
+
+
+def _times(clusters: Clusters, resolution_ps: float) -> dict[str, Any]:
     if "hit_time_ns" not in clusters.truth:
         msg = (
             f"{clusters.origin}: column 'hit_time_ns' is missing; a changed time_resolution_ps "
@@ -193,4 +211,4 @@ def with_resolution(clusters: Clusters, resolution_ps: float | None) -> Clusters
         if recorded is not None and resolution_ps != recorded_ps:
             scale = resolution_ps / recorded_ps
             changes[f"{feature}_ns"] = (true + scale * (recorded - true)).astype(np.float32)
-    return clusters.replace(**changes)
+    return changes
