@@ -103,6 +103,20 @@ def test_a_truncated_file_is_refused(path: Path, keep: int) -> None:
         parquet.read(path)
 
 
+def test_a_provenance_that_is_no_table_is_refused(path: Path) -> None:
+    said = b'{"schema": 1, "provenance": true}'
+    rewrite(path, lambda table: table.replace_schema_metadata({b"pixelsieve": said}))
+    with pytest.raises(DataError, match="provenance in the schema's metadata is no table"):
+        parquet.read_provenance(path)
+
+
+def test_a_column_whose_name_is_no_text_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"y_local_mm", b"\xff_local_mm"))
+    for read in (parquet.read, parquet.read_split_column, parquet.read_provenance):
+        with pytest.raises(DataError, match="not a whole Parquet file"):
+            read(path)
+
+
 def test_a_damaged_row_group_is_refused(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[200:3000] = b"\xff" * 2800

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -101,11 +101,13 @@ def _tomls(folder: Path) -> None:
     for source in (
         BENCHMARKS / "recipe_study.toml",
         DOCS / "front_end.toml",
+        DOCS / "augmentation.toml",
         DOCS / "model2_codes_counts.toml",
     ):
         shutil.copy(source, folder)
     (folder / "simulate.toml").write_text(_SIMULATE)
     (folder / "space.toml").write_text(SPACE)
+    (folder / "variations.toml").write_text(_VARIATIONS)
 
 
 _SIMULATE = """[detector]
@@ -121,16 +123,31 @@ n_slices = 8
 """
 
 
+_VARIATIONS = """[front_end]
+noise_e = [30, 60]
+window = ["centroid"]
+
+[simulated]
+bias_V = [30.0, 60.0]
+field_T = [0]
+"""
+
+
 def _read_tomls(folder: Path) -> None:
     from pixelsieve.config import read_toml
     from pixelsieve.front_end.settings import read_front_end
     from pixelsieve.networks import read_network
     from pixelsieve.simulation.generate import sample_from_mapping
+    from pixelsieve.studies.robustness_config import read_variations
     from pixelsieve.studies.search_space import read_space
+    from pixelsieve.training.augmentation import read_augmentation
     from pixelsieve.training.recipe import read_recipes
 
+    front_end = read_front_end(folder / "front_end.toml")
+    augmentation = read_augmentation(folder / "augmentation.toml")
+    augmentation.chips(replace(front_end, time_resolution_ps=60.0))
+    read_variations(folder / "variations.toml")
     read_recipes(folder / "recipe_study.toml")
-    read_front_end(folder / "front_end.toml")
     read_network(folder / "model2_codes_counts.toml").with_time("hit_time_30ps")
     read_space(folder / "space.toml")
     path = folder / "simulate.toml"

@@ -24,11 +24,13 @@ from pixelsieve.errors import ConfigError, DataError, nearest
 from pixelsieve.files import replacing, telling_unwritable
 
 __all__ = [
+    "DAMAGE",
     "SPLIT_COLUMN",
     "Writer",
     "damaged",
     "detector_said",
     "iterate",
+    "open_file",
     "open_writer",
     "read",
     "read_provenance",
@@ -49,6 +51,9 @@ _FEW_VALUES = ("signal", "truth_pdg", SPLIT_COLUMN)
 _KEY = b"pixelsieve"
 _SCHEMA = 1
 
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What reading a damaged Parquet file raises."""
+
 
 def read(path: Path, *, slices: bool = False) -> Clusters:
     """Read a whole file. Raises `DataError` with file, column and row (see `iterate`)."""
@@ -65,7 +70,7 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
     Raises `DataError` for a missing column, a wrong shape, a missing value, NaN, a charge below
     -1 e, an empty or a damaged file.
     """
-    file = _open(path)
+    file = open_file(path)
     detector = detector_said(path, file) or MUON_COLLIDER_VXD
     _require_columns(path, file.schema_arrow.names)
     names = [f.name for f in file.schema_arrow if _is_known(f)]
@@ -78,7 +83,7 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
     for group in range(file.metadata.num_row_groups):
         try:
             table = file.read_row_group(group, columns=names)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise damaged(path, error) from error
         if table.num_rows:
             yield _clusters(table, detector, str(path), first_row)
@@ -87,7 +92,7 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
 
 def read_split_column(path: Path) -> NDArray[np.str_] | None:
     """The `split` column as strings, or None where the file has none."""
-    file = _open(path)
+    file = open_file(path)
     if SPLIT_COLUMN not in file.schema_arrow.names:
         return None
     try:
@@ -97,13 +102,17 @@ def read_split_column(path: Path) -> NDArray[np.str_] | None:
         kind = file.schema_arrow.field(SPLIT_COLUMN).type
         msg = f"{path}: column 'split' holds {kind}; expected train, val or test"
         raise DataError(msg) from error
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGE as error:
         raise damaged(path, error) from error
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """How the clusters were made, as the file's writer said; empty where it said nothing."""
-    return dict(_metadata(path, _open(path)).get("provenance", {}))
+    said = _metadata(path, open_file(path)).get("provenance", {})
+    if not isinstance(said, dict):
+        msg = f"{path}: the provenance in the schema's metadata is no table; write the file again"
+        raise DataError(msg)
+    return said
 
 
 def write(
@@ -188,14 +197,17 @@ def open_writer(where: Path | IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(where, schema, compression="zstd", use_dictionary=few)
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def open_file(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file; raises `DataError` where it is missing or damaged."""
     try:
-        return pq.ParquetFile(path)
+        file = pq.ParquetFile(path)
+        str(file.schema_arrow.names)  # decodes them
     except FileNotFoundError as error:
         msg = f"{path}: no such file"
         raise DataError(msg) from error
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGE as error:
         raise damaged(path, error) from error
+    return file
 
 
 def damaged(path: Path, error: Exception) -> DataError:
@@ -210,7 +222,7 @@ def _metadata(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
         return {}
     try:
         said = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"{path}: the schema's metadata 'pixelsieve' is not valid JSON; write the file again"
         raise DataError(msg) from error
     if not isinstance(said, dict) or said.get("schema") != _SCHEMA:

@@ -23,7 +23,13 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import DataError
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
-from pixelsieve.formats.parquet import damaged, detector_said, schema_metadata
+from pixelsieve.formats.parquet import (
+    DAMAGE,
+    damaged,
+    detector_said,
+    open_file,
+    schema_metadata,
+)
 from pixelsieve.formats.window import detector_of_pixels, fitted, window_of_columns
 
 __all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
@@ -170,10 +176,7 @@ class _Table:
 
     def __init__(self, path: Path, wanted: Mapping[str, str] | None = None) -> None:
         self.path = path
-        try:
-            self._file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise damaged(path, error) from error
+        self._file = open_file(path)
         self.n_rows = self._file.metadata.num_rows
         schema = self._file.schema_arrow  # made anew at each access, slow with many columns
         kinds = {f.name: f.type for f in schema}
@@ -222,7 +225,7 @@ class _Table:
                     block = np.concatenate(kept) if len(kept) > 1 else kept[0]
                     yield block[:rows]
                     kept = [block[rows:]] if len(block) > rows else []
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise damaged(self.path, error) from error
         if kept:
             yield np.concatenate(kept)
