@@ -103,6 +103,14 @@ def test_a_truncated_file_is_refused(path: Path, keep: int) -> None:
         parquet.read(path)
 
 
+def test_a_position_beyond_float32_is_refused_by_row(path: Path, clusters: Clusters) -> None:
+    values = clusters.z_global_mm.astype(np.float64)
+    values[7] = 1e300
+    rewrite(path, set_column("z_global_mm", pa.array(values)))
+    with pytest.raises(DataError, match="column 'z_global_mm', row 7: inf is not a finite number"):
+        parquet.read(path)
+
+
 def test_a_provenance_that_is_no_table_is_refused(path: Path) -> None:
     said = b'{"schema": 1, "provenance": true}'
     rewrite(path, lambda table: table.replace_schema_metadata({b"pixelsieve": said}))

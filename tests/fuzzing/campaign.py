@@ -4,7 +4,8 @@
 
 A reader must give a result or one `PixelsieveError`, one line that names a file; all else is a
 finding: another exception or warning, a line that names no file or breaks, no end in time, more
-memory than `MEMORY` above what the process had before, a crash.
+memory than `MEMORY` above what the process had before, a crash, a program or pickle that is run,
+a connection, a file written elsewhere.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ import tempfile
 import traceback
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from pixelsieve.errors import PixelsieveError
 from tests.fuzzing.readers import READERS, Reader
 from tests.fuzzing.structures import damaged
 
-__all__ = ["Finding", "Outcome", "damaged_file", "make_material", "run"]
+__all__ = ["Finding", "Outcome", "damaged_file", "make_material", "outcome", "run", "watch"]
 
 SECONDS = 20
 MEMORY = 1 << 30
@@ -130,7 +132,9 @@ def damaged_file(material: Path, reader: str, seed: int, number: int) -> tuple[s
     return str(path.relative_to(folder)), damaged(path.name, path.read_bytes(), random)
 
 
-def _outcomes(material: Path, name: str, seed: int, first: int, count: int) -> Iterator[str]:
+def _outcomes(
+    events: Sequence[str], material: Path, name: str, seed: int, first: int, count: int
+) -> Iterator[str]:
     reader, folder = READERS[name], material / name
     for number in range(first, first + count):
         place, data = damaged_file(material, name, seed, number)
@@ -138,14 +142,20 @@ def _outcomes(material: Path, name: str, seed: int, first: int, count: int) -> I
         (folder / place).write_bytes(data)
         signal.alarm(SECONDS)
         try:
-            yield outcome(reader, folder)
+            yield outcome(reader, folder, events)
         finally:
             signal.alarm(0)
             (folder / place).write_bytes(whole)
 
 
-def outcome(reader: Reader, folder: Path) -> str:
-    """`accepted`, `refused`, or what is wrong."""
+def outcome(reader: Reader, folder: Path, events: Sequence[str] = ()) -> str:
+    """`accepted`, `refused`, or what is wrong; `events` are those of `watch`, if any."""
+    before = len(events)
+    found = _outcome(reader, folder)
+    return f"does what no reader does: {events[before]}" if len(events) > before else found
+
+
+def _outcome(reader: Reader, folder: Path) -> str:
     try:
         reader.read(folder)
     except PixelsieveError as error:
@@ -163,6 +173,35 @@ def outcome(reader: Reader, folder: Path) -> str:
     return "accepted"
 
 
+def watch(folder: Path) -> list[str]:
+    """From now on, what this process does that no reader needs; writing is for `folder` alone."""
+    events: list[str] = []
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
+        if writes and isinstance(arguments[0], (str, bytes)):
+            path = Path(os.fsdecode(arguments[0])).absolute()
+            if path != Path(os.devnull) and not path.is_relative_to(folder):
+                events.append(f"open {path}")
+        # HDF5 is read in another process, this program itself.
+        elif event == "subprocess.Popen" and arguments[0] == sys.executable:
+            return
+        elif event in _NEVER:
+            events.append(f"{event} {str(arguments)[:200]}")
+
+    sys.addaudithook(hook)
+    return events
+
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_NEVER = frozenset(
+    {
+        *("os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"),
+        *("pickle.find_class", "ctypes.dlopen", "socket.connect", "os.remove", "os.symlink"),
+    }
+)
+
+
 def _main(material: str, name: str, seed: str, first: str, count: str) -> None:
     whole = Path(material)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -172,7 +211,8 @@ def _main(material: str, name: str, seed: str, first: str, count: str) -> None:
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    for one in _outcomes(whole, name, int(seed), int(first), int(count)):
+    events = watch(whole.absolute())
+    for one in _outcomes(events, whole, name, int(seed), int(first), int(count)):
         sys.stdout.write(json.dumps(one) + "\n")
         sys.stdout.flush()
 

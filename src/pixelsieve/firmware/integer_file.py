@@ -27,6 +27,7 @@ _SCHEMA = 2
 _KIND = "pixelsieve integer network"
 _HASH = "sha256"
 _LARGEST_BITS = 32
+_LAYER_NAME = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,12 @@ def read_integer_network(path: Path) -> IntegerNetwork:
     document = from_mapping(_Document, raw, str(path))
     features = FeatureSet.from_plain(features, f"{path}: features")
     layers = tuple(_layer(one, str(path)) for one in document.layers)
+    # Names become identifiers of Verilog and C++.
+    odd = [i.name for i in document.inputs if i.name not in features.names]
+    odd += [layer.name for layer in layers if not _LAYER_NAME.fullmatch(layer.name)]
+    if odd:
+        msg = f"{path}: '{odd[0]}' is no name of its features, nor of a layer"
+        raise ConfigError(msg)
     try:
         network = IntegerNetwork(document.name, features, document.inputs, layers)
     except ConfigError as error:

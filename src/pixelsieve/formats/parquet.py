@@ -291,7 +291,10 @@ def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArra
         raise DataError(msg)
     if name not in _WHOLE:
         # Truth is carried along as it is; what networks may see is float32.
-        return values if name not in _OPTIONAL + _REQUIRED else np.asarray(values, np.float32)
+        if name not in _OPTIONAL + _REQUIRED:
+            return values
+        with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused by row
+            return np.asarray(values, np.float32)
     narrow = np.asarray(values, dtype=_WHOLE[name])
     wrong = narrow != values
     if wrong.any():

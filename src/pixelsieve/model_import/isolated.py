@@ -59,7 +59,9 @@ def read_isolated(source: Path | bytes, where: str) -> Group:
 def _main(name: str, where: str) -> int:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[1]  # a batch system may allow less
+    bytes_ = _BYTES if allowed == resource.RLIM_INFINITY else min(_BYTES, allowed)
+    resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         group = read_hdf5(sys.stdin.buffer.read() if name == "-" else Path(name), where)
