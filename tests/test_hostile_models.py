@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pixelsieve.errors import ConfigError, PixelsieveError
+from pixelsieve.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.model_file import load_model, save_model
 from pixelsieve.model_import import hdf5, isolated, stored
 from pixelsieve.model_import.convert import ImportOptions, import_model
@@ -262,6 +262,24 @@ def test_hdf5_is_read_where_little_memory_is_allowed(monkeypatch: pytest.MonkeyP
     limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.model_import.isolated "$@"'
     monkeypatch.setattr(isolated, "_PROGRAM", ("sh", "-c", limited, sys.executable))
     assert isolated.read_isolated(MODELS / "asic_4b.h5", "asic").arrays
+
+
+SPINNING = """
+import sys
+from pixelsieve.model_import import isolated
+def spin(*_):
+    while True:
+        pass
+isolated.read_hdf5 = spin
+sys.exit(isolated._main(*sys.argv[1:]))
+"""
+
+
+def test_hdf5_that_never_ends_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "_PROGRAM", (sys.executable, "-c", SPINNING))
+    monkeypatch.setattr(isolated, "_COMPUTING", 2)
+    with pytest.raises(RunError, match="asic: reading takes more than 2 s; the file is damaged"):
+        isolated.read_isolated(MODELS / "asic_4b.h5", "asic")
 
 
 @pytest.mark.parametrize(

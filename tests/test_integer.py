@@ -83,6 +83,8 @@ def on_grids(values: list[Fraction], quantizer: Quantizer) -> list[Fraction]:
     ("change", "message"),
     [
         (lambda d: d["layers"][0].update(inputs=["y_size"]), "n.json: tiny: layer 'a' does not"),
+        (lambda d: d["inputs"][0].update(name="x); endmodule"), "is no name of its features"),
+        (lambda d: d["layers"][0].update(name="a;b"), "'a;b' is no name of its features"),
         (lambda d: d["inputs"][0]["grid"].update(bits=10**30), "expected at most 512"),
         (lambda d: d["layers"][0]["kernel_grid"].update(integer_bits=2**40), "at most 512 in size"),
         (lambda d: d["layers"][0]["activation"]["bits"].__setitem__(0, 2**40), "at most 62"),

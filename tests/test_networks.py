@@ -110,3 +110,9 @@ def test_unknown_names_are_refused_with_a_hint() -> None:
 def test_bits_out_of_range_are_refused(bits: int) -> None:
     with pytest.raises(ConfigError, match=f"weight_bits is {bits}; expected 2 to 16"):
         Precision(bits)
+
+
+def test_scales_that_no_grid_has_are_refused() -> None:
+    for settings in ({"weight_integer_bits": 10**30}, {"scales": (LayerScale("a", 0, -(10**6)),)}):
+        with pytest.raises(ConfigError, match="expected at most 512 in size"):
+            Precision(4, **settings)

@@ -59,6 +59,10 @@ class Precision:
             if not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
                 msg = f"{name} is {bits}; expected {_SMALLEST_BITS} to {_LARGEST_BITS}"
                 raise ConfigError(msg)
+        several = [self.weight_integer_bits]
+        several += [n for s in self.scales for n in (s.kernel_integer_bits, s.bias_integer_bits)]
+        for integer_bits in several:
+            FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer_bits)  # may raise
 
     @staticmethod
     def learned(*, budget_ebops: float, **settings: Any) -> LearnedPrecision:

@@ -280,7 +280,7 @@ def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) 
 
 
 def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArray[Any]:
-    values = column.to_numpy(zero_copy_only=False)
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     if name == "signal" and values.dtype.kind == "b":
         return np.asarray(values, dtype=np.int8)
     if values.dtype.kind not in "iuf":
@@ -294,7 +294,7 @@ def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArra
         if name not in _OPTIONAL + _REQUIRED:
             return values
         with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused by row
-            return np.asarray(values, np.float32)
+            return np.asarray(values, dtype=np.float32)
     narrow = np.asarray(values, dtype=_WHOLE[name])
     wrong = narrow != values
     if wrong.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from pixelsieve.model_import.hdf5 import Group, read_hdf5
 __all__ = ["read_isolated"]
 
 _SECONDS = 60
+_COMPUTING = 10  # seconds, however busy the machine is
 _BYTES = 4 << 30  # of address space
 _PROGRAM = (sys.executable, "-m", __name__)
 _HEAD = "head"
@@ -28,10 +30,10 @@ def read_isolated(source: Path | bytes, where: str) -> Group:
 
     Raises `RunError` where that refuses, and where the HDF5 library breaks down on the file.
     """
-    inside = isinstance(source, bytes)
+    name = "-" if isinstance(source, bytes) else str(source.absolute())
     try:
         done = subprocess.run(  # noqa: S603 (this program itself)
-            [*_PROGRAM, "-" if inside else str(Path(source).absolute()), where],  # type: ignore[arg-type]
+            [*_PROGRAM, name, where, str(_COMPUTING)],
             input=source if isinstance(source, bytes) else b"",
             capture_output=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads take address space
@@ -41,6 +43,9 @@ def read_isolated(source: Path | bytes, where: str) -> Group:
     except subprocess.TimeoutExpired as error:
         msg = f"{where}: reading takes more than {_SECONDS} s; the file is damaged"
         raise RunError(msg) from error
+    if done.returncode == -signal.SIGXCPU:
+        msg = f"{where}: reading takes more than {_COMPUTING} s; the file is damaged"
+        raise RunError(msg)
     if done.returncode == _REFUSED:
         raise RunError(done.stdout.decode())
     if done.returncode != 0:
@@ -56,12 +61,13 @@ def read_isolated(source: Path | bytes, where: str) -> Group:
     return Group(lists, arrays)
 
 
-def _main(name: str, where: str) -> int:
+def _main(name: str, where: str, seconds: str) -> int:
     import resource
 
     allowed = resource.getrlimit(resource.RLIMIT_AS)[1]  # a batch system may allow less
     bytes_ = _BYTES if allowed == resource.RLIM_INFINITY else min(_BYTES, allowed)
     resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         group = read_hdf5(sys.stdin.buffer.read() if name == "-" else Path(name), where)
