@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from pixelsieve.studies.robustness_plan import collected, varied_detector
 from pixelsieve.weights import initial_weights
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
+from tests.test_docs import blocks
 from tests.tiny_networks import tiny_model
 
 ZERO = """
@@ -378,6 +379,14 @@ def test_defaults_fit_the_model_and_leave_out_the_rest(run: Path, dataset_file: 
     assert {row["against"] for row in simulated[1:]} == {"nominal, simulated"}
     assert all(row["paired"] for row in simulated[1:])
     assert not simulated[0]["paired"]
+
+
+def test_the_documented_file_names_every_field(tmp_path: Path) -> None:
+    file = tmp_path / "variations.toml"
+    file.write_text(blocks("robustness.md", "toml")["variations.toml"])
+    found = read_variations(file)
+    for kind in (found.front_end, found.simulated):
+        assert all(getattr(kind, field.name) for field in fields(kind))
 
 
 def test_bad_input_is_one_line_and_nothing_is_written(
