@@ -68,6 +68,15 @@ def train(options: argparse.Namespace, network: str, run: Path) -> None:
     subprocess.run(command, check=True)
 
 
+def is_trained(options: argparse.Namespace, run: Path) -> bool:
+    """Whether the run has these widths and seeds; `compare` would take minutes to say so."""
+    if not (run / "metrics.json").exists():
+        return False
+    rows = read_json(run / "metrics.json")["rows"]
+    found = {row["bits"] for row in rows if len(row["seeds"]) == options.seeds}
+    return found >= set(options.bits)
+
+
 def count(model: Path, result: Path, front_end: FrontEnd | None) -> None:
     """Write the LUTs of a model; `whole_luts` are with the features, None where logic has none."""
     start = time.monotonic()
@@ -126,7 +135,7 @@ def luts(found: Sequence[dict[str, Any]], key: str) -> str:
     if not known:
         limits = [one["unfinished_s"] for one in found]
         return f"not finished in {max(limits):.0f} s" if limits else ""
-    return "none" if None in known else spread(known, 0)
+    return spread(known, 0)
 
 
 HEAD = (
@@ -140,19 +149,25 @@ def table(options: argparse.Namespace) -> str:
     lines = [HEAD]
     for network in options.networks:
         run = run_of(options, network)
+        counted = {bits: counts_of(options, f"{run.name}_sieve_{bits}b") for bits in options.bits}
+        all_counts = [one for found in counted.values() for one in found]
+        no_logic = any(one.get("whole_luts", 0) is None for one in all_counts)
         for row in read_json(run / "metrics.json")["rows"]:
             if row["approach"] != "sieve":
                 continue
-            name = f"{run.name}_sieve_{row['bits']}b_seed"
-            files = sorted((options.out / "luts").glob(f"{name}*.json"))
-            found = [read_json(path) for path in files]
-            known = sum("luts" in one for one in found)
+            found = counted[row["bits"]]
             cells = [f"`{run.name}`", str(row["bits"]), luts(found, "luts")]
-            cells += [luts(found, "whole_luts"), str(known)]
+            cells += ["none" if no_logic else luts(found, "whole_luts")]
+            cells += [str(sum("luts" in one for one in found))]
             cells += [spread([s["auc"] for s in row["by_seed"]], 4)]
             cells += [spread([s["rejection_98"] for s in row["by_seed"]], 3)]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def counts_of(options: argparse.Namespace, name: str) -> list[dict[str, Any]]:
+    files = sorted((options.out / "luts").glob(f"{name}_seed*.json"))
+    return [read_json(path) for path in files]
 
 
 def main() -> None:
@@ -175,7 +190,8 @@ def main() -> None:
         return
     (options.out / "luts").mkdir(parents=True, exist_ok=True)
     for network in options.networks:
-        train(options, network, run_of(options, network))
+        if not is_trained(options, run_of(options, network)):
+            train(options, network, run_of(options, network))
     left = [one for one in wanted_counts(options) if not one.is_done(options.time_limit)]
     with ThreadPoolExecutor(options.workers) as threads:
         list(threads.map(lambda one: count_bounded(options, one), left))
