@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import read_integer_network, to_document
+from pixelsieve.firmware.verify import corner_codes
 from pixelsieve.fixed_point import Quantizer
 from tests.tiny_networks import heterogeneous_network, mixed_network, tiny_model
 
@@ -58,6 +60,33 @@ def test_a_whole_network_equals_exact_rational_arithmetic(
             unit = Fraction(2) ** -layer.output_fraction_bits
             got = [Fraction(int(c)) * unit for c in run.layers[layer.name][row]]
             assert got == values[layer.name]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.booleans())
+def test_a_cluster_has_its_logit_in_every_company(seed: int, mixed: bool) -> None:
+    network = mixed_network(seed) if mixed else heterogeneous_network(seed)
+    codes = corner_codes(network, 40)
+    logits = network.run(codes)
+    order = np.random.default_rng(seed).permutation(len(logits))
+    np.testing.assert_array_equal(
+        network.run({n: c[order] for n, c in codes.items()}), logits[order]
+    )
+    alone = network.run({n: c[7:8] for n, c in codes.items()})
+    assert alone[0] == logits[7]
+
+
+def test_a_models_logits_are_those_of_its_integers_in_any_order() -> None:
+    model = tiny_model(4)
+    network = from_model(model)
+    table = network.input_values(corner_codes(network, 60))
+    expected = network.run(network.input_codes(table)) * 2.0**-network.logit_fraction_bits
+    order = np.random.default_rng(0).permutation(len(table))
+    shuffled = FeatureTable(
+        table.features, {n: v[order] for n, v in table.inputs.items()}, table.labels[order]
+    )
+    np.testing.assert_array_equal(model.logits(table), expected)
+    np.testing.assert_array_equal(model.logits(shuffled), expected[order])
 
 
 def on_grids(values: list[Fraction], quantizer: Quantizer) -> list[Fraction]:

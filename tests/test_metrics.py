@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.baselines import boosted_trees, time_cut, time_of
-from pixelsieve.evaluation.metrics import accuracy, rejection_at, roc_auc, roc_curve
+from pixelsieve.evaluation.metrics import (
+    EFFICIENCIES,
+    accuracy,
+    auc_of,
+    rank,
+    rejection_at,
+    rejection_of,
+    roc_auc,
+    roc_curve,
+)
 from pixelsieve.evaluation.paired import paired_test
 from pixelsieve.evaluation.scores import METRICS, bootstrap, score, summarize
 from pixelsieve.features import FeatureSet
@@ -27,6 +40,61 @@ def test_auc_equals_counting_pairs(rows: list[tuple[int, bool]]) -> None:
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in signal for b in bib]
     scores, labels = np.array([x for x, _ in rows]), np.array([s for _, s in rows])
     assert roc_auc(scores, labels) == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
+
+
+def scored_rows(kind: str, number: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    rows = st.lists(st.tuples(number, st.booleans()), min_size=2, max_size=12)
+    both = rows.filter(lambda rows: len({s for _, s in rows}) == 2)
+    return both.map(lambda r: (np.array([x for x, _ in r], kind), np.array([s for _, s in r])))
+
+
+ANY_SCORES = (
+    scored_rows("f8", st.floats(allow_nan=False, allow_infinity=False))
+    | scored_rows("f4", st.floats(allow_nan=False, allow_infinity=False, width=32))
+    | scored_rows("i8", st.integers(-(2**53), 2**53))
+    | scored_rows("u1", st.integers(0, 255))
+)
+"""Scores of every kind that has a meaning: subnormal, -0.0 beside 0.0, the ends of their type."""
+
+
+@given(ANY_SCORES)
+def test_any_numbers_are_ranked_as_their_pairs_are(
+    scored: tuple[NDArray[Any], NDArray[np.bool_]],
+) -> None:
+    scores, labels = scored
+    signal, bib = scores[labels].tolist(), scores[~labels].tolist()
+    pairs = [Fraction(1) if a > b else Fraction(a == b, 2) for a in signal for b in bib]
+    expected = float(sum(pairs, start=Fraction(0)) / len(pairs))
+    assert roc_auc(scores, labels) == pytest.approx(expected, abs=1e-12)
+    rejection, achieved, threshold = rejection_at(scores, labels, 0.9)
+    kept = [sum(a >= t for a in signal) for t in set(signal) | set(bib)]
+    enough = [k for k in kept if k >= 0.9 * len(signal)]
+    assert round(achieved * len(signal)) == min(enough)
+    assert round((1 - rejection) * len(bib)) == sum(b >= threshold for b in bib)
+    assert sum(a >= threshold for a in signal) == min(enough)
+
+
+@given(SCORED, st.integers(0, 2**32))
+def test_weights_count_a_cluster_so_many_times(rows: list[tuple[int, bool]], seed: int) -> None:
+    scores, labels = np.array([x for x, _ in rows]), np.array([s for _, s in rows])
+    counts = np.random.default_rng(seed).integers(0, 4, len(rows))
+    repeated = np.repeat(np.arange(len(rows)), counts)
+    if len(set(labels[repeated])) < 2:
+        return
+    weighted = rank(scores, labels).kept(counts.astype(float))
+    again = scores[repeated], labels[repeated]
+    assert float(auc_of(*weighted)) == pytest.approx(roc_auc(*again), abs=1e-12)
+    for efficiency in EFFICIENCIES:
+        found = float(rejection_of(*weighted, efficiency)[0])
+        assert found == pytest.approx(rejection_at(*again, efficiency)[0], abs=1e-12)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=10), st.booleans())
+def test_one_class_alone_has_no_figure(values: list[int], signal: bool) -> None:
+    scores, labels = np.array(values), np.full(len(values), signal)
+    for figure in (roc_auc, roc_curve, score, lambda s, n: rejection_at(s, n, 0.9)):
+        with pytest.raises(DataError, match="only one class"):
+            figure(scores, labels)
 
 
 @given(SCORED, st.sampled_from([0.5, 0.9, 0.95, 0.98, 0.99, 1.0]))
@@ -57,6 +125,16 @@ def test_row_order_changes_nothing(seed: int) -> None:
     scores, labels = random_logits(80, seed)
     order = np.random.default_rng(seed).permutation(80)
     assert score(scores, labels) == score(scores[order], labels[order])
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_row_order_changes_no_interval(seed: int) -> None:
+    scores, labels = random_logits(60, seed)
+    groups = np.arange(60) // 2
+    order = np.random.default_rng(seed).permutation(60)
+    first = bootstrap([scores], labels, groups, resamples=30)
+    assert first == bootstrap([scores[order]], labels[order], groups[order], resamples=30)
 
 
 def test_auc_agrees_with_scikit_learn() -> None:

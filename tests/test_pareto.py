@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +26,36 @@ def test_the_front_is_what_nothing_dominates(points: list[tuple[float, float]]) 
     expected = [not any(dominates(a, b) for a in points) for b in points]
     assert on_front(*np.array(points).T).tolist() == expected
     assert any(expected)
+
+
+ANY_POINTS = st.lists(st.tuples(st.floats(-1, 2), st.floats(0.5, 1e7)), min_size=1, max_size=12)
+
+
+@given(ANY_POINTS, st.randoms(use_true_random=False))
+def test_the_order_of_points_changes_nothing(
+    points: list[tuple[float, float]], random: Random
+) -> None:
+    quality, cost = np.array(points).T
+    order = np.array(random.sample(range(len(points)), len(points)))
+    front = on_front(quality, cost)
+    assert on_front(quality[order], cost[order]).tolist() == front[order].tolist()
+    box = ((0.0, 1.0), (1.0, 2.0**20))
+    whole = hypervolume(quality, cost, *box)
+    assert hypervolume(quality[order], cost[order], *box) == pytest.approx(whole, abs=1e-12)
+    assert 0 <= whole <= 1
+    fewer = hypervolume(quality[1:], cost[1:], *box) if len(points) > 1 else 0
+    assert fewer <= whole + 1e-12
+    assert hypervolume(quality[front], cost[front], *box) == pytest.approx(whole, abs=1e-12)
+
+
+@given(ANY_POINTS, st.floats(0, 0.5))
+def test_dominance_beyond_a_margin_is_its_definition(
+    points: list[tuple[float, float]], margin: float
+) -> None:
+    (quality, cost), *others = points
+    expected = any(c <= cost and q > quality + margin for q, c in others)
+    rest = np.array(others).reshape(-1, 2).T
+    assert dominated_beyond(margin, quality, cost, *rest) == expected
 
 
 def test_weakly_dominated_points_are_not_on_the_front() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixelsieve.clusters import Clusters
 from pixelsieve.errors import DataError
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.splits import Splits, assign_by_hash
@@ -20,6 +23,45 @@ def test_a_groups_split_depends_on_the_group_alone(groups: list[int], random: ob
     np.testing.assert_array_equal(assign_by_hash(keys[order]), numbers[order])
     alone = [int(assign_by_hash(keys[i : i + 1])[0]) for i in range(len(keys))]
     assert alone == numbers.tolist()
+
+
+GROUPS = st.lists(st.integers(0, 30), min_size=2, max_size=12)
+
+
+@settings(max_examples=40)
+@given(GROUPS, GROUPS, GROUPS)
+def test_splits_hold_where_no_group_is_shared_and_only_there(
+    first: list[int], second: list[int], third: list[int]
+) -> None:
+    several = [set(first), set(second), set(third)]
+    shared = any(a & b for a, b in combinations(several, 2))
+    parts = [part_of(groups, seed) for seed, groups in enumerate((first, second, third))]
+    if shared:
+        with pytest.raises(DataError, match="splits must share no group"):
+            Splits(*parts)
+    else:
+        Splits(*parts)
+
+
+def part_of(groups: list[int], seed: int) -> Clusters:
+    return make_clusters(len(groups), seed, group_id=np.array(groups, np.int64))
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 60), min_size=60, max_size=120), st.booleans(), st.integers(0, 99))
+def test_clusters_are_split_whatever_their_order_and_company(
+    groups: list[int], with_ids: bool, seed: int
+) -> None:
+    clusters = part_of(groups, seed)
+    if not with_ids:  # equal pixels are one group then
+        clusters = clusters.replace(group_id=None)
+    split = assign_by_hash(clusters.groups())
+    order = np.random.default_rng(seed).permutation(len(clusters))
+    np.testing.assert_array_equal(assign_by_hash(clusters.select(order).groups()), split[order])
+    half = clusters.select(slice(0, len(clusters) // 2))
+    np.testing.assert_array_equal(assign_by_hash(half.groups()), split[: len(half)])
+    by_split = [set(clusters.groups()[split == one].tolist()) for one in range(3)]
+    assert not any(a & b for a, b in combinations(by_split, 2))
 
 
 def test_hash_shares_are_as_documented() -> None:

@@ -62,6 +62,35 @@ def test_total_or_an_error(source: set[str], target: set[str], skip: set[str]) -
             np.testing.assert_array_equal(got[name]["kernel"], expected["kernel"])
 
 
+SHAPES = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=4, max_size=4)
+
+
+@given(SHAPES, SHAPES, st.sampled_from([None, Precision(4)]))
+def test_all_shapes_agree_or_nothing_is_copied(
+    ours: list[tuple[int, int]], theirs: list[tuple[int, int]], precision: Precision | None
+) -> None:
+    def made(shapes: list[tuple[int, int]], value: float) -> Weights:
+        return {
+            name: {
+                "kernel": np.full(shape, value, np.float32),
+                "bias": np.full(shape[1], value, np.float32),
+            }
+            for name, shape in zip(NAMES, shapes, strict=True)
+        }
+
+    source, target = made(ours, 0.3), made(theirs, 0.7)
+    if ours != theirs:
+        with pytest.raises(GuaranteeError, match="has shapes"):
+            warm_start(source, target, precision)
+    else:
+        got, report = warm_start(source, target, precision)
+        assert report.summary == "copied 4 of 4"
+        for name in NAMES:
+            got[name]["kernel"][:] = 9  # a copy: neither source nor target may change
+        for weights, value in ((source, 0.3), (target, 0.7)):
+            assert all((weights[n]["kernel"] == np.float32(value)).all() for n in NAMES)
+
+
 def test_the_bug_this_project_grew_from_is_an_error() -> None:
     source = weights_of(("hidden", "output"), 0)
     target = weights_of(("hidden", "output_dense"), 1)

@@ -70,9 +70,9 @@ def rank(scores: NDArray[Any], labels: NDArray[Any]) -> RankedScores:
     if signal.all() or not signal.any():
         msg = "labels: only one class; signal and BIB are both needed"
         raise DataError(msg)
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(scores, kind="stable")[::-1]
     falling = scores[order]
-    last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+    last = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(falling) - 1)
     return RankedScores(falling[last], order, last, signal[order])
 
 
