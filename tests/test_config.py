@@ -41,6 +41,11 @@ def test_long_values_lose_their_middle_and_a_defect_keeps_its_traceback() -> Non
         "x = 0x" + "f" * 5000,
         "x = [{ y = 9223372036854775808 }]",
         "x = -9223372036854775809",
+        "[" + "a." * 100_000 + "a]",
+        "a." * 101 + "a = 1",
+        '"a" . ' * 101 + "a = 1",
+        "x = { " + "a." * 101 + "a = 1 }",
+        "#" * (1 << 22) + "\n",
         "x = \x00",
         "\xff",
     ],
@@ -56,8 +61,18 @@ def test_hostile_toml_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_toml_of_64_bits_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
-    path.write_text("x = [9223372036854775807, -9223372036854775808]\ny = inf\n")
-    assert read_toml(path) == {"x": [2**63 - 1, -(2**63)], "y": math.inf}
+    numbers = ", ".join(["0.5"] * 70_000)  # as many as an ADC may have codes
+    path.write_text(
+        f"x = [9223372036854775807, -9223372036854775808]\ny = inf\na.b.c = '.'\nz = [{numbers}]\n"
+        f"# {'.' * 500}\n"
+    )
+    found = read_toml(path)
+    assert found.pop("z") == [0.5] * 70_000
+    assert found == {
+        "x": [2**63 - 1, -(2**63)],
+        "y": math.inf,
+        "a": {"b": {"c": "."}},
+    }
 
 
 @pytest.mark.parametrize(

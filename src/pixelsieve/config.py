@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import tomllib
 import types
 import typing
@@ -17,6 +18,11 @@ from pixelsieve.errors import ConfigError, nearest
 __all__ = ["differences", "fingerprint", "from_mapping", "read_toml", "to_plain"]
 
 T = TypeVar("T")
+
+_LARGEST_TOML = 1 << 22
+_MOST_DOTS = 100
+_DOT = re.compile(r"""[\w"'-][ \t]*\.(?=[ \t]*[\w"'-])""")
+_BETWEEN_KEYS = re.compile(r"[,\n\[\]{}=#]")
 
 
 def require_between(owner: object, name: str, low: float, high: float) -> None:
@@ -42,11 +48,14 @@ _WORDS = {
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raise `ConfigError` naming the file where it cannot be read.
 
-    Whole numbers have 64 bits, as TOML asks for; larger ones are refused.
+    Whole numbers have 64 bits, as TOML asks for; larger ones are refused, and so are files above
+    4 MiB and keys of over 100 parts, which would take hours.
     """
     try:
         with path.open("rb") as file:
-            table = tomllib.load(file)
+            text = file.read(_LARGEST_TOML + 1).decode("utf-8")
+        _require_readable(text)
+        table = tomllib.loads(text)
         _require_64_bits(table)
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error}); check the path"
@@ -55,6 +64,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         msg = f"{path}: not valid TOML ({error})"
         raise ConfigError(msg) from error
     return table
+
+
+def _require_readable(text: str) -> None:
+    if len(text) > _LARGEST_TOML:
+        msg = f"more than {_LARGEST_TOML} letters"
+        raise ValueError(msg)
+    if any(len(_DOT.findall(part)) > _MOST_DOTS for part in _BETWEEN_KEYS.split(text)):
+        msg = f"a key of more than {_MOST_DOTS} parts"
+        raise ValueError(msg)
 
 
 def _require_64_bits(value: Any) -> None:
