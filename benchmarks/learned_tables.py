@@ -29,8 +29,8 @@ def choices(case: Case, points: Sequence[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    sd = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} +- {sd:.{digits}f}"
+    more = f" +- {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{more}"
 
 
 def row(what: str, chosen: Sequence[Any], *, test: bool) -> str:
