@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import read_integer_network, to_document
 from pixelsieve.firmware.verify import corner_codes
-from pixelsieve.fixed_point import Quantizer
-from tests.tiny_networks import heterogeneous_network, mixed_network, tiny_model
+from pixelsieve.fixed_point import FixedPoint, Quantizer
+from pixelsieve.precision import MixedPrecision, NamedQuantizer
+from tests.tiny_networks import TINY, heterogeneous_network, mixed_network, tiny_model
 
 
 @settings(max_examples=30)
@@ -87,6 +89,20 @@ def test_a_models_logits_are_those_of_its_integers_in_any_order() -> None:
     )
     np.testing.assert_array_equal(model.logits(table), expected)
     np.testing.assert_array_equal(model.logits(shuffled), expected[order])
+
+
+def test_weights_of_too_many_bits_are_refused_not_cut() -> None:
+    model = tiny_model(4)
+    quantizers = {
+        name: NamedQuantizer(name, Quantizer.uniform(FixedPoint(signed=True, bits=8), width))
+        for name, width in ((*((f, 1) for f in TINY.features), ("a", 3), ("b", 2)))
+    }
+    inputs = tuple(quantizers[f] for f in TINY.features)
+    precision = MixedPrecision(inputs, (quantizers["a"], quantizers["b"]))
+    assert from_model(replace(model, precision=precision)).weighted_layers
+    model.weights["a"]["kernel"][0, :2] = (2.0**40, 2.0**-40)
+    with pytest.raises(ConfigError, match="a grid of 82 bits; codes have at most 62"):
+        from_model(replace(model, precision=precision))
 
 
 def on_grids(values: list[Fraction], quantizer: Quantizer) -> list[Fraction]:
