@@ -12,9 +12,11 @@ import pytest
 
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.files import write_json
 from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision
 from pixelsieve.report.page.search_charts import pareto_figure
+from pixelsieve.studies.final_training import Saved, read_saved
 from pixelsieve.studies.search import _Search
 from pixelsieve.studies.search_config import SearchConfig
 from pixelsieve.studies.search_goal import Goal, Measured
@@ -141,6 +143,20 @@ def test_damaged_and_foreign_records_are_one_line(tmp_path: Path) -> None:
     assert path.read_text() == whole
 
 
+def test_a_damaged_file_of_the_final_training_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "trial_0001_seed0.json"
+    write_json(path, Saved("mark", measured(0.9, 300), None))
+    kept = read_saved(path, "mark")
+    assert kept is not None
+    assert kept.measured == measured(0.9, 300)
+    assert read_saved(path, "of other settings") is None
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(RunError, match="remove the file and the network is trained again") as error:
+        read_saved(path, "mark")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_asking_depends_on_seed_generation_and_what_is_told() -> None:
     heard: list[Told] = []
     asked = ask(SPACE, heard, seed=0, generation=0, count=24)
@@ -165,8 +181,9 @@ def test_the_study_opens_in_optuna(tmp_path: Path) -> None:
         Told(c, (0.5, 8.0) if i else None, {"state": "complete"})
         for i, c in enumerate(ask(SPACE, [], seed=0, generation=0, count=3))
     ]
-    write_study(tmp_path / "study.journal", SPACE, heard)
-    write_study(tmp_path / "study.journal", SPACE, heard)  # made anew, not appended to
+    (tmp_path / "study.journal").write_text('{"op_code": 0, "wor', encoding="utf-8")
+    for _ in range(2):  # made anew, neither read nor appended to
+        write_study(tmp_path / "study.journal", SPACE, heard)
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
     study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
     assert [t.state.name for t in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
