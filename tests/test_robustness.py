@@ -424,6 +424,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     lone = tmp_path / "lone_test.parquet"
     parquet.write(make_clusters(50), lone)
     assert "no validation split (by file name: test); the threshold" in line(data=lone)
+    assert f"({lone} takes no files)" in line("--out", lone / "inside")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_variations(tmp_path / "absent.toml")
     assert not (tmp_path / "out").exists()

@@ -22,6 +22,7 @@ __all__ = [
     "read_json",
     "read_kept",
     "replacing",
+    "require_writable",
     "telling_unwritable",
     "write_json",
 ]
@@ -49,6 +50,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path, folder: Path) -> None:
+    """Raise `RunError` for `path` where `folder`, or the nearest there is above, takes no files."""
+    nearest = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        msg = f"{path}: cannot be written ({nearest} takes no files); choose another --out"
+        raise RunError(msg)
 
 
 @contextlib.contextmanager

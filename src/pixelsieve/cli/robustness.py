@@ -62,7 +62,7 @@ def robustness(
     from rich.markup import escape
 
     from pixelsieve.cli.progress import StepProgress
-    from pixelsieve.files import telling_unwritable, write_json
+    from pixelsieve.files import require_writable, telling_unwritable, write_json
     from pixelsieve.formats.dataset import read_parts
     from pixelsieve.report.figures.robustness import robustness as draw
     from pixelsieve.report.robustness_table import robustness_table
@@ -74,11 +74,12 @@ def robustness(
     others = _others(other or [])
     wanted = None if variations is None else read_variations(variations)
     approaches = approaches_of(run, model or [])
+    folder = out or run / "robustness"
+    require_writable(folder, folder)
     given = read_parts(data)
     samples = {label: read_parts(files) for label, files in others.items()}
     _warn(run, approaches, {"--data": given, **samples})
     asked = Asked(efficiency, split, wanted, str(variations), simulated, seed)
-    folder = out or run / "robustness"
     with StepProgress("variations") as progress:
         result = measure(approaches, given, samples, asked, progress.on_step)
     with telling_unwritable(folder, "choose another --out"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pixelsieve.errors import RunError
+from pixelsieve.files import require_writable
 
 __all__ = ["MARKER", "check_replaceable", "failed_folder", "replacing_folder"]
 
@@ -24,10 +24,7 @@ def failed_folder(path: Path) -> Path:
 
 def check_replaceable(path: Path) -> None:
     """Raise `RunError` where `path` holds anything but an older result, or cannot be made."""
-    nearest = next(p for p in (path.absolute().parent, *path.absolute().parents) if p.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        msg = f"{path}: cannot be written ({nearest} takes no files); choose another --out"
-        raise RunError(msg)
+    require_writable(path, path.absolute().parent)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not (path / MARKER).is_file():
