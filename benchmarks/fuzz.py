@@ -38,6 +38,8 @@ def main() -> None:
         first = 0
         while time.monotonic() < end:
             for name, total in found.items():
+                if first and time.monotonic() > end:
+                    break
                 count = max(1, round(BLOCK * READERS[name].share))
                 one = run(material, name, options.seed, first * count, count)
                 total.accepted += one.accepted

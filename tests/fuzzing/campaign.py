@@ -178,11 +178,13 @@ def watch(folder: Path) -> list[str]:
     events: list[str] = []
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
+        writes = event in {"os.remove", "os.symlink"}
+        if event == "open" and isinstance(arguments[2], int):
+            writes = bool(arguments[2] & _WRITING)
         if writes and isinstance(arguments[0], (str, bytes)):
             path = Path(os.fsdecode(arguments[0])).absolute()
             if path != Path(os.devnull) and not path.is_relative_to(folder):
-                events.append(f"open {path}")
+                events.append(f"{event} {path}")
         # HDF5 is read in another process, this program itself.
         elif event == "subprocess.Popen" and arguments[0] == sys.executable:
             return
@@ -197,7 +199,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _NEVER = frozenset(
     {
         *("os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"),
-        *("pickle.find_class", "ctypes.dlopen", "socket.connect", "os.remove", "os.symlink"),
+        *("pickle.find_class", "ctypes.dlopen", "socket.connect"),
     }
 )
 
