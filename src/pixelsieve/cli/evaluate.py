@@ -48,7 +48,6 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.formats.dataset import read_parts
     from pixelsieve.front_end import through_front_end
     from pixelsieve.model_file import load_model
     from pixelsieve.report.data_rate_table import data_rate_table, slices_table
@@ -57,7 +56,7 @@ def evaluate(
 
     loaded = load_model(model)
     chosen = _front_end(loaded, front_end)
-    part = through_front_end(chosen, only(read_parts(data), split))
+    part = through_front_end(chosen, only(options.read_parts(data), split))
     (clusters,) = part.parts.values()
     occupancy = occupancy_of(clusters.detector, hit_density, bits_per_pixel)
     result = evaluate_model(loaded, part, occupancy)

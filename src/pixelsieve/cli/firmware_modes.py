@@ -53,14 +53,13 @@ class Chosen:
     def load(self) -> tuple[Model, dict[str, Clusters]]:
         """The model, and the splits as it saw them in training; warns of another detector."""
         from pixelsieve.firmware.run_models import pick_model
-        from pixelsieve.formats.dataset import load
         from pixelsieve.studies.trained import as_trained, constants_that_differ
 
         if not self.data:
             msg = "--data: missing; the threshold and the check need the clusters of the run"
             raise ConfigError(msg)
         model = pick_model(self.run, self.model)
-        parts = as_trained(model, load(self.data).source).parts
+        parts = as_trained(model, options.load(self.data).source).parts
         if differing := constants_that_differ(model, parts["test"].detector):
             told = "; ".join(differing)
             options.warn(f"{model.origin}: trained on another detector than the data's: {told}")

@@ -36,7 +36,7 @@ def inspect(
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.formats.dataset import find_files, read_parts
+    from pixelsieve.formats.dataset import find_files
     from pixelsieve.formats.parquet import read_provenance
     from pixelsieve.front_end import read_front_end
     from pixelsieve.report.inspection import inspection_tables
@@ -44,7 +44,7 @@ def inspect(
 
     chosen = read_front_end(front_end) if front_end else None
     provenance = {p.name: said for p in find_files(paths) if (said := read_provenance(p))}
-    summary = inspect_parts(read_parts(paths), chosen, provenance, events)
+    summary = inspect_parts(options.read_parts(paths), chosen, provenance, events)
     if out:
         _write(summary, out)
     if json:

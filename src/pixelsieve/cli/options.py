@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, overload
 
 import typer
 
 from pixelsieve.errors import ConfigError, PixelsieveError
 
-__all__ = ["Data", "FrontEnd", "Json", "Workers", "bits", "print_json", "shows_errors", "warn"]
+if TYPE_CHECKING:
+    from pixelsieve.formats.dataset import Dataset, Parts
+
+__all__ = [
+    "Data",
+    "FrontEnd",
+    "Json",
+    "Workers",
+    "bits",
+    "load",
+    "print_json",
+    "read_parts",
+    "shows_errors",
+    "warn",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,6 +87,28 @@ def bits(text: str, option: str) -> tuple[int, ...]:
     except ValueError as error:
         msg = f"{option}: {text!r}; expected numbers such as 4 or 2,3,4"
         raise ConfigError(msg) from error
+
+
+def read_parts(patterns: Sequence[str]) -> Parts:
+    """`formats.dataset.read_parts`; warns of columns that look like another unit."""
+    from pixelsieve.formats import dataset
+    from pixelsieve.formats.units import doubtful_units
+
+    parts = dataset.read_parts(patterns)
+    for text in doubtful_units(parts.parts.values()):
+        warn(text)
+    return parts
+
+
+def load(patterns: Sequence[str]) -> Dataset:
+    """`formats.dataset.load`; warns of columns that look like another unit."""
+    from pixelsieve.formats import dataset
+    from pixelsieve.formats.units import doubtful_units
+
+    found = dataset.load(patterns)
+    for text in doubtful_units(found.source.parts.values()):
+        warn(text)
+    return found
 
 
 def warn(text: str) -> None:

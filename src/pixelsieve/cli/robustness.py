@@ -63,7 +63,6 @@ def robustness(
 
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.formats.dataset import read_parts
     from pixelsieve.report.figures.robustness import robustness as draw
     from pixelsieve.report.robustness_table import robustness_table
     from pixelsieve.studies.approaches import approaches_of
@@ -76,8 +75,8 @@ def robustness(
     approaches = approaches_of(run, model or [])
     folder = out or run / "robustness"
     require_writable(folder, folder)
-    given = read_parts(data)
-    samples = {label: read_parts(files) for label, files in others.items()}
+    given = options.read_parts(data)
+    samples = {label: options.read_parts(files) for label, files in others.items()}
     _warn(run, approaches, {"--data": given, **samples})
     asked = Asked(efficiency, split, wanted, str(variations), simulated, seed)
     with StepProgress("variations") as progress:

@@ -69,7 +69,6 @@ def search(
     from rich.console import Console
 
     from pixelsieve.cli.progress import SearchProgress
-    from pixelsieve.formats.dataset import load
     from pixelsieve.front_end import dataset_through_front_end, read_front_end
     from pixelsieve.parallel import default_workers
     from pixelsieve.report.figures.pareto import pareto
@@ -93,7 +92,7 @@ def search(
         generation=generation,
     )
     dataset = dataset_through_front_end(
-        read_front_end(front_end) if front_end else None, load(data)
+        read_front_end(front_end) if front_end else None, options.load(data)
     )
     with SearchProgress() as progress:
         metrics = run_search(

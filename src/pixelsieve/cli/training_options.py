@@ -141,11 +141,10 @@ class TrainingOptions:
 
     def dataset(self) -> Dataset:
         """The data of `--data`, through the front end of `--front-end`."""
-        from pixelsieve.formats.dataset import load
         from pixelsieve.front_end import dataset_through_front_end, read_front_end
 
         front_end = read_front_end(self.front_end) if self.front_end else None
-        return dataset_through_front_end(front_end, load(self.data))
+        return dataset_through_front_end(front_end, options.load(self.data))
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:
