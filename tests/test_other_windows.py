@@ -107,7 +107,7 @@ def test_splits_are_of_one_detector() -> None:
         Splits(one, two, odd)
 
 
-def test_the_time_goes_where_the_network_says() -> None:
+def test_the_time_goes_where_the_network_says(tmp_path: Path) -> None:
     spec = network("model2", "hit_time_measured")
     assert spec.layers[1].inputs[-1] == "hit_time_measured"
     with pytest.raises(ConfigError, match="time_layer: no layer 'nowhere'"):
@@ -115,4 +115,9 @@ def test_the_time_goes_where_the_network_says() -> None:
     timeless = type(spec)("n", network("model2").layers)
     with pytest.raises(ConfigError, match="'n': takes no arrival time"):
         timeless.with_time("hit_time_30ps")
+    file = tmp_path / "mine.toml"
+    layer = '{ name = "output", units = 1, inputs = ["z_global"], relu = false }'
+    file.write_text(f"layers = [{layer}]")
+    with pytest.raises(ConfigError, match=r"mine\.toml: network 'mine': takes no arrival time"):
+        network(str(file), "hit_time_30ps")
     assert MUON_COLLIDER_VXD.sensor.rows == spec.window[0]

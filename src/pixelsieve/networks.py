@@ -273,7 +273,15 @@ def network(name: str, time_feature: str | None = None) -> NetworkSpec:
     else:
         msg = f"unknown network '{name}'{nearest(name, ZOO)}; known: {', '.join(ZOO)}, FILE.toml"
         raise ConfigError(msg)
-    return spec.with_time(time_feature) if time_feature else spec
+    if not time_feature:
+        return spec
+    try:
+        return spec.with_time(time_feature)
+    except ConfigError as error:
+        if name in ZOO:
+            raise
+        msg = f"{name}: {error}"
+        raise ConfigError(msg) from error
 
 
 def read_network(path: Path) -> NetworkSpec:

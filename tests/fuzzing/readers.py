@@ -136,7 +136,7 @@ field_T = [0]
 def _read_tomls(folder: Path) -> None:
     from pixelsieve.config import read_toml
     from pixelsieve.front_end.settings import read_front_end
-    from pixelsieve.networks import read_network
+    from pixelsieve.networks import network
     from pixelsieve.simulation.generate import sample_from_mapping
     from pixelsieve.studies.robustness_config import read_variations
     from pixelsieve.studies.search_space import read_space
@@ -148,7 +148,7 @@ def _read_tomls(folder: Path) -> None:
     augmentation.chips(replace(front_end, time_resolution_ps=60.0))
     read_variations(folder / "variations.toml")
     read_recipes(folder / "recipe_study.toml")
-    read_network(folder / "model2_codes_counts.toml").with_time("hit_time_30ps")
+    network(str(folder / "model2_codes_counts.toml"), "hit_time_30ps")
     read_space(folder / "space.toml")
     path = folder / "simulate.toml"
     sample_from_mapping(read_toml(path), str(path), n_signal=5, n_bib=5, seed=0)
