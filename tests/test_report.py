@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from pixelsieve.report.colours import colours
+from pixelsieve.report.figures.canvas import colour_of
 from pixelsieve.report.page import read_run
+from pixelsieve.report.page.about import data_facts, firmware_command
 from pixelsieve.report.page.answers import answers
+from pixelsieve.report.page.slice_charts import slices_figure
 from pixelsieve.report.page.tables import command, config_lines
 from tests.test_cli import pixelsieve, refused
 
@@ -167,3 +171,61 @@ def test_figures_of_a_run(run: Path) -> None:
     names = {p.name for p in (run / "figures").iterdir()}
     for name in ("roc", "scores", "mean_clusters", "slices_2b", "training_curves_4b"):
         assert {f"{name}.png", f"{name}.pdf"} <= names
+
+
+def test_a_recipe_has_one_colour_wherever_it_is_drawn() -> None:
+    assert colours(["float", "sieve"])["sieve"] == colours(["original", "mine", "sieve"])["sieve"]
+    found = colours(["float", "mine", "sieve", "original", "yours", "first_attempt", "third"])
+    assert len(set(found.values())) == len(found)
+    assert colour_of("mine", ["mine", "sieve"]) != colour_of("sieve", ["sieve"])
+
+
+def test_runs_on_one_page_share_their_colours(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    metrics = json.loads((other / "metrics.json").read_text())
+    metrics["rows"] = [r for r in metrics["rows"] if r["approach"] in {"float", "sieve"}]
+    (other / "metrics.json").write_text(json.dumps(metrics))
+    drawn = embedded(report(run, other, "--out", tmp_path / "both.html"))
+    first, second = (
+        {s["name"]: s["colour"] for s in drawn[key][0]["charts"][0]["series"]}
+        for key in ("r0-roc", "r1-roc")
+    )
+    assert second.items() <= first.items()
+
+
+def _slice(low: float | None, high: float | None, n: int) -> dict[str, Any]:
+    share = [0.5, 0.4, 0.6] if n else None
+    counts = {"n_signal": 0, "n_bib": n, "signal_kept": None, "bib_kept": share}
+    return {"variable": "truth_pt", "unit": "GeV", "low": low, "high": high, **counts}
+
+
+def test_slices_of_few_clusters_are_left_out() -> None:
+    edges = [(0.0, 0.002, 3), (0.002, 0.005, 40), (0.005, 0.01, 9), (0.01, 0.05, 10), (0.05, 1, 0)]
+    row = {"approach": "sieve", "bits": 4, "slices": [_slice(*one) for one in edges]}
+    ((chart,),) = [c["charts"] for c in slices_figure({"rows": [row], "baselines": []})]
+    assert chart["title"] == "BIB rejection by true transverse momentum"
+    assert chart["x"]["label"] == "true transverse momentum (MeV)"
+    assert chart["x"]["categories"] == ["2 to 5", "5 to 10", "10 to 50"]
+    assert [p[0] for p in chart["series"][0]["points"]] == ["2 to 5", "10 to 50"]
+
+
+def test_the_head_says_what_the_data_are(run: Path) -> None:
+    record = read_run(run)
+    assert record.metrics is not None
+    facts = dict(data_facts(record.manifest, record.metrics))
+    (name,) = record.manifest["config"]["data"]
+    assert facts["data"].startswith(f"{name} (")
+    assert facts["sensor"] == "muon-collider-vxd: pixels of 25 x 25 µm (along x and y), 50 µm thick"
+    metrics = {**record.metrics, "made": {name: "simulation"}}
+    assert dict(data_facts(record.manifest, metrics))["data"] == f"{name} (simulated by pixelsieve)"
+    assert data_facts(record.manifest, {}) == [("data", name)]
+
+
+def test_the_firmware_command_can_be_copied() -> None:
+    words = ["pixelsieve", "compare", "--data", "a b.parquet", "-d", "c", "--out", "runs/demo"]
+    manifest = {"command": words, "config": {"recipes": []}}
+    seen = {"seen": {"approach": "sieve", "bits": 4, "seed": 0}}
+    assert firmware_command(Path("runs/demo"), manifest, seen) == (
+        "pixelsieve firmware runs/demo --data 'a b.parquet' --data c --model sieve_4b_seed0"
+    )
+    assert firmware_command(Path("x"), {}, None) == "pixelsieve firmware x --data DATA"

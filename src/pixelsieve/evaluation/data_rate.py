@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf, pi, sqrt
+from math import ceil, floor, inf, log10, pi, sqrt
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +20,9 @@ from pixelsieve.evaluation.metrics import EFFICIENCIES, rejection_at
 
 __all__ = ["OCCUPANCIES", "Occupancy", "Rate", "Slice", "data_rates", "slices"]
 
-_PT_EDGES_GEV = (0, 0.5, 1, 2, 5, 10, 50, inf)
+_PT_EDGES_GEV = (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.5, 1, 2, 5, 10, 50, inf)
+"""BIB has some MeV, signal some GeV."""
+
 _TIME_EDGES_NS = (-inf, -0.09, 0.15, 0.5, 1, 5, inf)
 """-0.09 to 0.15 ns is the window of the usual reconstruction."""
 _SIZE_EDGES = (1, 2, 3, 4, 6, 9, 15, 25, inf)
@@ -130,8 +132,8 @@ def slices(kept: NDArray[Any], clusters: Clusters) -> list[Slice]:
     alone (`truth`); without a true time it is a measured one. A pixel is one above 0 e.
     """
     barrel = clusters.detector.barrel
-    z = np.linspace(-barrel.half_length_mm, barrel.half_length_mm, _PLACES + 1)[1:-1]
-    y = np.linspace(barrel.y_low_mm, barrel.y_high_mm, _PLACES + 1)[1:-1]
+    z = _round_edges(-barrel.half_length_mm, barrel.half_length_mm)
+    y = _round_edges(barrel.y_low_mm, barrel.y_high_mm)
     variables = [
         ("z_global", "mm", clusters.z_global_mm, (-inf, *z, inf)),
         ("y_local", "mm", clusters.y_local_mm, (-inf, *y, inf)),
@@ -150,6 +152,15 @@ def slices(kept: NDArray[Any], clusters: Clusters) -> list[Slice]:
         for name, unit, values, edges in variables
         for one in _slices_of(name, unit, np.asarray(values, np.float64), edges, kept, clusters)
     ]
+
+
+def _round_edges(low: float, high: float) -> list[float]:
+    """Multiples of a round step between `low` and `high`, for about `_PLACES` slices."""
+    rough = (high - low) / _PLACES
+    power = 10 ** floor(log10(rough))
+    step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(s - rough))
+    edges = [i * step for i in range(ceil(low / step), floor(high / step) + 1)]
+    return [e for e in edges if low < e < high]
 
 
 def _slices_of(

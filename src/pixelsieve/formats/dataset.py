@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,16 @@ class Parts:
 
     `parts` by name of the split, those that are there, in the order train, validation, test.
     `files` are the SHA-256 of each file by name. `front_end` are the settings and counts of the
-    front end that the clusters went through, None for collected charge.
+    front end that the clusters went through, None for collected charge. `made` says of each file,
+    by the same names, what made it: "simulation" or "conversion" of ours, None where it says
+    nothing.
     """
 
     parts: dict[str, Clusters]
     split_by: str
     files: dict[str, str]
     front_end: Mapping[str, Any] | None = None
+    made: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -128,6 +131,7 @@ def read_parts(patterns: Sequence[str | Path]) -> Parts:
     """
     files = find_files(patterns)
     hashes = _hashes(files)
+    made = dict(zip(hashes, map(_made_by, files), strict=True))
     by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
     if all(by_name):
         parts = {}
@@ -135,7 +139,7 @@ def read_parts(patterns: Sequence[str | Path]) -> Parts:
             tables = [parquet.read(p) for p, s in zip(files, by_name, strict=True) if s == name]
             if tables:
                 parts[name] = concatenate(tables)
-        return Parts(parts, BY_NAME, hashes)
+        return Parts(parts, BY_NAME, hashes, made=made)
     if any(by_name):
         odd = files[by_name.index(None)]
         msg = f"{odd}: names no split, while other files do (*_train, *_val, *_test); use one way"
@@ -156,7 +160,12 @@ def read_parts(patterns: Sequence[str | Path]) -> Parts:
         rows = np.flatnonzero(numbers == number)
         if len(rows):
             parts[name] = clusters.select(rows, f"{clusters.origin} [{name}]")
-    return Parts(parts, how, hashes)
+    return Parts(parts, how, hashes, made=made)
+
+
+def _made_by(path: Path) -> str | None:
+    said = parquet.read_provenance(path)
+    return next((how for how in ("simulation", "conversion") if how in said), None)
 
 
 def _hashes(files: Sequence[Path]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pixelsieve.clusters import Clusters
@@ -33,7 +34,7 @@ def through_front_end(front_end: FrontEnd | None, parts: Parts) -> Parts:
             "bib": {"collected": n_bib, "read_out": n_bib - result.lost_bib},
         }
     said = {"settings": to_plain(front_end), "clusters": counts}
-    return Parts(seen, parts.split_by, parts.files, said)
+    return replace(parts, parts=seen, front_end=said)
 
 
 def dataset_through_front_end(front_end: FrontEnd | None, dataset: Dataset) -> Dataset:

@@ -161,6 +161,8 @@ def compare(
             "features": features.to_plain(),
             "split_by": dataset.split_by,
             "front_end": dataset.front_end,
+            "made": dict(dataset.source.made),
+            "detector": to_plain(splits.test.detector),
             "teachers": [_about_teacher(results[t.name]) for t in teachers],
             **summarize_comparison(approaches, others, splits),
         }

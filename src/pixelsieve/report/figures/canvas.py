@@ -8,25 +8,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelsieve.files import replacing
+from pixelsieve.report.colours import INK, colours
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["APPROACH_COLOURS", "CLASS_COLOURS", "canvas", "colour_of"]
+__all__ = [
+    "APPROACH_COLOURS",
+    "BASELINE_COLOUR",
+    "BASELINE_LINES",
+    "BASELINE_MARKERS",
+    "CLASS_COLOURS",
+    "canvas",
+    "colour_of",
+]
 
 APPROACH_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colours that can be told apart by everyone (Okabe and Ito 2008)."""
+
+_NOT_BLACK = APPROACH_COLOURS[:-1]
+BASELINE_COLOUR = "#777777"
+BASELINE_LINES, BASELINE_MARKERS = ("--", ":"), ("s", "D")
+"""Baselines in the order of metrics.json; as on the page."""
 
 CLASS_COLOURS = {"signal": ("signal", APPROACH_COLOURS[0]), "bib": ("BIB", APPROACH_COLOURS[1])}
 """Name and colour of each class."""
 
 
 def colour_of(approach: str, approaches: list[str]) -> str:
-    """One colour an approach, the same in every figure of a run; float is black."""
-    if approach == "float":
-        return "#000000"
-    others = [a for a in dict.fromkeys(approaches) if a != "float"]
-    return APPROACH_COLOURS[others.index(approach) % (len(APPROACH_COLOURS) - 1)]
+    """The colour of an approach, that of the page; float is black."""
+    number = colours(approaches)[approach]
+    return "#000000" if number == INK else APPROACH_COLOURS[int(number) % len(_NOT_BLACK)]
 
 
 @contextmanager

@@ -18,11 +18,18 @@ _PANELS = (
     ("rejection_98", "rejection at 98 %", 0.15),
 )
 
+_SHIFT = 1.02
+"""Between the points of one width, as a factor, since the axis is logarithmic."""
+
 
 def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
-    """Mean over seeds with the spread as bars; float as a band."""
+    """Mean over seeds with the spread as bars, side by side; float as a band.
+
+    It takes two widths or more.
+    """
     rows = metrics["rows"]
     approaches = list(dict.fromkeys(r["approach"] for r in rows))
+    beside = [a for a in approaches if any(r["bits"] for r in rows if r["approach"] == a)]
     with canvas(path, (12.0, 4.2), 1, len(_PANELS)) as figure:
         for axes, (metric, label, reach) in zip(figure.axes, _PANELS, strict=True):
             best = max(r["summary"][metric]["mean"] for r in rows)
@@ -38,7 +45,8 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
                         means[0] - spreads[0], means[0] + spreads[0], color=colour, alpha=0.1
                     )
                 else:
-                    bits = [r["bits"] for r in points]
+                    shift = _SHIFT ** (beside.index(approach) - (len(beside) - 1) / 2)
+                    bits = [shift * r["bits"] for r in points]
                     axes.errorbar(bits, means, spreads, fmt="o-", color=colour, label=approach)
                     off = [b for b, m in zip(bits, means, strict=True) if m < bottom]
                     edge = [bottom + 0.02 * reach] * len(off)
@@ -50,4 +58,8 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
             axes.set_xticks([], minor=True)
             axes.set_xlabel("bits of a weight")
             axes.set_ylabel(label)
-        figure.axes[0].legend(loc="lower right")
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=len(approaches),
+        )

@@ -34,9 +34,11 @@ def figures_of_run(run: RunRecord) -> list[str]:
             names.append("pareto")
             pareto(metrics, folder / "pareto")
         if metrics is not None and run.kind == "compare":
-            names += ["roc", "metric_against_bits"]
+            names.append("roc")
             roc({"baselines": [], **metrics}, folder / "roc")
-            metric_against_bits(metrics, folder / "metric_against_bits")
+            if len({r["bits"] for r in metrics["rows"] if r["bits"]}) > 1:
+                names.append("metric_against_bits")
+                metric_against_bits(metrics, folder / "metric_against_bits")
         if run.curves is not None:
             names += ["scores", "mean_clusters", *slices(run.curves, folder)]
             scores(run.curves["rows"], folder / "scores")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.report.figures.canvas import canvas, colour_of
+from pixelsieve.report.figures.canvas import BASELINE_COLOUR, BASELINE_LINES, canvas, colour_of
 
 __all__ = ["roc"]
 
@@ -29,8 +29,8 @@ def roc(metrics: Mapping[str, Any], path: Path) -> None:
             for row in rows:
                 if row["bits"] in (bits, None):
                     _draw(axes, row, colour_of(row["approach"], approaches), "-")
-            for row, style in zip(metrics["baselines"], (":", "--"), strict=False):
-                _draw(axes, row, "#777777", style)
+            for row, style in zip(metrics["baselines"], BASELINE_LINES, strict=False):
+                _draw(axes, row, BASELINE_COLOUR, style)
             axes.set_yscale("log")
             axes.set_xlim(0.8, 1.0)
             axes.set_ylim(0.01, 1.0)

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.report.figures.canvas import canvas, colour_of
-from pixelsieve.report.page.charts import slices_figure
+from pixelsieve.report.colours import BASELINE
+from pixelsieve.report.figures.canvas import (
+    BASELINE_COLOUR,
+    BASELINE_MARKERS,
+    canvas,
+    colour_of,
+)
+from pixelsieve.report.page.slice_charts import slices_figure
 
 __all__ = ["slices"]
 
@@ -19,8 +25,10 @@ def slices(curves: Mapping[str, Any], folder: Path) -> list[str]:
     for choice in slices_figure(curves):
         charts: Sequence[Mapping[str, Any]] = choice["charts"]
         names.append(f"slices_{choice['label'].replace(' bits', 'b')}")
-        lines = len(charts) // 2
+        lines = -(-len(charts) // 2)
         with canvas(folder / names[-1], (11.0, 3.2 * lines), lines, 2) as figure:
+            for unused in figure.axes[len(charts) :]:
+                unused.remove()
             for axes, chart in zip(figure.axes, charts, strict=True):
                 _draw(axes, chart, approaches)
             figure.axes[0].legend()
@@ -33,14 +41,17 @@ def _draw(axes: Any, chart: Mapping[str, Any], approaches: list[str]) -> None:
     for number, series in enumerate(drawn):
         shift = 0.08 * (number - (len(drawn) - 1) / 2)
         name = series["name"]
-        colour = colour_of(name, approaches) if name in approaches else "#777777"
+        of_us = series["colour"] != BASELINE
+        colour = colour_of(name, approaches) if of_us else BASELINE_COLOUR
+        marker = "o" if of_us else BASELINE_MARKERS[series["dash"] - 1]
         points = series["points"]
         axes.errorbar(
             [ranges.index(p[0]) + shift for p in points],
             [p[1] for p in points],
             [[max(p[1] - p[2], 0) for p in points], [max(p[3] - p[1], 0) for p in points]],
-            fmt="o",
+            fmt=marker,
             ms=3,
+            mfc="none" if series["dash"] > 1 else colour,
             lw=1,
             color=colour,
             label=name,
@@ -49,3 +60,4 @@ def _draw(axes: Any, chart: Mapping[str, Any], approaches: list[str]) -> None:
     axes.set_xticks([], minor=True)
     axes.set_xlabel(chart["x"]["label"])
     axes.set_ylabel(chart["y"]["label"])
+    axes.set_ylim(top=1 + 0.02 * (1 - axes.get_ylim()[0]))

@@ -10,15 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pixelsieve.report.colours import BASELINE, colours
 from pixelsieve.report.tables import METRIC_TITLES
 
-__all__ = ["bits_figure", "roc_figure", "scores_figure", "slices_figure", "training_figure"]
+__all__ = [
+    "DASH",
+    "Chart",
+    "Figure",
+    "axis",
+    "bits_figure",
+    "by_bits",
+    "roc_figure",
+    "scores_figure",
+    "series_of",
+    "short",
+    "training_figure",
+]
 
 Chart = dict[str, Any]
 Figure = list[dict[str, Any]]
 
 DASH = "\N{EN DASH}"
-FLOAT, BASELINE = "ink", "grey"
 _LOWEST_EFFICIENCY = 0.8
 _TRAINING = (
     ("validation_loss", "validation loss", "linear"),
@@ -28,16 +40,6 @@ _TRAINING = (
     ("train_loss", "training loss", "linear"),
     ("gradient_norm", "gradient norm before clipping", "log"),
 )
-_VARIABLES = {
-    "truth_pt": "true transverse momentum (GeV)",
-    "z_global": "z along the beam (mm)",
-    "y_local": "y across the ladder (mm)",
-    "cluster_size": "cluster size (pixels)",
-    "hit_time": "true arrival time (ns)",
-    "hit_time_measured": "measured arrival time (ns)",
-    "hit_time_30ps": "arrival time, 30 ps (ns)",
-    "hit_time_60ps": "arrival time, 60 ps (ns)",
-}
 
 
 def short(value: float | None) -> float | None:
@@ -45,17 +47,12 @@ def short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
-def colours(approaches: Sequence[str]) -> dict[str, int | str]:
-    """One colour an approach, the same in every chart of a run."""
-    others = [a for a in dict.fromkeys(approaches) if a != "float"]
-    return {"float": FLOAT, **{name: i for i, name in enumerate(others)}}
-
-
-def _axis(label: str, scale: str = "linear", **more: Any) -> dict[str, Any]:
+def axis(label: str, scale: str = "linear", **more: Any) -> dict[str, Any]:
+    """An axis; `more` are `low`, `high`, `whole`, `categories`."""
     return {"label": label, "scale": scale, **more}
 
 
-def _by_bits(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[int]]]:
+def by_bits(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[int]]]:
     """Label of each width, and the rows that belong there: its own, and float everywhere."""
     widths = sorted({r["bits"] for r in rows if r["bits"]})
     if not widths:
@@ -65,9 +62,10 @@ def _by_bits(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[int]]]:
     ]
 
 
-def roc_figure(metrics: Mapping[str, Any]) -> Figure:
+def roc_figure(metrics: Mapping[str, Any], approaches: Sequence[str] = ()) -> Figure:
     """Share of BIB kept against signal efficiency."""
-    rows, colour = metrics["rows"], colours([r["approach"] for r in metrics["rows"]])
+    rows = metrics["rows"]
+    colour = colours([*approaches, *(r["approach"] for r in rows)])
     baselines = [
         _roc_series(one, BASELINE, dash=1 + i) for i, one in enumerate(metrics["baselines"])
     ]
@@ -77,8 +75,8 @@ def roc_figure(metrics: Mapping[str, Any]) -> Figure:
             "charts": [
                 {
                     "wide": True,
-                    "x": _axis("signal efficiency", low=_LOWEST_EFFICIENCY, high=1.0),
-                    "y": _axis("share of BIB clusters kept", "log", high=1.0),
+                    "x": axis("signal efficiency", low=_LOWEST_EFFICIENCY, high=1.0),
+                    "y": axis("share of BIB clusters kept", "log", high=1.0),
                     "series": [
                         *(_roc_series(rows[i], colour[rows[i]["approach"]]) for i in which),
                         *baselines,
@@ -86,25 +84,27 @@ def roc_figure(metrics: Mapping[str, Any]) -> Figure:
                 }
             ],
         }
-        for label, which in _by_bits(rows)
+        for label, which in by_bits(rows)
     ]
 
 
 def _roc_series(row: Mapping[str, Any], colour: int | str, dash: int = 0) -> dict[str, Any]:
     pairs = zip(row["roc"]["signal_efficiency"], row["roc"]["bib_kept"], strict=True)
     points = [[short(x), short(y)] for x, y in pairs if y > 0 and x >= _LOWEST_EFFICIENCY]
-    return _series(row["approach"], colour, "line", points, dash=dash)
+    return series_of(row["approach"], colour, "line", points, dash=dash)
 
 
-def _series(
+def series_of(
     name: str, colour: int | str, draw: str, points: list[Any], **more: Any
 ) -> dict[str, Any]:
+    """A series; `more` are `dash`, `thin`, `tell`."""
     return {"name": name, "colour": colour, "draw": draw, "points": points, **more}
 
 
-def bits_figure(metrics: Mapping[str, Any]) -> Figure:
+def bits_figure(metrics: Mapping[str, Any], approaches: Sequence[str] = ()) -> Figure:
     """Figures of merit against the bits of a weight; empty with fewer than two widths."""
-    rows, colour = metrics["rows"], colours([r["approach"] for r in metrics["rows"]])
+    rows = metrics["rows"]
+    colour = colours([*approaches, *(r["approach"] for r in rows)])
     widths = sorted({r["bits"] for r in rows if r["bits"]})
     if len(widths) < 2:  # noqa: PLR2004 (a curve needs two)
         return []
@@ -121,9 +121,9 @@ def bits_figure(metrics: Mapping[str, Any]) -> Figure:
             mine = mine * len(at) if mine[0]["bits"] is None else mine
             points = [[x, *_spread(r["summary"][metric])] for x, r in zip(at, mine, strict=True)]
             draw = "line" if approach == "float" else "errors"
-            series.append(_series(approach, colour[approach], draw, points, dash=draw == "line"))
-        x = _axis("bits of a weight", "category", categories=[f"{w}" for w in widths])
-        charts.append({"x": x, "y": _axis(METRIC_TITLES[metric]), "series": series})
+            series.append(series_of(approach, colour[approach], draw, points, dash=draw == "line"))
+        x = axis("bits of a weight", "category", categories=[f"{w}" for w in widths])
+        charts.append({"x": x, "y": axis(METRIC_TITLES[metric]), "series": series})
     return [{"label": "", "charts": charts}]
 
 
@@ -137,7 +137,7 @@ def scores_figure(curves: Mapping[str, Any]) -> Figure:
     rows = curves["rows"]
     return [
         {"label": label, "charts": [_scores_chart(rows[i]) for i in which]}
-        for label, which in _by_bits(rows)
+        for label, which in by_bits(rows)
     ]
 
 
@@ -146,68 +146,14 @@ def _scores_chart(row: Mapping[str, Any]) -> Chart:
     edges = [short(e) for e in histogram["edges"]]
     return {
         "title": row["approach"],
-        "x": _axis("score (logit)", low=edges[0], high=edges[-1]),
-        "y": _axis("clusters a bin", "log"),
+        "x": axis("score (logit)", low=edges[0], high=edges[-1]),
+        "y": axis("clusters a bin", "log"),
         "marks": [short(t) for t in row["thresholds"]],
         "series": [
-            _series(name, colour, "step", list(zip(edges, histogram[kind] + [0], strict=True)))
+            series_of(name, colour, "step", list(zip(edges, histogram[kind] + [0], strict=True)))
             for name, colour, kind in (("signal", 0, "signal"), ("BIB", 1, "bib"))
         ],
     }
-
-
-def slices_figure(curves: Mapping[str, Any]) -> Figure:
-    """Rejection and signal efficiency by slices, two charts a variable."""
-    rows, baselines = curves["rows"], curves["baselines"]
-    colour = colours([r["approach"] for r in rows])
-    variables = list(dict.fromkeys(s["variable"] for s in rows[0]["slices"]))
-    figure = []
-    for label, which in _by_bits(rows):
-        drawn = [(rows[i], colour[rows[i]["approach"]], 0) for i in which]
-        drawn += [(one, BASELINE, 1 + i) for i, one in enumerate(baselines)]
-        charts = [
-            _slices_chart(drawn, variable, kind)
-            for variable in variables
-            for kind in ("bib_kept", "signal_kept")
-        ]
-        figure.append({"label": label, "charts": charts})
-    return figure
-
-
-def _slices_chart(
-    drawn: Sequence[tuple[Mapping[str, Any], int | str, int]], variable: str, kind: str
-) -> Chart:
-    ranges = [_range(s) for s in drawn[0][0]["slices"] if s["variable"] == variable]
-    series = []
-    for row, colour, dash in drawn:
-        points = []
-        for s in row["slices"]:
-            share = s[kind]
-            if s["variable"] == variable and share:
-                value, low, high = share
-                if kind == "bib_kept":
-                    value, low, high = 1 - value, 1 - high, 1 - low
-                number = s["n_bib" if kind == "bib_kept" else "n_signal"]
-                points.append([_range(s), short(value), short(low), short(high), f"n = {number}"])
-        series.append(_series(row["approach"], colour, "errors", points, dash=dash))
-    return {
-        "pair": True,
-        "title": "BIB rejection" if kind == "bib_kept" else "signal efficiency",
-        "x": _axis(_VARIABLES.get(variable, variable), "category", categories=ranges),
-        "y": _axis("BIB rejection" if kind == "bib_kept" else "signal efficiency", high=1.0),
-        "series": series,
-    }
-
-
-def _range(one: Mapping[str, Any]) -> str:
-    low, high = one["low"], one["high"]
-    if one["variable"] == "cluster_size":
-        if high is None:
-            return f"≥ {low:.0f}"
-        return f"{low:.0f}" if high == low + 1 else f"{low:.0f}{DASH}{high - 1:.0f}"
-    if low is None:
-        return f"< {high:.3g}"
-    return f"≥ {low:.3g}" if high is None else f"{low:.3g} to {high:.3g}"
 
 
 def training_figure(
@@ -226,14 +172,15 @@ def training_figure(
         for job in jobs.values()
         if job.get("history") and isinstance(job.get("recipe"), Mapping)
     ]
-    runs.sort(key=lambda r: (r["bits"] is not None, r["seed"]))
-    colour = colours([*approaches, *(r["approach"] for r in runs)])
+    order = list(dict.fromkeys([*approaches, *(r["approach"] for r in runs)]))
+    runs.sort(key=lambda r: (r["bits"] is not None, order.index(r["approach"]), r["seed"]))
+    colour = colours(order)
     figure = []
-    for label, which in _by_bits(runs):
+    for label, which in by_bits(runs):
         charts = []
         for name, title, scale in _TRAINING:
             series = [
-                _series(
+                series_of(
                     runs[i]["approach"],
                     colour[runs[i]["approach"]],
                     "line",
@@ -252,8 +199,8 @@ def training_figure(
                 charts.append(
                     {
                         "title": title,
-                        "x": _axis("epoch", whole=True),
-                        "y": _axis("", scale),
+                        "x": axis("epoch", whole=True),
+                        "y": axis("", scale),
                         "series": series,
                     }
                 )

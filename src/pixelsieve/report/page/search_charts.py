@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pixelsieve.report.page.charts import FLOAT, Figure, short
+from pixelsieve.report.colours import INK
+from pixelsieve.report.page.charts import Figure, short
 from pixelsieve.report.tables import METRIC_TITLES
 
 __all__ = ["COST_TITLES", "pareto_figure", "volume_figure"]
@@ -80,7 +81,7 @@ def _rows(metrics: Mapping[str, Any], kind: str, split: str) -> dict[str, Any]:
 def volume_figure(metrics: Mapping[str, Any]) -> Figure:
     """Hypervolume of the front after each trial."""
     points = [[i, short(v)] for i, v in enumerate(metrics["hypervolume"], start=1)]
-    series = [{"name": "hypervolume", "colour": FLOAT, "draw": "line", "points": points}]
+    series = [{"name": "hypervolume", "colour": INK, "draw": "line", "points": points}]
     x = {"label": "trial", "scale": "linear", "whole": True}
     y = {"label": "hypervolume of the front", "scale": "linear"}
     return [{"label": "", "charts": [{"wide": True, "x": x, "y": y, "series": series}]}]

@@ -13,6 +13,7 @@ from pixelsieve.report.page.charts import DASH
 from pixelsieve.report.tables import METRIC_TITLES
 
 __all__ = [
+    "METRIC_ORDER",
     "command",
     "config_lines",
     "firmware_rows",
@@ -25,6 +26,9 @@ __all__ = [
 
 Row = dict[str, Any]
 
+METRIC_ORDER = ("rejection_98", *(name for name in METRICS if name != "rejection_98"))
+"""Columns of figures of merit: what a phone shows first is what the network is for."""
+
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
     """Approaches and baselines: `name`, `bits`, and a cell a figure of merit."""
@@ -32,7 +36,7 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
     for row in [*metrics["rows"], *metrics["baselines"]]:
         seeds = len(row["by_seed"])
         cells = []
-        for name in METRICS:
+        for name in METRIC_ORDER:
             value, interval = row["summary"][name], row["bootstrap_68"][name]
             cells.append(
                 {

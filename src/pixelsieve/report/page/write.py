@@ -8,11 +8,12 @@ from typing import Any
 
 from pixelsieve import __version__
 from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.scores import METRICS
 from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.report.page import charts, search_charts, tables
+from pixelsieve.report.page.about import data_facts, firmware_command
 from pixelsieve.report.page.answers import answers
 from pixelsieve.report.page.gather import RunRecord
+from pixelsieve.report.page.slice_charts import slices_figure
 from pixelsieve.report.robustness_table import robustness_rows
 from pixelsieve.report.search_table import search_lines
 from pixelsieve.report.tables import METRIC_TITLES, collapsed_lines
@@ -60,13 +61,16 @@ def render(runs: Sequence[RunRecord]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = [_shown(run, i) for i, run in enumerate(runs)]
+    approaches = [name for run in runs for name in _approaches(run)]
+    shown = [_shown(run, i, approaches) for i, run in enumerate(runs)]
     return environment.get_template("report.html.j2").render(
         version=__version__,
         runs=shown,
         joint=_joint(runs, shown) if len(runs) > 1 else None,
         data={k: v for one in shown for k, v in one["data"].items()},
-        metric_titles=[METRIC_TITLES[m].replace(" %", "\N{NO-BREAK SPACE}%") for m in METRICS],
+        metric_titles=[
+            METRIC_TITLES[m].replace(" %", "\N{NO-BREAK SPACE}%") for m in tables.METRIC_ORDER
+        ],
         css=_source("report.css"),
         script=_source("charts.js", "display.js", "page.js"),
     )
@@ -79,19 +83,27 @@ def _source(*names: str) -> Any:
     return Markup(text)  # noqa: S704 (our own files)
 
 
-def _shown(run: RunRecord, number: int) -> dict[str, Any]:
-    """What the template shows of one run; `data` is what the script draws, by key."""
+def _approaches(run: RunRecord) -> list[str]:
+    """What has a colour, in the order of the run's table."""
+    rows = (run.metrics or {}).get("rows", []) if run.kind == "compare" else []
+    return [row["approach"] for row in rows]
+
+
+def _shown(run: RunRecord, number: int, approaches: Sequence[str]) -> dict[str, Any]:
+    """What the template shows of one run; `data` is what the script draws, by key.
+
+    `approaches` are those of the whole page, which give the colours.
+    """
     key, parts = f"r{number}", _Parts()
     manifest = run.manifest
     found = run.metrics
     compared = {"baselines": [], "paired": [], **found} if found and run.kind == "compare" else None
     searched = found if run.kind == "search" else None
-    approaches = [row["approach"] for row in (compared or {}).get("rows", [])]
     figures = {
-        "roc": parts.made("ROC", charts.roc_figure, compared),
-        "bits": parts.made("figures of merit by bits", charts.bits_figure, compared),
+        "roc": parts.made("ROC", charts.roc_figure, compared, approaches),
+        "bits": parts.made("figures of merit by bits", charts.bits_figure, compared, approaches),
         "scores": parts.made("score histograms", charts.scores_figure, run.curves),
-        "slices": parts.made("slices", charts.slices_figure, run.curves),
+        "slices": parts.made("slices", slices_figure, run.curves, approaches),
         "training": parts.made("training", charts.training_figure, run.jobs, approaches),
         "pareto": parts.made("front", search_charts.pareto_figure, searched),
         "volume": parts.made("hypervolume", search_charts.volume_figure, searched),
@@ -99,7 +111,9 @@ def _shown(run: RunRecord, number: int) -> dict[str, Any]:
     drawn = {n: one for n, one in figures.items() if any(c["charts"] for c in one)}
     data: dict[str, Any] = {f"{key}-{n}": one for n, one in drawn.items()}
     if run.curves is not None:
-        data[f"{key}-seen"] = run.curves["seen"]
+        sensor = ((found or {}).get("detector") or {}).get("sensor", {})
+        pitch = [sensor.get("pitch_x_um"), sensor.get("pitch_y_um")]
+        data[f"{key}-seen"] = {**run.curves["seen"], "pitch_um": pitch}
     return {
         "key": key,
         "name": run.name,
@@ -108,7 +122,9 @@ def _shown(run: RunRecord, number: int) -> dict[str, Any]:
         "started": manifest.get("started", "not recorded")
         .replace("T", " ")
         .replace("+00:00", " UTC"),
+        "about": parts.made("data and sensor", data_facts, manifest, found),
         "command": tables.command(manifest),
+        "firmware_command": firmware_command(run.path, manifest, run.curves),
         "config": tables.config_lines(manifest.get("config", {})),
         "metrics": run.metrics,
         "curves": run.curves,

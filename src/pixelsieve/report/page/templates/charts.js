@@ -96,11 +96,13 @@ function drawChart(chart, holder, hidden) {
   const every = (chart.series.some((s) => !hidden.has(s.name)) ? shown : chart.series).flatMap((s) => s.points);
   const ys = every.flatMap((p) => [p[1], p[2], p[3]]).filter((v) => Number.isFinite(v) && (chart.y.scale !== "log" || v > 0));
   if (!ys.length) { make("text", { x: 10, y: 30 }, svg, "nothing to draw"); return svg; }
-  const top = 8, left = chart.y.label && !chart.title ? 62 : 48, right = width - 8;
+  const labelled = chart.y.label && !(chart.title || "").startsWith(chart.y.label);
+  const top = 8, left = labelled ? 62 : 48, right = width - 8;
   const long = category && chart.x.categories.some((c) => c.length * 6.2 > (right - left) / chart.x.categories.length);
-  const bottom = height - (long ? 62 : 40);
+  const longest = category ? Math.max(...chart.x.categories.map((c) => c.length)) : 0;
+  const bottom = height - (long ? 38 + 3 * longest : 40);
   const y = scaleOf(chart.y, ys, bottom, top, chart.wide ? 7 : 5);
-  const x = scaleOf(chart.x, every.map((p) => p[0]), left, right, Math.max(3, Math.floor(width / 80)));
+  const x = scaleOf(chart.x, every.map((p) => p[0]), left, right, Math.max(5, Math.floor(width / 80)));
   for (const tick of y.ticks) {
     const at = y.place(tick.at);
     make("line", { class: "gridline", x1: left, x2: right, y1: at, y2: at }, svg);
@@ -114,7 +116,7 @@ function drawChart(chart, holder, hidden) {
   }
   make("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }, svg);
   make("text", { class: "label", x: right, y: height - 3, "text-anchor": "end" }, svg, chart.x.label);
-  if (chart.y.label && !chart.title) {
+  if (labelled) {
     make("text", { class: "label", transform: `translate(11 ${top}) rotate(-90)`, "text-anchor": "end" }, svg, chart.y.label);
   }
   const clip = `clip${drawChart.count = (drawChart.count || 0) + 1}`;
@@ -147,15 +149,32 @@ function drawSeries(series, plot, x, y, bottom, shift) {
   const points = series.points.filter(positive);
   if (series.draw === "line") make("path", { ...stroke, d: line(points), opacity: series.thin ? 0.85 : 1 }, plot);
   if (series.draw === "front") make("path", { ...stroke, d: line(points), "stroke-width": 1.2 }, plot);
-  if (series.draw === "errors") make("path", { ...stroke, d: line(points), "stroke-width": 1.1, opacity: 0.4 }, plot);
+  if (series.draw === "errors") {
+    // No line across a category without a point.
+    const at = (p) => Math.round((x.place(p[0]) - x.place(points[0][0])) / x.step);
+    const parts = [];
+    for (const p of points) {
+      if (!parts.length || at(p) !== at(parts.at(-1).at(-1)) + 1) parts.push([]);
+      parts.at(-1).push(p);
+    }
+    make("path", { ...stroke, d: parts.map(line).join(""), "stroke-width": 1.1, opacity: 0.4 }, plot);
+  }
   if (series.draw === "line") return;
   for (const p of points) {
     const px = x.place(p[0]) + shift;
     if (Number.isFinite(p[2]) && Number.isFinite(p[3])) {
       make("line", { x1: px, x2: px, y1: y.place(p[2]), y2: y.place(p[3]), stroke: colour, "stroke-width": 1.5 }, plot);
     }
-    make("circle", { cx: px, cy: y.place(p[1]), r: series.draw === "errors" ? 2.6 : 4, fill: colour }, plot);
+    drawMarker(series, px, y.place(p[1]), plot);
   }
+}
+
+// Baselines are grey: the first a square, the second an open diamond; all others are discs.
+function drawMarker(series, cx, cy, parent) {
+  const colour = ink(series.colour), kind = series.draw === "errors" ? Number(series.dash || 0) : 0;
+  if (kind === 0) make("circle", { cx, cy, r: series.draw === "errors" ? 2.6 : 4, fill: colour }, parent);
+  else if (kind === 1) make("rect", { x: cx - 2.6, y: cy - 2.6, width: 5.2, height: 5.2, fill: colour }, parent);
+  else make("path", { d: `M${cx} ${cy - 3.8}l3.8 3.8l-3.8 3.8l-3.8 -3.8z`, fill: "var(--paper)", stroke: colour, "stroke-width": 1.3 }, parent);
 }
 
 const tip = () => document.getElementById("tip");
@@ -250,6 +269,7 @@ function drawFigure(figure, choices) {
       const key = make("svg", { viewBox: "0 0 26 10", "aria-hidden": "true" }, button);
       if (series.draw === "points") make("circle", { cx: 13, cy: 5, r: 4, fill: ink(series.colour) }, key);
       else make("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: ink(series.colour), "stroke-width": 2.5, "stroke-dasharray": dashes(series) }, key);
+      if (series.draw === "errors") drawMarker(series, 13, 5, key);
       button.append(name);
       button.addEventListener("click", () => {
         if (!hidden.delete(name)) hidden.add(name);

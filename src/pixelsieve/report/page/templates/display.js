@@ -11,9 +11,17 @@ function heat(share) {
   return `rgb(${mix.join(" ")})`;
 }
 
-function drawPixels(pixels, lowest, highest, label) {
+// Numbers of columns and rows stand at every fifth pixel.
+function drawPixels(pixels, lowest, highest, label, pitch, text) {
   const rows = pixels.length, columns = pixels[0].length;
-  const svg = make("svg", { class: "pixels", viewBox: `-0.2 -0.2 ${columns + 0.4} ${rows + 0.4}`, role: "img", "aria-label": label });
+  const svg = make("svg", { class: "pixels", viewBox: `${-3.1 * text} -0.2 ${columns + 3.1 * text + 0.2} ${rows + 2.9 * text + 0.2}`, role: "img", "aria-label": label });
+  const size = { "font-size": text };
+  for (let c = 0; c < columns; c += 5) make("text", { ...size, x: c + 0.5, y: rows + 1.1 * text, "text-anchor": "middle" }, svg, c);
+  for (let r = 0; r < rows; r += 5) make("text", { ...size, x: -0.3 * text, y: rows - r - 0.5 + 0.35 * text, "text-anchor": "end" }, svg, r);
+  const of = pitch.map((um) => (um ? ` of ${um} µm` : ""));
+  make("text", { ...size, x: columns, y: rows + 2.5 * text, "text-anchor": "end" }, svg, `column${of[0]} (x)`);
+  make("text", { ...size, transform: `translate(${-2.1 * text} 0) rotate(-90)`, "text-anchor": "end" }, svg, `row${of[1]} (y)`);
+  make("path", { d: `M0 0H${columns}V${rows}H0Z`, fill: "none", stroke: "var(--rule)", "stroke-width": 0.06 }, svg);
   pixels.forEach((line, r) => line.forEach((charge, c) => {
     if (charge <= 0 || charge < lowest) return;
     const share = Math.max(0, Math.min(1, Math.log(charge / lowest) / Math.log(highest / lowest)));
@@ -21,6 +29,10 @@ function drawPixels(pixels, lowest, highest, label) {
     make("title", {}, one, `row ${r}, column ${c}: ${tell(charge)} e`);
   }));
   return svg;
+}
+
+function tellTime(ns) {
+  return Math.abs(ns) < 0.1 ? `${tell(1000 * ns)} ps` : `${tell(ns)} ns`;
 }
 
 function highestOf(images) {
@@ -32,7 +44,7 @@ function scaleBar(holder, lowest, highest) {
   bar.append(`${lowest} e`);
   const stops = [0, 0.25, 0.5, 0.75, 1].map(heat).join(", ");
   html("span", { style: `background:linear-gradient(90deg, ${stops})` }, bar);
-  bar.append(`${tell(highest)} e, log; y upwards, x to the right`);
+  bar.append(`${tell(highest)} e, log`);
 }
 
 function drawMeans(holder, seen) {
@@ -44,7 +56,7 @@ function drawMeans(holder, seen) {
     const box = html("div", {}, holder);
     html("h4", {}, box, `Mean of ${name}`);
     html("p", {}, box, `${group.clusters} clusters`);
-    if (group.mean_e) box.append(drawPixels(group.mean_e, LOWEST_MEAN_E, highest, `mean charge of ${name}`));
+    if (group.mean_e) box.append(drawPixels(group.mean_e, LOWEST_MEAN_E, highest, `mean charge of ${name}`, seen.pitch_um, 0.85));
   }
   const last = html("div", { style: "grid-column:1/-1" }, holder);
   scaleBar(last, LOWEST_MEAN_E, highest);
@@ -67,7 +79,7 @@ function startDisplay(holder, seen) {
     const one = shown[at];
     place.textContent = `${at + 1} of ${shown.length}`;
     const left = html("div", {}, stage);
-    left.append(drawPixels(one.pixels_e, LOWEST_E, highest, `${GROUPS[key]}, test row ${one.row}`));
+    left.append(drawPixels(one.pixels_e, LOWEST_E, highest, `${GROUPS[key]}, test row ${one.row}`, seen.pitch_um, 0.5));
     scaleBar(left, LOWEST_E, highest);
     const right = html("div", {}, stage);
     html("h4", {}, right, `${GROUPS[key]}, row ${one.row} of the test split`);
@@ -77,7 +89,7 @@ function startDisplay(holder, seen) {
       if (value === null) continue;
       const item = html("div", {}, facts);
       html("dt", {}, item, name);
-      html("dd", {}, item, `${tell(value)} ${unit}`);
+      html("dd", {}, item, unit === "ns" ? tellTime(value) : `${tell(value)} ${unit}`);
     }
     const table = html("table", {}, right);
     table.innerHTML = "<thead><tr><th scope='col'>network (first seed)</th><th scope='col' class='num'>score</th><th scope='col'></th></tr></thead>";
