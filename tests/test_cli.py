@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from pixelsieve.cli import app
+from pixelsieve.cli import app, options
+from pixelsieve.cli.progress import TrainingProgress
 from pixelsieve.detector import SMART_PIXEL_LHC
 from pixelsieve.formats import parquet
 from pixelsieve.model_file import load_model, save_model
+from pixelsieve.networks import ZOO
+from pixelsieve.studies.search_goal import COSTS, Measured
+from pixelsieve.training import recipe
 from tests.conftest import make_clusters
 
 PROGRAM = [sys.executable, "-m", "pixelsieve"]
@@ -337,3 +342,39 @@ def test_keras_runs_on_jax() -> None:
     code = "import pixelsieve, keras; assert keras.backend.backend() == 'jax'"
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_help_lists_what_there_is() -> None:
+    assert ", ".join(recipe.RECIPES) == options.KNOWN_RECIPES
+    assert ", ".join(ZOO) == options.KNOWN_NETWORKS
+    shown = " ".join(pixelsieve("search", "--help").output.replace("│", " ").split())
+    metrics = [f.name for f in fields(Measured) if f.name not in (*COSTS, "differing")]
+    assert f"on validation: {', '.join(metrics)}." in shown
+    assert {(r.epochs, r.batch_size) for r in (recipe.FLOAT, *recipe.RECIPES.values())} == {
+        (50, 1024)
+    }
+    for verb in ("train", "compare"):
+        shown = " ".join(pixelsieve(verb, "--help").output.replace("│", " ").split())
+        assert "[default: (the recipe's: 50)]" in shown
+        assert "[default: (the recipe's: 1024)]" in shown
+
+
+@pytest.mark.parametrize("option", [["--recipe", "conservative"], ["--epochs", 3]])
+def test_a_float_network_takes_nothing_of_quantized_training(
+    option: list[object], dataset_file: Path, tmp_path: Path
+) -> None:
+    line = refused(pixelsieve("train", "--data", dataset_file, "--out", tmp_path / "r", *option))
+    assert line.startswith(f"pixelsieve: {option[0]}: for quantized training; give --bits")
+    assert not (tmp_path / "r").exists()
+
+
+def test_progress_counts_networks_and_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingProgress({"float_seed0": 50, "sieve_4b_seed0": 30}) as progress:
+        progress.on_report(
+            "sieve_4b_seed0",
+            {"epoch": 9, "validation_loss": 0.1, "validation_auc": 0.9, "learning_rate": 1e-3},
+        )
+        progress.on_done("float_seed0")
+    assert capsys.readouterr().err == (
+        "float_seed0 trained; in all 1 of 2 trainings, 60 of 80 epochs\n"
+    )

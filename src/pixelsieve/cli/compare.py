@@ -22,7 +22,11 @@ def compare(
     training: TrainingOptions,
     bits: Annotated[str, typer.Option(help="Bits of a weight, e.g. 4 or 2,3,4.")] = "4",
     recipe: Annotated[
-        list[str] | None, typer.Option(help="Recipe; may be repeated (default: all known).")
+        list[str] | None,
+        typer.Option(
+            help=f"Recipe: {options.KNOWN_RECIPES}, or one of --recipes-file; may be repeated.",
+            show_default="all of these",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions with other seeds.", min=1)] = 5,
     baselines: Annotated[bool, typer.Option(help="Also a time cut and boosted trees.")] = True,
@@ -87,7 +91,7 @@ def compare(
         console.print(table)
     for line in collapsed_lines(metrics):
         console.print(line, style="bold", soft_wrap=True)
-    for metric in ("accuracy", "auc"):
+    for metric in ("rejection_98", "auc", "accuracy"):
         if (paired := paired_table(metrics, metric)) is not None:
             console.print(paired)
     for teacher in metrics["teachers"]:

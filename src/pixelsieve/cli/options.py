@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Dataset, Parts
 
 __all__ = [
+    "KNOWN_NETWORKS",
+    "KNOWN_RECIPES",
     "Data",
     "FrontEnd",
     "Json",
@@ -43,6 +45,10 @@ Workers = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
+
+KNOWN_RECIPES = "original, first_attempt, conservative, sieve"
+KNOWN_NETWORKS = "model1, model2, model2_5, model3, asic, model2_codes, model2_abs_z"
+"""For help texts, which must not wait for the modules that define them."""
 
 _RESUMES = "interrupted; the same command goes on from here"
 

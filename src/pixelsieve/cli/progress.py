@@ -62,6 +62,7 @@ class TrainingProgress(_Bars):
         super().__init__(TextColumn("{task.fields[figures]}"))
         self._epochs = epochs
         self._seen: dict[str, int] = {}
+        self._finished = 0
         self._bars: dict[str, TaskID] = {}
         total = sum(epochs.values())
         self._total = self._progress.add_task("epochs", total=total, figures="")
@@ -84,14 +85,18 @@ class TrainingProgress(_Bars):
         """Take note of a finished job."""
         if name not in self._epochs:
             return
+        self._finished += 1
         self._count(name, self._epochs[name])
         bar = self._bars.pop(name, None)
         if bar is not None:
             self._progress.remove_task(bar)
         if not self._console.is_terminal:
-            done = sum(self._seen.values())
+            epochs = f"{sum(self._seen.values())} of {sum(self._epochs.values())} epochs"
             self._console.print(
-                f"{name} trained ({done} of {sum(self._epochs.values())} epochs)", highlight=False
+                f"{name} trained; in all {self._finished} of {len(self._epochs)} trainings, "
+                f"{epochs}",
+                highlight=False,
+                soft_wrap=True,
             )
 
     def _count(self, name: str, done: int) -> None:

@@ -26,7 +26,11 @@ def search(
         typer.Option(help="TOML file of what to choose from (docs/search.md).", dir_okay=False),
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="To make large on validation: rejection_98, auc, ...")
+        str,
+        typer.Option(
+            help="To make large on validation: accuracy, auc, rejection_90, rejection_95, "
+            "rejection_98, rejection_99."
+        ),
     ] = "rejection_98",
     cost: Annotated[str, typer.Option(help="To make small: luts, ebops or levels.")] = "luts",
     budget: Annotated[
@@ -41,7 +45,10 @@ def search(
     ] = 10,
     reference: Annotated[
         list[str] | None,
-        typer.Option(help="Network of the zoo to compare with; may be repeated; or 'none'."),
+        typer.Option(
+            help=f"Network to compare with: {options.KNOWN_NETWORKS}, or none; may be repeated.",
+            show_default="model2",
+        ),
     ] = None,
     reference_bits: Annotated[str, typer.Option(help="Its bits, e.g. 16,8,6,4,3,2.")] = "4",
     time: Annotated[

@@ -25,7 +25,13 @@ def train(
     bits: Annotated[
         int | None, typer.Option(help="Bits of a weight (default: a float network).")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Recipe of quantized training.")] = "sieve",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Recipe of quantized training: {options.KNOWN_RECIPES}, or of --recipes-file.",
+            show_default="sieve",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and row order.", min=0)] = 0,
     start: Annotated[
         Path | None,
@@ -44,15 +50,25 @@ def train(
     from pixelsieve.report.tables import read_out_table, warm_start_table
     from pixelsieve.studies.single import TrainConfig, train_one
 
-    quantized_only = (training.epochs, training.initial_rate, training.end_rate, training.power)
-    if bits is None and any(value is not None for value in quantized_only):
-        msg = "--epochs, --initial-rate, --end-rate, --power: for quantized training; give --bits"
+    quantized_only = {
+        "--recipe": recipe,
+        "--epochs": training.epochs,
+        "--initial-rate": training.initial_rate,
+        "--end-rate": training.end_rate,
+        "--power": training.power,
+    }
+    given = [option for option, value in quantized_only.items() if value is not None]
+    if bits is None and given:
+        msg = (
+            f"{', '.join(given)}: for quantized training; give --bits (a float network has "
+            "--float-recipe and --float-epochs)"
+        )
         raise ConfigError(msg)
     started = None if start is None else _started(start, training)
     config = TrainConfig(
         spec=started.spec if started else training.spec(),
         bits=bits,
-        recipe=training.recipes([recipe])[0],
+        recipe=training.recipes([recipe or "sieve"])[0],
         seed=seed,
         float_recipe=training.chosen_float_recipe(),
         mirror_x=started.features.mirror_x if started else training.mirror_x,

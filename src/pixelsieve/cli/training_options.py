@@ -32,7 +32,9 @@ class TrainingOptions:
 
     data: options.Data
     out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/first.")]
-    network: Annotated[str, typer.Option(help="Network of the zoo, or FILE.toml.")] = "model2"
+    network: Annotated[
+        str, typer.Option(help=f"Network: {options.KNOWN_NETWORKS}, or FILE.toml.")
+    ] = "model2"
     time: Annotated[
         str | None,
         typer.Option(
@@ -54,11 +56,22 @@ class TrainingOptions:
             dir_okay=False,
         ),
     ] = None
-    epochs: Annotated[int | None, typer.Option(help="Epochs of quantized training.", min=1)] = None
-    float_epochs: Annotated[int | None, typer.Option(help="Epochs of float training.", min=1)] = (
-        None
-    )
-    float_recipe: Annotated[str, typer.Option(help="Recipe of the float network.")] = "float"
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of quantized training.", min=1, show_default="the recipe's: 50"),
+    ] = None
+    float_epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of float training.", min=1, show_default="the float recipe's: 50"
+        ),
+    ] = None
+    float_recipe: Annotated[
+        str,
+        typer.Option(
+            help="Recipe of the float network: float, float_original, or one of --recipes-file."
+        ),
+    ] = "float"
     initial_rate: Annotated[
         float | None, typer.Option(help="First learning rate of quantized training, e.g. 3e-4.")
     ] = None
@@ -69,7 +82,10 @@ class TrainingOptions:
         float | None, typer.Option(help="Power of the polynomial decay; 1 is linear.")
     ] = None
     batch_size: Annotated[
-        int | None, typer.Option(help="Clusters a batch, float and quantized.")
+        int | None,
+        typer.Option(
+            help="Clusters a batch, float and quantized.", show_default="the recipe's: 1024"
+        ),
     ] = None
     json: options.Json = False
 

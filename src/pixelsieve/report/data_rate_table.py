@@ -16,9 +16,10 @@ def data_rate_table(result: Mapping[str, Any]) -> Table:
     title = "Data rate of the layer"
     if occupancy is not None:
         title += (
-            f": {occupancy['clusters_per_cm2']:g} BIB clusters a cm² and crossing, "
+            f", assumed: {occupancy['clusters_per_cm2']:g} BIB clusters a cm² and crossing "
+            "(--hit-density), "
             f"{occupancy['crossings_per_s']:g} crossings a second, "
-            f"{occupancy['bits_per_pixel']:g} bits a pixel"
+            f"{occupancy['bits_per_pixel']:g} bits a pixel (--bits-per-pixel)"
         )
     table = Table(title=title, title_justify="left")
     table.add_column("signal efficiency")
@@ -40,18 +41,19 @@ def data_rate_table(result: Mapping[str, Any]) -> Table:
 
 def slices_table(slices: Sequence[Mapping[str, Any]]) -> Table:
     """Signal efficiency and rejection by slices."""
-    title = "By slices, at 98 % signal efficiency (± half the 68 % interval)"
+    title = "By slices, at 98 % signal efficiency: share and its 68 % interval"
     table = Table(title=title, title_justify="left")
     table.add_column("slice")
     for column in ("signal", "efficiency", "BIB", "rejection"):
         table.add_column(column, justify="right", no_wrap=True)
     variable = None
     for one in slices:
-        if variable not in (None, one["variable"]):
+        if one["variable"] != variable:
             table.add_section()
-        variable = one["variable"]
+            variable = one["variable"]
+            table.add_row(f"{variable} ({one['unit']})")
         table.add_row(
-            f"{variable} {_range(one['low'], one['high'])} {one['unit']}",
+            f"  {_range(one)}",
             str(one["n_signal"]),
             _interval(one["signal_kept"]),
             str(one["n_bib"]),
@@ -60,15 +62,21 @@ def slices_table(slices: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _range(low: float | None, high: float | None) -> str:
+def _range(one: Mapping[str, Any]) -> str:
+    """A slice in the unit of its variable; whole numbers as the ones that are in it."""
+    low, high = one["low"], one["high"]
     if low is None:
         return f"below {high:.3g}"
-    return f"{low:.3g} and above" if high is None else f"{low:.3g} to {high:.3g}"
+    if high is None:
+        return f"{low:.3g} and above"
+    if one["variable"] == "cluster_size":
+        return f"{low:.0f}" if high == low + 1 else f"{low:.0f} to {high - 1:.0f}"
+    return f"{low:.3g} to {high:.3g}"
 
 
 def _interval(share: Sequence[float] | None) -> str:
-    """Value and half the interval, which is hardly ever lopsided enough to tell."""
+    """Value, then low to high, whichever way round the ends are given."""
     if share is None:
         return "-"
-    half = abs(share[2] - share[1]) / 2
-    return f"{share[0]:.4f} ±{half:.4f}".replace("±0.", "±.")
+    low, high = sorted(share[1:])
+    return f"{share[0]:.3f} {low:.3f} to {high:.3f}".replace(" 0.", " .")

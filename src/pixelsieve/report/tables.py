@@ -18,7 +18,19 @@ __all__ = [
     "warm_start_table",
 ]
 
-_SHOWN = ("accuracy", "auc", "rejection_90", "rejection_95", "rejection_98", "rejection_99")
+_SHOWN = {
+    "accuracy": "accuracy",
+    "auc": "AUC",
+    "rejection_90": "rej. 90 %",
+    "rejection_95": "rej. 95 %",
+    "rejection_98": "rej. 98 %",
+    "rejection_99": "rej. 99 %",
+}
+"""Columns of a comparison, with headings that leave room for the numbers."""
+_FIRST = ("rejection_98", "auc", "accuracy", "rejection_99", "rejection_95", "rejection_90")
+"""Which of them come first where a terminal has no room for all."""
+_MEAN, _WITH_SPREAD, _FRAME = 6, 13, 3
+"""Characters of a number, of one with its spread, and of a column's frame."""
 _RECIPE_COLUMNS = ("first rate", "last rate", "decay", "warm start")
 _WIDE = 165
 METRIC_TITLES = {
@@ -38,32 +50,53 @@ COST_TITLES = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
     """Approaches by rows: how each was trained, and its figures of merit over seeds.
 
-    One table where `width` characters hold it, else two.
+    One table where `width` characters hold it, else two, of as many figures as there is room for.
     """
     seeds = len(metrics["rows"][0]["seeds"])
     counted = f"{seeds} seeds, mean ± spread over seeds" if seeds > 1 else "one seed: no spread"
     title = f"{metrics['network']}, test split, {counted}"
     if width >= _WIDE:
-        table = _approaches(title)
+        table, shown = _approaches(title, metrics), list(_SHOWN)
         _add_recipe_columns(table)
-        _add_figure_columns(table)
+        _add_figure_columns(table, shown)
         for row in metrics["rows"]:
-            table.add_row(*_head(row), *_recipe_cells(row), *_cells(row["summary"], seeds > 1))
+            table.add_row(*_head(row), *_recipe_cells(row), *_cells(row, shown, seeds > 1))
         tables, fillers = [table], [""] * len(_RECIPE_COLUMNS)
     else:
-        recipes, table = _approaches(f"{metrics['network']}, recipes"), _approaches(title)
+        recipes = _approaches(f"{metrics['network']}, recipes", metrics)
+        table, shown = _approaches(title, metrics), _that_fit(metrics, width, seeds > 1)
         _add_recipe_columns(recipes)
-        _add_figure_columns(table)
+        _add_figure_columns(table, shown)
         for row in metrics["rows"]:
             recipes.add_row(*_head(row), *_recipe_cells(row))
-            table.add_row(*_head(row), *_cells(row["summary"], seeds > 1))
+            table.add_row(*_head(row), *_cells(row, shown, seeds > 1))
         tables, fillers = [recipes, table], []
     if metrics["baselines"]:
         table.add_section()
     for row in metrics["baselines"]:
-        cells = _cells(row["summary"], spread=False)
+        cells = _cells(row, shown, spread=False)
         table.add_row(row["approach"], "", *fillers, *cells)
+    table.caption = "rej. 98 %: share of the BIB that is dropped where 98 % of the signal is kept"
+    if len(shown) < len(_SHOWN):
+        table.caption += "; metrics.json and a wider terminal have more"
     return tables
+
+
+def _longest_name(metrics: Mapping[str, Any]) -> int:
+    """Of a recipe; the longer names of baselines may break into lines."""
+    return max(len(row["approach"]) for row in metrics["rows"])
+
+
+def _that_fit(metrics: Mapping[str, Any], width: int, spread: bool) -> list[str]:
+    """The figures that `width` characters hold beside the names, one at least."""
+    room = width - 1 - (_longest_name(metrics) + _FRAME) - (len("float") + _FRAME)
+    number = _WITH_SPREAD if spread else _MEAN
+    fitting: list[str] = []
+    for name in _FIRST:
+        room -= max(len(_SHOWN[name]), number) + _FRAME
+        if room >= 0 or not fitting:
+            fitting.append(name)
+    return [name for name in _SHOWN if name in fitting]
 
 
 def collapsed_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -81,9 +114,9 @@ def collapsed_lines(metrics: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _approaches(title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("approach")
+def _approaches(title: str, metrics: Mapping[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column("approach", min_width=_longest_name(metrics), overflow="fold")
     table.add_column("bits", justify="right", no_wrap=True)
     return table
 
@@ -93,9 +126,9 @@ def _add_recipe_columns(table: Table) -> None:
         table.add_column(name, justify="right", no_wrap=True)
 
 
-def _add_figure_columns(table: Table) -> None:
-    for name in _SHOWN:
-        table.add_column(METRIC_TITLES[name], justify="right")
+def _add_figure_columns(table: Table, shown: Sequence[str]) -> None:
+    for name in shown:
+        table.add_column(_SHOWN[name], justify="right", no_wrap=True)
 
 
 def _head(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -118,10 +151,10 @@ def _warm_start(rows: Sequence[Mapping[str, Any]] | None) -> str:
     return f"{sum(r['status'] == 'copied' for r in rows)} of {len(rows)}"
 
 
-def _cells(summary: Mapping[str, Any], spread: bool) -> list[str]:
+def _cells(row: Mapping[str, Any], shown: Sequence[str], spread: bool) -> list[str]:
     cells = []
-    for name in _SHOWN:
-        value = summary[name]
+    for name in shown:
+        value = row["summary"][name]
         more = f" ±{value['spread']:.4f}".replace("±0.", "±.") if spread else ""
         cells.append(f"{value['mean']:.4f}{more}")
     return cells
@@ -154,7 +187,7 @@ def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | Non
 def warm_start_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """What a warm start did to each layer."""
     table = Table(title=f"Warm start of {name}: copied {_warm_start(rows)}", title_justify="left")
-    for column in ("layer", "shape", "status", "largest change by rounding", "saturated weights"):
+    for column in ("layer", "shape", "status", "largest change", "saturated weights"):
         table.add_column(column, justify="left" if column in ("layer", "status") else "right")
     for row in rows:
         table.add_row(
