@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ from pixelsieve.errors import DataError
 
 __all__ = [
     "SPLIT_NAMES",
+    "GroupKeys",
     "Splits",
     "assign_by_hash",
     "large_cluster_hashes",
     "large_clusters",
+    "refuse_shared",
     "require_disjoint",
 ]
 
@@ -68,7 +71,6 @@ def require_disjoint(parts: Mapping[str, Clusters]) -> None:
 
     Without `group_id`, identical clusters of at least three pixels tell.
     """
-    seen: list[tuple[str, Clusters, NDArray[np.uint64]]] = []
     have = {name: c.group_id is not None for name, c in parts.items()}
     with_ids = all(have.values())
     if any(have.values()) and not with_ids:
@@ -78,20 +80,39 @@ def require_disjoint(parts: Mapping[str, Clusters]) -> None:
             "split, but others have it; give it everywhere or nowhere"
         )
         raise DataError(msg)
-    for name, clusters in parts.items():
-        keys = clusters.groups() if with_ids else large_cluster_hashes(clusters)
-        for other, other_clusters, other_keys in seen:
-            shared = np.intersect1d(keys, other_keys)
+    refuse_shared(
+        (
+            GroupKeys(name, c.origin, c.groups() if with_ids else large_cluster_hashes(c))
+            for name, c in parts.items()
+        ),
+        have_ids=with_ids,
+    )
+
+
+class GroupKeys(NamedTuple):
+    """The particle groups of a part: `group_id`, or `large_cluster_hashes` without."""
+
+    name: str
+    origin: str
+    keys: NDArray[np.uint64]
+
+
+def refuse_shared(parts: Iterable[GroupKeys], *, have_ids: bool) -> None:
+    """Raise `DataError` naming the first group that two parts share."""
+    seen: list[GroupKeys] = []
+    for part in parts:
+        for other in seen:
+            shared = np.intersect1d(part.keys, other.keys)
             if len(shared):
-                what = "group_id" if with_ids else "identical clusters, pixel hash"
-                first = shared.astype(np.int64)[0] if with_ids else shared[0]
+                what = "group_id" if have_ids else "identical clusters, pixel hash"
+                first = shared.astype(np.int64)[0] if have_ids else shared[0]
                 msg = (
-                    f"{other_clusters.origin} and {clusters.origin}: {len(shared)} particle "
-                    f"group(s) are in both {other} and {name}, first: {what} {first}; "
-                    "splits must share no group"
+                    f"{other.origin} and {part.origin}: {len(shared)} particle group(s) are in "
+                    f"both {other.name} and {part.name}, first: {what} {first}; splits must "
+                    "share no group"
                 )
                 raise DataError(msg)
-        seen.append((name, clusters, keys))
+        seen.append(part)
 
 
 def large_cluster_hashes(clusters: Clusters) -> NDArray[np.uint64]:

@@ -74,20 +74,22 @@ def train(
         mirror_x=started.features.mirror_x if started else training.mirror_x,
         start=None if start is None else file_hash(start),
     )
-    dataset = training.dataset()
+    # Augmentation makes its own windows out of the pixels, so it needs them all.
+    varied = config.recipe.augmentation or config.float_recipe.augmentation
+    dataset = training.dataset() if varied else training.streamed_dataset()
     if started is None:
-        config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
+        config = replace(config, spec=config.spec.with_window(dataset.window))
     jobs = [*config.teachers(), *config.jobs()]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
-        results = train_one(
+        results, source = train_one(
             config, dataset, training.out, start, progress.on_report, progress.on_done
         )
     if training.json:
         options.print_json(results)
         return
     console = Console()
-    if dataset.front_end:
-        console.print(read_out_table(dataset.front_end))
+    if source.front_end:
+        console.print(read_out_table(source.front_end))
     for result in results:
         best = result["history"][result["best_epoch"]]
         if result["warm_start"]:

@@ -16,6 +16,7 @@ from pixelsieve.cli import options
 from pixelsieve.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pixelsieve.features.streamed import StreamedDataset
     from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks import NetworkSpec
     from pixelsieve.training.augmentation import Augmentation
@@ -161,6 +162,14 @@ class TrainingOptions:
 
         front_end = read_front_end(self.front_end) if self.front_end else None
         return dataset_through_front_end(front_end, options.load(self.data))
+
+    def streamed_dataset(self) -> StreamedDataset:
+        """The same, to be read without keeping all pixels in memory."""
+        from pixelsieve.features.streamed import StreamedDataset
+        from pixelsieve.front_end import read_front_end
+
+        front_end = read_front_end(self.front_end) if self.front_end else None
+        return StreamedDataset(self.data, front_end)
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:

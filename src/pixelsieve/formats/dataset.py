@@ -16,7 +16,21 @@ from pixelsieve.files import file_hash
 from pixelsieve.formats import parquet
 from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
-__all__ = ["BY_HASH", "BY_NAME", "Dataset", "Parts", "find_files", "load", "read_parts"]
+__all__ = [
+    "BY_HASH",
+    "BY_NAME",
+    "Dataset",
+    "Parts",
+    "file_hashes",
+    "find_files",
+    "how_split",
+    "load",
+    "made_by",
+    "missing_split",
+    "read_parts",
+    "split_numbers",
+    "splits_by_name",
+]
 
 BY_NAME = "file name"
 """How `Parts` were split where the names of the files said so."""
@@ -74,6 +88,11 @@ class Dataset:
         return self.source.split_by
 
     @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of the clusters."""
+        return self.splits.train.window
+
+    @property
     def front_end(self) -> Mapping[str, Any] | None:
         """Settings and counts of the front end, None for collected charge."""
         return self.source.front_end
@@ -112,14 +131,40 @@ def load(patterns: Sequence[str | Path]) -> Dataset:
     for name in SPLIT_NAMES:
         if name not in found.parts:
             first = next(iter(found.parts.values())).origin
-            if found.split_by == BY_NAME:
-                folder, wanted = Path(first).parent, f"*_{_SHORT[name]}.parquet"
-                msg = f"{folder}: no file for the {name} split ({wanted})"
-            else:
-                first = first.removesuffix("]").rsplit(" [", 1)[0]
-                msg = f"{first}: the {name} split is empty; more clusters are needed"
-            raise DataError(msg)
+            raise missing_split(name, found.split_by, first)
     return Dataset(Splits(*(found.parts[name] for name in SPLIT_NAMES)), found)
+
+
+def missing_split(name: str, split_by: str, first: str) -> DataError:
+    """The error where there are no clusters of a split; `first` is the origin of others."""
+    if split_by == BY_NAME:
+        folder, wanted = Path(first).parent, f"*_{_SHORT[name]}.parquet"
+        return DataError(f"{folder}: no file for the {name} split ({wanted})")
+    first = first.removesuffix("]").rsplit(" [", 1)[0]
+    return DataError(f"{first}: the {name} split is empty; more clusters are needed")
+
+
+def splits_by_name(files: Sequence[Path]) -> list[str]:
+    """The split that each file's name says, `[]` where none does.
+
+    Raises `DataError` where only some do.
+    """
+    by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
+    said = [name for name in by_name if name]
+    if said and len(said) < len(files):
+        odd = files[by_name.index(None)]
+        msg = f"{odd}: names no split, while other files do (*_train, *_val, *_test); use one way"
+        raise DataError(msg)
+    return said
+
+
+def how_split(*, by_name: bool, by_column: bool, ids: bool) -> str:
+    """The `split_by` of `Parts`."""
+    if by_name:
+        return BY_NAME
+    if by_column:
+        return "column 'split'"
+    return f"{BY_HASH} {'group_id' if ids else 'the pixel charges'}"
 
 
 def read_parts(patterns: Sequence[str | Path]) -> Parts:
@@ -130,31 +175,26 @@ def read_parts(patterns: Sequence[str | Path]) -> Parts:
     Raises `DataError` where only some files say their split, and for labels that name none.
     """
     files = find_files(patterns)
-    hashes = _hashes(files)
-    made = dict(zip(hashes, map(_made_by, files), strict=True))
-    by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
-    if all(by_name):
+    hashes = file_hashes(files)
+    made = dict(zip(hashes, map(made_by, files), strict=True))
+    by_name = splits_by_name(files)
+    if by_name:
         parts = {}
         for name in SPLIT_NAMES:
             tables = [parquet.read(p) for p, s in zip(files, by_name, strict=True) if s == name]
             if tables:
                 parts[name] = concatenate(tables)
         return Parts(parts, BY_NAME, hashes, made=made)
-    if any(by_name):
-        odd = files[by_name.index(None)]
-        msg = f"{odd}: names no split, while other files do (*_train, *_val, *_test); use one way"
-        raise DataError(msg)
     labels = [parquet.read_split_column(p) for p in files]
-    if any(one is not None for one in labels):
+    by_column = any(one is not None for one in labels)
+    if by_column:
         numbers = np.concatenate(
-            [_split_numbers(p, one) for p, one in zip(files, labels, strict=True)]
+            [split_numbers(p, one) for p, one in zip(files, labels, strict=True)]
         )
-        how = "column 'split'"
     clusters = concatenate([parquet.read(p) for p in files])
-    if all(one is None for one in labels):
+    if not by_column:
         numbers = assign_by_hash(clusters.groups())
-        what = "group_id" if clusters.group_id is not None else "the pixel charges"
-        how = f"{BY_HASH} {what}"
+    how = how_split(by_name=False, by_column=by_column, ids=clusters.group_id is not None)
     parts = {}
     for number, name in enumerate(SPLIT_NAMES):
         rows = np.flatnonzero(numbers == number)
@@ -163,12 +203,14 @@ def read_parts(patterns: Sequence[str | Path]) -> Parts:
     return Parts(parts, how, hashes, made=made)
 
 
-def _made_by(path: Path) -> str | None:
+def made_by(path: Path) -> str | None:
+    """`simulation` or `conversion`, None where the file does not say."""
     said = parquet.read_provenance(path)
     return next((how for how in ("simulation", "conversion") if how in said), None)
 
 
-def _hashes(files: Sequence[Path]) -> dict[str, str]:
+def file_hashes(files: Sequence[Path]) -> dict[str, str]:
+    """SHA-256 of each file by name; equal names get a number."""
     hashes: dict[str, str] = {}
     for path in files:
         same = sum(key.split("#")[0] == path.name for key in hashes)
@@ -180,7 +222,8 @@ def _hashes(files: Sequence[Path]) -> dict[str, str]:
     return hashes
 
 
-def _split_numbers(path: Path, labels: np.ndarray | None) -> np.ndarray:
+def split_numbers(path: Path, labels: np.ndarray | None) -> np.ndarray:
+    """Number of the split of each row, as the column `split` says; `DataError` without one."""
     if labels is None:
         msg = f"{path}: column 'split' is missing, while other files have it; use one way"
         raise DataError(msg)

@@ -33,6 +33,7 @@ __all__ = [
     "open_file",
     "open_writer",
     "read",
+    "read_detector",
     "read_provenance",
     "read_split_column",
     "schema_metadata",
@@ -104,6 +105,11 @@ def read_split_column(path: Path) -> NDArray[np.str_] | None:
         raise DataError(msg) from error
     except DAMAGE as error:
         raise damaged(path, error) from error
+
+
+def read_detector(path: Path) -> Detector:
+    """The detector that the file names, the muon collider's where it names none."""
+    return detector_said(path, open_file(path)) or MUON_COLLIDER_VXD
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -194,13 +200,15 @@ def schema_metadata(
 def open_writer(where: Path | IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
     """A writer set for clusters: dictionaries only where values repeat, which writes faster."""
     few = [f.name for f in schema if f.name in _FEW_VALUES]
-    return pq.ParquetWriter(where, schema, compression="zstd", use_dictionary=few)
+    return pq.ParquetWriter(
+        where, schema, compression="zstd", use_dictionary=few, write_page_checksum=True
+    )
 
 
 def open_file(path: Path) -> pq.ParquetFile:
     """Open a Parquet file; raises `DataError` where it is missing or damaged."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         str(file.schema_arrow.names)  # decodes them
     except FileNotFoundError as error:
         msg = f"{path}: no such file"

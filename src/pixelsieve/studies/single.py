@@ -11,8 +11,9 @@ from typing import Any
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet
+from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.files import replacing
-from pixelsieve.formats.dataset import Dataset
+from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import run_tasks
 from pixelsieve.precision import Precision
@@ -20,6 +21,7 @@ from pixelsieve.runs import RunFolder
 from pixelsieve.studies.tasks import (
     Shared,
     float_recipe_for,
+    streamed_training_data,
     teachers_of,
     training_data,
     training_tasks,
@@ -83,22 +85,27 @@ class TrainConfig:
 
 def train_one(
     config: TrainConfig,
-    dataset: Dataset,
+    dataset: Dataset | StreamedDataset,
     out: Path,
     start: Path | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
-) -> list[JobResult]:
-    """Train into the run folder `out` (models/*.keras, jobs/*.json); results in order of training.
+) -> tuple[list[JobResult], Parts]:
+    """Train into the run folder `out` (models/*.keras, jobs/*.json).
 
-    `start` is the model file that `config.start` is the hash of; the run keeps a copy. Runs again
-    from where an interrupted call stopped.
+    Gives the results in order of training, and how the data were split and read out. `start` is
+    the model file that `config.start` is the hash of; the run keeps a copy. Runs again from where
+    an interrupted call stopped. Recipes with an augmentation need a `Dataset`.
     """
-    identity = {**to_plain(config), **dataset.identity}
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
     jobs, teachers = config.jobs(), config.teachers()
+    recipes = [j.recipe for j in jobs]
+    if isinstance(dataset, StreamedDataset):
+        data, source = streamed_training_data(dataset, features, recipes, teachers)
+    else:
+        data, source = training_data(dataset, features, recipes, teachers), dataset.source
+    identity = {**to_plain(config), **source.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
-    data = training_data(dataset, features, [j.recipe for j in jobs], teachers)
     with RunFolder(out, identity) as run:
         run.prepare()
         if start is not None:
@@ -108,4 +115,4 @@ def train_one(
         results = run_tasks(
             training_tasks(jobs, teachers), shared, workers=1, on_report=on_report, on_done=on_done
         )
-        return [results[j.name] for j in jobs]
+        return [results[j.name] for j in jobs], source

@@ -11,9 +11,10 @@ from pixelsieve.config import fingerprint, from_mapping, to_plain
 from pixelsieve.errors import DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import write_beside
-from pixelsieve.formats.dataset import Dataset
+from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import NetworkSpec
@@ -24,7 +25,14 @@ from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.trees import TreesTeacher, grow
 
-__all__ = ["Shared", "float_recipe_for", "teachers_of", "training_data", "training_tasks"]
+__all__ = [
+    "Shared",
+    "float_recipe_for",
+    "streamed_training_data",
+    "teachers_of",
+    "training_data",
+    "training_tasks",
+]
 
 
 def float_recipe_for(recipe: Recipe, float_recipe: Recipe, others: Sequence[Recipe]) -> Recipe:
@@ -72,19 +80,9 @@ def training_data(
     is missing or a recipe's batch is larger than the training split, before anything is written.
     """
     clusters = dataset.splits.train
-    for recipe in recipes:
-        if recipe.batch_size > len(clusters):
-            msg = (
-                f"{clusters.origin}: the training split holds {len(clusters)} clusters; recipe "
-                f"'{recipe.name}' needs at least one batch of {recipe.batch_size}; lower "
-                "batch_size or add clusters"
-            )
-            raise DataError(msg)
+    _require_a_batch(recipes, len(clusters), clusters.origin)
     settings = dataset.front_end["settings"] if dataset.front_end else None
-    seen = dict.fromkeys(
-        t.features if isinstance(t, TreesTeacher) else t.spec.features for t in teachers
-    )
-    others = [replace(features, names=names, divisors=()) for names in seen]
+    others = _other_sets(features, teachers)
     validation = dataset.splits.validation
     chip = None if settings is None else from_mapping(FrontEnd, settings, "front end")
     collected = clusters if dataset.collected is None else dataset.collected
@@ -95,10 +93,52 @@ def training_data(
         fingerprint([*dataset.identity.values(), features.fingerprint]),
         settings,
         to_plain(clusters.detector),
-        tuple((o.table(clusters), o.table(validation)) for o in others if o != features),
+        tuple((o.table(clusters), o.table(validation)) for o in others),
         clusters.groups(),
         {a: augmented(a, features, collected, chip) for a in variations},
     )
+
+
+def streamed_training_data(
+    dataset: StreamedDataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher] = (),
+) -> tuple[TrainingData, Parts]:
+    """The same of files that need not fit into memory, and how they were split and read out."""
+    others = _other_sets(features, teachers)
+    found = dataset.tables([features, *others])
+    _require_a_batch(recipes, len(found.training[0]), found.origin)
+    source = found.source
+    data = TrainingData(
+        found.training[0],
+        found.validation[0],
+        fingerprint([*source.identity.values(), features.fingerprint]),
+        source.front_end["settings"] if source.front_end else None,
+        to_plain(dataset.detector),
+        tuple(zip(found.training[1:], found.validation[1:], strict=True)),
+        found.groups,
+    )
+    return data, source
+
+
+def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
+    for recipe in recipes:
+        if recipe.batch_size > n:
+            msg = (
+                f"{origin}: the training split holds {n} clusters; recipe '{recipe.name}' needs "
+                f"at least one batch of {recipe.batch_size}; lower batch_size or add clusters"
+            )
+            raise DataError(msg)
+
+
+def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) -> list[FeatureSet]:
+    """What teachers take, where it is not `features`."""
+    seen = dict.fromkeys(
+        t.features if isinstance(t, TreesTeacher) else t.spec.features for t in teachers
+    )
+    others = [replace(features, names=names, divisors=()) for names in seen]
+    return [other for other in others if other != features]
 
 
 @dataclass(frozen=True, slots=True)
