@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from pixelsieve.cli import app, options
 from pixelsieve.cli.progress import TrainingProgress
 from pixelsieve.detector import SMART_PIXEL_LHC
+from pixelsieve.files import read_json
 from pixelsieve.formats import parquet
 from pixelsieve.model_file import load_model, save_model
 from pixelsieve.networks import ZOO
@@ -100,7 +101,7 @@ def test_the_same_compare_again_trains_nothing(compared: Path, dataset_file: Pat
     before = {p: p.stat().st_mtime_ns for p in (compared / "models").iterdir()}
     arguments = ["--bits", "2,4", "--seeds", "2", *QUICK, "--json"]
     result = pixelsieve("compare", "--data", dataset_file, "--out", compared, *arguments)
-    assert json.loads(result.stdout) == json.loads((compared / "metrics.json").read_text())
+    assert json.loads(result.stdout) == read_json(compared / "metrics.json")
     assert {p: p.stat().st_mtime_ns for p in (compared / "models").iterdir()} == before
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from pixelsieve.errors import ConfigError, RunError, ToolError
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import logic
-from pixelsieve.firmware.folder import replacing_folder
+from pixelsieve.firmware.folder import claimed_folder, replacing_folder
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
 from pixelsieve.firmware.rtl import Design, design, write_verilog
@@ -359,3 +360,28 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(RunError, match="holds other files"), replacing_folder(tmp_path / "mine"):
         pass
+
+
+def test_a_folder_is_written_by_one_process_and_mended_after_a_kill(tmp_path: Path) -> None:
+    out = tmp_path / "firmware" / "out"
+
+    def claim() -> None:
+        with claimed_folder(out):
+            pass
+
+    with (
+        claimed_folder(out),
+        pytest.raises(RunError, match="another process works in this folder"),
+    ):
+        claim()
+    assert list(tmp_path.iterdir()) == []
+    with claimed_folder(out), replacing_folder(out) as fresh:
+        (fresh / "verification.json").write_text("1")
+    digest = hashlib.sha256(b"1").hexdigest()
+    assert (out / "SHA256SUMS").read_text() == f"{digest}  verification.json\n"
+    # Killed between the two renames: the old folder is back, the half-written one is gone.
+    out.rename(out.with_name(".out.old"))
+    out.with_name(".out.new").mkdir()
+    claim()
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+    assert (out / "verification.json").read_text() == "1"

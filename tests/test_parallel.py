@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +71,16 @@ def test_an_error_ends_the_run_as_it_is() -> None:
 def test_a_task_that_waits_for_nobody_is_refused() -> None:
     with pytest.raises(ValueError, match="which nobody runs"):
         run_tasks([Task("t", add, (1,), ("nothing",))], 0, workers=1)
+
+
+def temporary(shared: int, report: Report) -> str:
+    return tempfile.mkdtemp()
+
+
+def test_temporary_files_of_a_worker_go_with_it() -> None:
+    (made,) = run_tasks([Task("t", temporary, ())], 0, workers=1).values()
+    assert not Path(made).exists()
+    assert Path(made).parent.name.startswith("pixelsieve-")
 
 
 def test_a_killed_worker_is_named() -> None:

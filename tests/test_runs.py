@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -19,6 +21,7 @@ from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import network
 from pixelsieve.precision import LayerScale, Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.weights import initial_weights
 
 CONFIG = {"bits": (2, 4), "seeds": 3}
@@ -79,6 +82,72 @@ def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
         read_json(path)
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(path, {"a": float("nan")})
+
+
+def test_json_that_was_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"auc": 0.8125, "names": ["a", "b"]})
+    text = path.read_text()
+    path.write_text(json.dumps(json.loads(text)))
+    assert read_json(path) == {"auc": 0.8125, "names": ["a", "b"]}
+    for old, new in (("0.8125", "0.8165"), ('"auc"', '"avc"'), ('"b"', '"c"')):
+        path.write_text(text.replace(old, new))
+        with pytest.raises(RunError, match=r"x.json: its contents are not those of its contents_"):
+            read_json(path)
+    path.write_text('{"by": "hand"}')
+    assert read_json(path) == {"by": "hand"}
+
+
+def test_what_killed_processes_left_is_removed_and_no_more(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, CONFIG) as run:
+        run.prepare()
+    left = [tmp_path / "jobs" / ".a-12345678.part.npz", tmp_path / ".metrics-abcdefgh.part.json"]
+    for path in left:
+        path.write_text("half")
+    with replacing(tmp_path / "models" / "b.keras") as busy:
+        busy.write_text("at work")
+        with RunFolder(tmp_path, CONFIG):
+            pass
+        assert busy.exists()
+    assert not any(path.exists() for path in left)
+    left[0].write_text("half")
+    write_json(tmp_path / "jobs" / "a.json", {})
+    assert left[0].exists()
+    with replacing(tmp_path / "jobs" / "a.npz") as temporary:
+        temporary.write_text("whole")
+    assert sorted(p.name for p in (tmp_path / "jobs").iterdir()) == ["a.json", "a.npz"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+
+    def fill() -> None:
+        with replacing(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(RunError, match=r"x.json: cannot be written \(No space left on device\)$"):
+        fill()
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+    assert read_json(path) == {"a": 1}
+
+
+def test_damaged_checkpoints_are_ignored(tmp_path: Path) -> None:
+    """Any bit may be flipped: what is loaded is what was saved, or nothing."""
+    path, arrays = tmp_path / "c.npz", {"weights": [np.arange(6.0)]}
+    Checkpoint(path, "job", every_s=0).save_when_due(lambda: arrays, [{"epoch": 0.0}])
+    whole = path.read_bytes()
+    ignored = 0
+    for bit in range(0, 8 * len(whole), 5):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        saved = Checkpoint(path, "job").load()
+        ignored += saved is None
+        if saved is not None:
+            assert saved.history == [{"epoch": 0.0}]
+            np.testing.assert_array_equal(saved.arrays["weights"][0], np.arange(6.0))
+    assert ignored > 0
 
 
 SPEC = network("model2")

@@ -14,6 +14,7 @@ import pytest
 
 from pixelsieve import networks
 from pixelsieve.features import FeatureSet
+from pixelsieve.files import read_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.pixel_cost import feature_cost
 from pixelsieve.formats.dataset import load
@@ -99,7 +100,7 @@ def searched(
             assert text in result.output
         before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
         again = pixelsieve(*values, *uniform, "--json")
-        assert json.loads(again.stdout) == json.loads((out / "metrics.json").read_text())
+        assert json.loads(again.stdout) == read_json(out / "metrics.json")
         longer = [*values, *uniform, "--trials", 9]
         assert "the test split was read for its table" in refused(pixelsieve(*longer))
         after = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,18 +85,23 @@ def test_a_folder_of_another_sample_is_refused(tmp_path: Path) -> None:
         simulate(replace(SAMPLE, seed=4), tmp_path / "many", workers=1)
 
 
-def test_a_scheduler_elsewhere_gives_the_same_file(file: Path, tmp_path: Path) -> None:
+def test_a_scheduler_elsewhere_gives_the_same_file_though_a_worker_dies(
+    file: Path, tmp_path: Path
+) -> None:
+    """Two worker processes; one is killed after the first chunk, its chunks are done again."""
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        dashboard_address=":0",
-        host="tcp://127.0.0.1:0",
-    ) as cluster:
-        out = tmp_path / "d.parquet"
-        simulate(SAMPLE, out, workers=1, scheduler=cluster.scheduler_address)
+    out, seen = tmp_path / "d.parquet", list[int]()
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        victim = cluster.workers[0].pid
+
+        def kill_one(count: int) -> None:
+            if count and not seen:
+                os.kill(victim, signal.SIGKILL)
+            seen.extend([count] if count else [])
+
+        simulate(SAMPLE, out, workers=1, scheduler=cluster.scheduler_address, on_chunk=kill_one)
+    assert seen
     assert out.read_bytes() == file.read_bytes()
 
 
@@ -177,28 +181,39 @@ def test_wrong_configurations_are_one_line(tmp_path: Path, text: str, message: s
     assert [p.name for p in tmp_path.iterdir()] == ["s.toml"]
 
 
-def test_kill_9_and_the_same_command_again_gives_the_same_file(tmp_path: Path) -> None:
-    """Ends a process while it works; what it finished is kept."""
-    whole, cut = tmp_path / "whole.parquet", tmp_path / "cut.parquet"
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from pixelsieve.studies import simulate as s; s.CHUNK = 400\n"
-        "from pixelsieve.simulation.generate import Sample\n"
-        "s.simulate(Sample(10_000, 10_000, seed=1), Path(sys.argv[1]), workers=1)\n"
+def test_kills_at_random_points_cost_nothing(tmp_path: Path) -> None:
+    """Three kills of one run (`benchmarks/fault_campaign.py`, which exits with 1 for any loss)."""
+    campaign = Path(__file__).parents[1] / "benchmarks" / "fault_campaign.py"
+    command = [sys.executable, str(campaign), "--verbs", "simulate", "--kills", "3"]
+    command += ["--work", str(tmp_path), "--json", str(tmp_path / "rows.json")]
+    subprocess.run(command, check=True)
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["kills"] == row["resumes"] == 3
+    assert row["finished"] >= 1
+
+
+def test_a_damaged_part_of_an_interrupted_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, parts = tmp_path / "c.parquet", tmp_path / ".c.parquet.parts"
+
+    def interrupt(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(SAMPLE, out, workers=1, on_chunk=interrupt)
+    part = parts / "clusters-000000.parquet"
+    data = bytearray(part.read_bytes())
+    data[len(data) // 3] ^= 4
+    part.write_bytes(data)
+    with pytest.raises(RunError, match=f"{part.name}: damaged .* it is made again"):
+        simulate(SAMPLE, out, workers=1)
+    part.unlink()
+    simulate(SAMPLE, out, workers=1)
+    np.testing.assert_array_equal(
+        parquet.read(out).columns()["event_id"], generate(SAMPLE, 0, 450).columns()["event_id"]
     )
-    parts = tmp_path / ".cut.parquet.parts"
-    process = subprocess.Popen([sys.executable, "-c", script, str(cut)])
-    deadline = time.monotonic() + 120
-    while len(list(parts.glob("clusters-*.parquet"))) < 4 and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    done = len(list(parts.glob("clusters-*.parquet")))
-    assert 4 <= done < 50
-    for out in (cut, whole):
-        subprocess.run([sys.executable, "-c", script, str(out)], check=True)
-    assert cut.read_bytes() == whole.read_bytes()
     assert not parts.exists()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,31 +17,42 @@ from pixelsieve.config import to_plain
 from pixelsieve.errors import RunError
 
 __all__ = [
+    "content_hash",
     "file_hash",
     "parse_json",
     "read_document",
     "read_json",
     "read_kept",
+    "remove_leftovers",
     "replacing",
     "require_writable",
     "telling_unwritable",
     "write_json",
 ]
 
+_HASH = "contents_sha256"
+
 
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; on success it takes the place of `path`.
+def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Give a temporary path in `folder` (default: that of `path`); on success it becomes `path`.
 
-    On an error the temporary file is removed and what was there before stays.
+    On an error the temporary file is removed and what was there before stays. Those that killed
+    processes left of the same file are removed first. Raises `RunError` where it cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    folder = folder or path.parent
+    start, end = f".{path.stem}-", f".part{path.suffix}"
+    with telling_unwritable(path), contextlib.ExitStack() as stack:
+        _remove(p for p in folder.iterdir() if p.name.startswith(start) and p.name.endswith(end))
+        handle, name = tempfile.mkstemp(dir=folder, prefix=start, suffix=end)
+        stack.callback(os.close, handle)
+        temporary = Path(name)
+        stack.callback(temporary.unlink, missing_ok=True)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -48,8 +60,19 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files below `folder` that killed processes left."""
+    _remove(folder.rglob(".*.part*"))
+
+
+def _remove(temporaries: Iterable[Path]) -> None:
+    """Remove the temporary files that no living process writes: those are locked."""
+    for path in list(temporaries):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def require_writable(path: Path, folder: Path) -> None:
@@ -72,20 +95,37 @@ def telling_unwritable(path: Path, advice: str = "") -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain data as indented JSON, atomically; NaN is an error."""
-    text = json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n"
+    """Write plain data as indented JSON, atomically; NaN is an error.
+
+    An object gets `contents_sha256`, the hash of the canonical JSON of the rest, last.
+    """
+    plain = to_plain(value)
+    text = json.dumps(plain, indent=1, allow_nan=False)
+    if isinstance(plain, dict):
+        marked = {**plain, _HASH: content_hash(json.loads(text))}
+        text = json.dumps(marked, indent=1, allow_nan=False)
+    text += "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; raise `RunError` naming the file where it is missing or damaged."""
+    """Read JSON; raise `RunError` naming the file where it is missing or damaged.
+
+    Damaged is also what does not fit its `contents_sha256`, which is left out of the result.
+    """
     try:
         text = path.read_bytes()
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error})"
         raise RunError(msg) from error
-    return parse_json(text, str(path))
+    document = parse_json(text, str(path))
+    if isinstance(document, dict) and _HASH in document:
+        claimed = document.pop(_HASH)
+        if claimed != content_hash(document):
+            msg = f"{path}: its contents are not those of its {_HASH}; it is damaged or was edited"
+            raise RunError(msg)
+    return document
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
@@ -137,6 +177,12 @@ def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
         msg = f"{path}: '{key}' is no {kind.__name__}; the file is damaged, remove it"
         raise RunError(msg)
     return value
+
+
+def content_hash(document: Any) -> str:
+    """SHA-256, in hexadecimal, of the canonical JSON of plain data."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:

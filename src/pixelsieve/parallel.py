@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing as mp
 import os
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pixelsieve.errors import PixelsieveError, RunError, WorkerError
-from pixelsieve.guard import ending_with_us
+from pixelsieve.guard import ending_with_us, scratch_folder
 
 __all__ = [
     "LocalWorkers",
@@ -241,6 +242,13 @@ def _death(name: str, process: BaseProcess) -> RunError:
 
 
 def _work(connection: Connection, shared: Any) -> None:
+    with scratch_folder() as folder:
+        # Temporary files of the libraries too: a killed worker must leave none.
+        tempfile.tempdir = str(folder)
+        _serve(connection, shared)
+
+
+def _serve(connection: Connection, shared: Any) -> None:
     def report(item: Any) -> None:
         connection.send(("report", item))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import importlib.metadata
 import platform
 import subprocess
@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from pixelsieve import __version__
 from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.errors import RunError
-from pixelsieve.files import read_document, write_json
+from pixelsieve.files import read_document, remove_leftovers, telling_unwritable, write_json
+from pixelsieve.locks import locked
 
 __all__ = ["RunFolder"]
 
@@ -28,37 +29,25 @@ class RunFolder:
     """A run folder, locked while it is open (a context manager).
 
     `manifest.json` holds the resolved configuration, its hash, the versions, the git state and
-    the command. Raises `RunError` where the folder cannot be written, is in use by another
-    process, or belongs to a run with another configuration.
+    the command. What killed processes left half-written is removed. Raises `RunError` where the
+    folder cannot be written, is in use by another process, or belongs to a run with another
+    configuration.
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self.path = path
         self._config = to_plain(config)
-        self._lock: TextIO | None = None
+        self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        try:
+        with telling_unwritable(self.path, "choose another --out"):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._release()
-            msg = (
-                f"{self.path}: another process works in this folder; wait for it or choose "
-                "another --out"
-            )
-            raise RunError(msg) from error
-        except OSError as error:
-            msg = (
-                f"{self.path}: cannot be written ({error.strerror or error}); choose another --out"
-            )
-            raise RunError(msg) from error
-        try:
-            self._claim()
-        except BaseException:
-            self._release()
-            raise
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.path / ".lock", self.path))
+            with telling_unwritable(self.path, "choose another --out"):
+                self._claim()
+                remove_leftovers(self.path)
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(
@@ -67,12 +56,7 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
 
     def _claim(self) -> None:
         manifest_path = self.path / "manifest.json"

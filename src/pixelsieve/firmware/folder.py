@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pixelsieve.errors import RunError
-from pixelsieve.files import require_writable
+from pixelsieve.files import file_hash, require_writable, telling_unwritable
+from pixelsieve.locks import locked
 
-__all__ = ["MARKER", "check_replaceable", "failed_folder", "replacing_folder"]
+__all__ = ["MARKER", "check_replaceable", "claimed_folder", "failed_folder", "replacing_folder"]
 
 MARKER = "verification.json"
 """The file by which a folder of ours is known."""
+
+SUMS = "SHA256SUMS"
+_ADVICE = "choose another --out"
 
 
 def failed_folder(path: Path) -> Path:
@@ -33,33 +36,60 @@ def check_replaceable(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def claimed_folder(path: Path) -> Iterator[None]:
+    """Keep other processes from writing `path` while inside, and mend what a killed one left.
+
+    Raises `RunError` where the place cannot be written, is in use, or holds something else.
+    """
+    check_replaceable(path)
+    made = [p for p in path.absolute().parents if not p.exists()]
+    with telling_unwritable(path, _ADVICE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(path.with_name(f".{path.name}.lock"), path):
+            for target in (path, failed_folder(path)):
+                old, new = _beside(target)
+                if old.exists() and not target.exists():
+                    old.rename(target)
+                for left in (old, new):
+                    shutil.rmtree(left, ignore_errors=True)
+            yield
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # in use
+                folder.rmdir()
+
+
+@contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success it takes its place.
 
-    On an error the temporary folder is removed and what was there before stays. Raises
-    `RunError` where the place cannot be written, is full, or holds something else.
+    On an error the temporary folder is removed and what was there before stays. To be used in
+    `claimed_folder`. The file SHA256SUMS (for `sha256sum -c`) is added. Raises `RunError` where
+    the place cannot be written, is full, or holds something else.
     """
     check_replaceable(path)
+    old, new = _beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        fresh = holder / "new"
-        fresh.mkdir()
-        yield fresh
-        if path.exists():
-            path.rename(holder / "old")
-        fresh.rename(path)
-    except OSError as error:
-        if (holder / "old").exists() and not path.exists():
-            (holder / "old").rename(path)
-        raise _unwritable(path, error) from error
+        with telling_unwritable(path, _ADVICE):
+            new.mkdir()
+            yield new
+            sums = [f"{file_hash(p)}  {p.relative_to(new)}\n" for p in sorted(_files(new))]
+            (new / SUMS).write_text("".join(sums), encoding="utf-8")
+            if path.exists():
+                path.rename(old)
+            new.rename(path)
     finally:
-        shutil.rmtree(holder, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.rename(path)
+        for left in (old, new):
+            shutil.rmtree(left, ignore_errors=True)
 
 
-def _unwritable(path: Path, error: OSError) -> RunError:
-    reason = error.strerror or error
-    return RunError(f"{path}: cannot be written ({reason}); choose another --out")
+def _beside(path: Path) -> tuple[Path, Path]:
+    """Where the old and the new folder are while they change places."""
+    return path.with_name(f".{path.name}.old"), path.with_name(f".{path.name}.new")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.rglob("*") if p.is_file())

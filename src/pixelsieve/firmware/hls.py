@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from pixelsieve.errors import RunError
 from pixelsieve.files import write_json
-from pixelsieve.firmware.folder import MARKER, check_replaceable, failed_folder, replacing_folder
+from pixelsieve.firmware.folder import (
+    MARKER,
+    check_replaceable,
+    claimed_folder,
+    failed_folder,
+    replacing_folder,
+)
 from pixelsieve.firmware.hls_project import (
     Backend,
     HlsProject,
@@ -102,7 +108,7 @@ def hand_over(
     check_replaceable(out)
     sha256 = str(to_document(network)["sha256"])
     clock = Clock()
-    with scratch_folder() as scratch:
+    with claimed_folder(out), scratch_folder() as scratch:
         written, work = scratch / "project", scratch / "work"
         try:
             work.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -15,7 +14,7 @@ import numpy as np
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import read_json, replacing, telling_unwritable
+from pixelsieve.files import content_hash, read_json, replacing, telling_unwritable
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.firmware.patches import Patches
@@ -80,7 +79,7 @@ def to_document(network: IntegerNetwork) -> dict[str, Any]:
         "logit_bits": network.logit_bits,
         "logit_fraction_bits": network.logit_fraction_bits,
     }
-    return {**document, _HASH: _hash(document)}
+    return {**document, _HASH: content_hash(document)}
 
 
 def _layer_document(layer: IntegerLayer | IntegerPool) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def read_integer_network(path: Path) -> IntegerNetwork:
         msg = f"{path}: written by another version of pixelsieve; expected schema {_SCHEMA}"
         raise RunError(msg)
     claimed = raw.pop(_HASH, None)
-    if claimed != _hash(raw):
+    if claimed != content_hash(raw):
         msg = f"{path}: its contents are not those of its {_HASH}; write it again"
         raise RunError(msg)
     features = raw.pop("features", None)
@@ -187,11 +186,6 @@ def _layer(document: _LayerDocument | _PoolDocument, where: str) -> IntegerLayer
         document.input_fraction_bits,
         document.patches,
     )
-
-
-def _hash(document: dict[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _one_line_a_row(text: str) -> str:

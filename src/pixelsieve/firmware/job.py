@@ -12,7 +12,13 @@ from typing import Any
 from pixelsieve.clusters import Clusters
 from pixelsieve.files import telling_unwritable, write_json
 from pixelsieve.firmware.flips import flip_study
-from pixelsieve.firmware.folder import MARKER, check_replaceable, failed_folder, replacing_folder
+from pixelsieve.firmware.folder import (
+    MARKER,
+    check_replaceable,
+    claimed_folder,
+    failed_folder,
+    replacing_folder,
+)
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import write_beside, write_integer_network
 from pixelsieve.firmware.pixel_cost import PixelCost, pixel_cost
@@ -146,7 +152,7 @@ def make_firmware(
         features=network.features.table(test),
         edges=edge_codes(program, _codes(program, validation), chosen.code),
     )
-    with _scratch() as work:
+    with claimed_folder(out), _scratch() as work:
         (work / "verilog").mkdir()
         write_verilog(work / "verilog", made)
         say("verification")

@@ -214,16 +214,19 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
         for name, result in trained.items()
         for record in result["history"]
     ]
-    with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+    _write_table(path, pa.Table.from_pylist(rows))
 
 
 def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Any) -> None:
     columns: dict[str, Any] = {"group": test.groups(), "signal": test.signal}
     if test.event_id is not None:
         columns["event_id"] = test.event_id
+    _write_table(path, pa.table({**columns, **scores}))
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
     with replacing(path) as temporary:
-        pq.write_table(pa.table({**columns, **scores}), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def _approaches(

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelsieve.config import to_plain
@@ -49,6 +50,7 @@ def simulate(
     clusters were new. Raises `RunError` where `out` holds something else.
     """
     single = out.suffix == ".parquet"
+    folder = out.with_name(f".{out.name}.parts") if single else out
     provenance = _provenance(sample)
     counts = {"signal": sample.n_signal, "bib": sample.n_bib, "file": str(out)}
     if single and out.is_dir():
@@ -60,8 +62,8 @@ def simulate(
             raise RunError(msg)
         if on_chunk:
             on_chunk(len(sample))
+        shutil.rmtree(folder, ignore_errors=True)  # killed just before it was removed
         return {**counts, "new": 0}
-    folder = out.with_name(f".{out.name}.parts") if single else out
     chunks = _chunks(sample)
     paths = {
         first: folder / f"clusters-{number:06d}.parquet" for number, first in enumerate(chunks)
@@ -150,18 +152,28 @@ def _joined(out: Path, parts: list[Path], wanted: bool) -> Iterator[Callable[[],
         yield lambda: None
         return
     waiting = deque(parts)
-    with telling_unwritable(out), replacing(out) as temporary, ExitStack() as stack:
+    # In the folder of the parts, which goes when all is done, killed on the way or not.
+    folder = parts[0].parent
+    with telling_unwritable(out), replacing(out, folder) as temporary, ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
 
         def join() -> None:
             nonlocal writer
             while waiting and waiting[0].exists():
-                table = pq.read_table(waiting.popleft())
+                table = _part(waiting.popleft())
                 if writer is None:
                     writer = stack.enter_context(parquet.open_writer(temporary, table.schema))
                 writer.write_table(table)
 
         yield join
+
+
+def _part(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except parquet.DAMAGE as error:
+        msg = f"{path}: damaged ({str(error).splitlines()[0]}); remove it and it is made again"
+        raise RunError(msg) from error
 
 
 def _write(path: Path, data: bytes) -> None:
