@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -123,6 +124,43 @@ def test_a_column_whose_name_is_no_text_is_refused(path: Path) -> None:
     for read in (parquet.read, parquet.read_split_column, parquet.read_provenance):
         with pytest.raises(DataError, match="not a whole Parquet file"):
             read(path)
+
+
+def test_flipped_bits_are_refused_or_change_nothing(path: Path) -> None:
+    """Anywhere in the file: pages, names of columns, what the schema says."""
+    whole = path.read_bytes()
+
+    def read() -> Any:
+        one = parquet.read(path)
+        columns = {name: values.tobytes() for name, values in one.columns().items()}
+        return columns, one.detector, parquet.read_provenance(path)
+
+    expected, refused = read(), 0
+    footer = int.from_bytes(whole[-8:-4], "little")
+    rng = np.random.default_rng(3)
+    places = [*rng.integers(0, len(whole), 80), *(len(whole) - 8 - rng.integers(0, footer, 120))]
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        try:
+            assert read() == expected
+        except DataError as error:
+            assert path.name in str(error)  # noqa: PT017 (either outcome is right)
+            refused += 1
+    assert refused > len(places) / 2
+
+
+def test_columns_may_be_left_out_and_renamed_but_not_misspelt(path: Path) -> None:
+    def renamed(old: str, new: str) -> Callable[[pa.Table], pa.Table]:
+        return lambda t: t.rename_columns({old: new}).replace_schema_metadata(t.schema.metadata)
+
+    rewrite(path, lambda t: t.drop_columns(["event_id"]))
+    rewrite(path, renamed("hit_time_ns", "my_time"))
+    assert parquet.read(path).event_id is None
+    rewrite(path, renamed("group_id", "grouq_id"))
+    with pytest.raises(DataError, match="column 'group_id' is now 'grouq_id'"):
+        parquet.read(path)
 
 
 def test_a_damaged_row_group_is_refused(path: Path) -> None:

@@ -26,7 +26,9 @@ __all__ = [
     "remove_leftovers",
     "replacing",
     "require_writable",
+    "take_hash",
     "telling_unwritable",
+    "with_hash",
     "write_json",
 ]
 
@@ -102,8 +104,7 @@ def write_json(path: Path, value: Any) -> None:
     plain = to_plain(value)
     text = json.dumps(plain, indent=1, allow_nan=False)
     if isinstance(plain, dict):
-        marked = {**plain, _HASH: content_hash(json.loads(text))}
-        text = json.dumps(marked, indent=1, allow_nan=False)
+        text = json.dumps(with_hash(plain), indent=1, allow_nan=False)
     text += "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -120,11 +121,9 @@ def read_json(path: Path) -> Any:
         msg = f"{path}: cannot be read ({error.strerror or error})"
         raise RunError(msg) from error
     document = parse_json(text, str(path))
-    if isinstance(document, dict) and _HASH in document:
-        claimed = document.pop(_HASH)
-        if claimed != content_hash(document):
-            msg = f"{path}: its contents are not those of its {_HASH}; it is damaged or was edited"
-            raise RunError(msg)
+    if isinstance(document, dict) and not take_hash(document):
+        msg = f"{path}: its contents are not those of its {_HASH}; it is damaged or was edited"
+        raise RunError(msg)
     return document
 
 
@@ -183,6 +182,16 @@ def content_hash(document: Any) -> str:
     """SHA-256, in hexadecimal, of the canonical JSON of plain data."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def with_hash(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with its `contents_sha256`, the hash of the canonical JSON of the rest."""
+    return {**document, _HASH: content_hash(json.loads(json.dumps(document)))}
+
+
+def take_hash(document: dict[str, Any]) -> bool:
+    """Whether the document fits its `contents_sha256`, if any, which is taken out of it."""
+    return _HASH not in document or document.pop(_HASH) == content_hash(document)
 
 
 def file_hash(path: Path) -> str:

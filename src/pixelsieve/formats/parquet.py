@@ -6,7 +6,6 @@ metadata key `pixelsieve`; a file without it is taken as muc-real.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,17 +17,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.config import from_mapping, to_plain
+from pixelsieve.config import to_plain
 from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.errors import ConfigError, DataError, nearest
+from pixelsieve.errors import DataError, nearest
 from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.formats.schema_metadata import detector_said, metadata_said, schema_metadata
 
 __all__ = [
     "DAMAGE",
     "SPLIT_COLUMN",
     "Writer",
     "damaged",
-    "detector_said",
     "iterate",
     "open_file",
     "open_writer",
@@ -36,7 +35,6 @@ __all__ = [
     "read_detector",
     "read_provenance",
     "read_split_column",
-    "schema_metadata",
     "write",
 ]
 
@@ -49,8 +47,6 @@ _TRUTH = ("hit_time_ns", "total_charge_e")
 _TRUTH_PREFIX = "truth_"
 _WHOLE = {"signal": np.int8, "group_id": np.int64, "event_id": np.int64}
 _FEW_VALUES = ("signal", "truth_pdg", SPLIT_COLUMN)
-_KEY = b"pixelsieve"
-_SCHEMA = 1
 
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What reading a damaged Parquet file raises."""
@@ -114,7 +110,7 @@ def read_detector(path: Path) -> Detector:
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """How the clusters were made, as the file's writer said; empty where it said nothing."""
-    said = _metadata(path, open_file(path)).get("provenance", {})
+    said = metadata_said(path, open_file(path)).get("provenance", {})
     if not isinstance(said, dict):
         msg = f"{path}: the provenance in the schema's metadata is no table; write the file again"
         raise DataError(msg)
@@ -181,20 +177,11 @@ class Writer:
                 columns[name] = pa.array(values)
         schema = pa.schema([pa.field(n, a.type, nullable=False) for n, a in columns.items()])
         return pa.table(
-            columns, schema.with_metadata(schema_metadata(clusters.detector, self._provenance))
+            columns,
+            schema.with_metadata(
+                schema_metadata(clusters.detector, self._provenance, schema.names)
+            ),
         )
-
-
-def schema_metadata(
-    detector: Detector, provenance: Mapping[str, Any] | None = None
-) -> dict[bytes, str]:
-    """What the columns of a Parquet file cannot say, for its schema."""
-    said = {
-        "schema": _SCHEMA,
-        "detector": to_plain(detector),
-        "provenance": to_plain(provenance or {}),
-    }
-    return {_KEY: json.dumps(said)}
 
 
 def open_writer(where: Path | IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
@@ -215,6 +202,11 @@ def open_file(path: Path) -> pq.ParquetFile:
         raise DataError(msg) from error
     except DAMAGE as error:
         raise damaged(path, error) from error
+    about = file.metadata
+    rows = sum(about.row_group(i).num_rows for i in range(about.num_row_groups))
+    if rows != about.num_rows:
+        msg = f"{path}: its row groups hold {rows} rows, the file {about.num_rows}; fetch it again"
+        raise DataError(msg)
     return file
 
 
@@ -222,32 +214,6 @@ def damaged(path: Path, error: Exception) -> DataError:
     """The error for a file that is not, or no longer, Parquet; to be raised from `error`."""
     reason = str(error).splitlines()[0].rstrip(".")
     return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
-
-
-def _metadata(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
-    text = (file.schema_arrow.metadata or {}).get(_KEY)
-    if text is None:
-        return {}
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        msg = f"{path}: the schema's metadata 'pixelsieve' is not valid JSON; write the file again"
-        raise DataError(msg) from error
-    if not isinstance(said, dict) or said.get("schema") != _SCHEMA:
-        msg = f"{path}: written with another schema; expected {_SCHEMA}"
-        raise DataError(msg)
-    return said
-
-
-def detector_said(path: Path, file: pq.ParquetFile) -> Detector | None:
-    """The detector that the schema of an open file names, None where it names none."""
-    said = _metadata(path, file)
-    if "detector" not in said:
-        return None
-    try:
-        return from_mapping(Detector, said["detector"], f"{path}: detector")
-    except ConfigError as error:
-        raise DataError(str(error)) from error
 
 
 def _is_known(field: pa.Field) -> bool:

@@ -23,13 +23,8 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import DataError
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
-from pixelsieve.formats.parquet import (
-    DAMAGE,
-    damaged,
-    detector_said,
-    open_file,
-    schema_metadata,
-)
+from pixelsieve.formats.parquet import DAMAGE, damaged, open_file
+from pixelsieve.formats.schema_metadata import detector_said, schema_metadata
 from pixelsieve.formats.window import detector_of_pixels, fitted, window_of_columns
 
 __all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
