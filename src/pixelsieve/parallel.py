@@ -77,6 +77,7 @@ def run_tasks(
     """
     results: dict[str, Any] = {}
     with LocalWorkers(shared, workers) as pool:
+        del shared  # the last worker to start takes it along
         for name, value in pool.run(tasks, on_report):
             results[name] = value
             if on_done:
@@ -200,6 +201,8 @@ class _Pool:
         self._guarded.enter_context(ending_with_us(process.pid))
         theirs.close()
         self._processes[ours] = process
+        if len(self._processes) == self._size:
+            self._shared = None  # nobody else needs what may be large
         return ours
 
 

@@ -111,8 +111,7 @@ def train_one(
         if start is not None:
             with replacing(run.folder("models") / f"{_START}.keras") as copy:
                 shutil.copyfile(start, copy)
-        shared = Shared(out, data)
-        results = run_tasks(
-            training_tasks(jobs, teachers), shared, workers=1, on_report=on_report, on_done=on_done
-        )
+        tasks, shared = training_tasks(jobs, teachers), [Shared(out, data)]
+        del data  # so that the worker alone holds it
+        results = run_tasks(tasks, shared.pop(), workers=1, on_report=on_report, on_done=on_done)
         return [results[j.name] for j in jobs], source

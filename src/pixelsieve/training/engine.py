@@ -27,6 +27,7 @@ Monitor = Callable[[NDArray[Any], NDArray[Any]], float]
 """A figure of merit to follow: (logits, labels) -> number."""
 
 _ROUGHNESS_EPOCHS = 10
+_PART = 262_144  # clusters
 
 EpochRecord = dict[str, float]
 """One epoch of the history: `epoch`, `train_loss`, `validation_loss`, one `validation_<monitor>`
@@ -80,7 +81,11 @@ def train(
     rates = learning_rates(recipe, batches).reshape(recipe.epochs, batches)
     limits = _limits(recipe, precision, keys)
     shown = _in_turn(spec.features, copies or [training], soft_labels)
-    validation_inputs = {n: jnp.asarray(validation.inputs[n]) for n in spec.features}
+    # What the layers give is larger than the inputs: a large set goes part by part.
+    validation_parts = [
+        {n: jnp.asarray(validation.inputs[n][i : i + _PART]) for n in spec.features}
+        for i in range(0, len(validation), _PART)
+    ]
 
     weights: Any = [jnp.array(start[layer][name]) for layer, name in keys]
     state = _State(weights, compiled.start(weights), [np.array(w) for w in weights], [])
@@ -104,7 +109,9 @@ def train(
             rates[epoch],
             limits,
         )
-        logits = np.asarray(compiled.logits(state.weights, grids, validation_inputs))
+        logits = np.concatenate(
+            [np.asarray(compiled.logits(state.weights, grids, part)) for part in validation_parts]
+        )
         previous, codes = codes, _codes(keys, state.weights, precision)
         losses = [r["validation_loss"] for r in state.history]
         validation_loss = _cross_entropy(logits, validation.labels)
