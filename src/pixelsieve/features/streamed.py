@@ -86,9 +86,7 @@ class StreamedDataset:
             tuple(growing.table() for growing in kept["train"]),
             tuple(growing.table() for growing in kept["validation"]),
             np.concatenate(groups),
-            Parts(
-                {}, self._stream.split_by, self._stream.files, said, made=self._stream.made
-            ),
+            Parts({}, self._stream.split_by, self._stream.files, said, made=self._stream.made),
             origin,
         )
 

@@ -38,8 +38,8 @@ _AT_LEAST = 20_000
 class ClusterStream:
     """The clusters of files by split, as `dataset.load` splits them; pixels are not kept.
 
-    `split_by`, `files` and `made` are those of `dataset.Parts`, `detector` and `origin` those of the first
-    file; `split_by` is known when all parts are read.
+    `split_by`, `files` and `made` are those of `dataset.Parts`, `detector` and `origin` those of
+    the first file; `split_by` is known when all parts are read.
     Raises what `dataset.load` raises, but what needs all clusters at the end of `parts`.
     """
 
