@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -91,7 +92,9 @@ def telling_unwritable(path: Path, advice: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = f"cannot be written ({error.strerror or error})"
+        # Copying a folder tells of all its files.
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or error
+        reason = f"cannot be written ({why})"
         msg = f"{path}: {reason}; {advice}" if advice else f"{path}: {reason}"
         raise RunError(msg) from error
 
