@@ -172,10 +172,10 @@ def test_bad_input_is_one_line_and_nothing_is_written(dataset_file: Path, tmp_pa
     bad["unknown key 'epoch' (did you mean 'epochs'?)"] = [*good, "--recipes-file", toml]
     bad["unknown recipe 'siev' (did you mean 'sieve'?)"] = [*good, "--recipe", "siev"]
     bad["unknown network 'model22' (did you mean 'model2'?)"] = [*good, "--network", "model22"]
-    bad["unknown feature 'hit_time_35ps'"] = [*good, "--time", "35ps"]
+    bad["--time is '35ps' (did you mean '30ps'?); expected one of"] = [*good, "--time", "35ps"]
     bad["column 'hit_time_60ps_ns' is missing"] = [*good, "--time", "60ps"]
     bad["--bits: 'four'"] = [*good, "--bits", "four"]
-    bad["weight_bits is 1; expected 2 to 16"] = [*good, "--bits", "1"]
+    bad["--bits is 1; expected 2 to 16"] = [*good, "--bits", "1"]
     bad["--power: no recipe of sieve decays by polynomial"] = [
         *good,
         "--power",
@@ -184,7 +184,13 @@ def test_bad_input_is_one_line_and_nothing_is_written(dataset_file: Path, tmp_pa
         "sieve",
     ]
     bad["'conservative' starts from a float network"] = [*good, "--float-recipe", "conservative"]
-    bad["needs at least one batch of 4096"] = [*good, "--batch-size", "4096", "--workers", "1"]
+    bad["needs at least one batch of 4096; lower --batch-size or add"] = [
+        *good,
+        "--batch-size",
+        "4096",
+        "--workers",
+        "1",
+    ]
     for expected, arguments in bad.items():
         out = tmp_path / "out"
         line = refused(pixelsieve("compare", "--out", out, *arguments))
@@ -208,6 +214,12 @@ def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
         ],
         "pixelsieve evaluate: invalid value for '--split': 'tset' is not one of": [
             *("evaluate", "m.keras", "--data", "a", "--split", "tset")
+        ],
+        "pixelsieve compare: missing option '--data' / '-d' (did you mean --data a.parquet?)": [
+            *("compare", "a.parquet", "--out", "r")
+        ],
+        "pixelsieve: --bits is 1; expected 2 to 16": [
+            *("train", "--data", "a", "--out", "r", "--bits", "1")
         ],
         "pixelsieve: no such command 'comprae'. Did you mean 'compare'?": ["comprae"],
         "pixelsieve: no such option: --verson": ["--verson"],

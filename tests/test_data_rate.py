@@ -135,3 +135,22 @@ def test_evaluate_shows_rates_and_slices(tmp_path: Path, dataset_file: Path) -> 
     )
     line = refused(pixelsieve(*arguments, "--bits-per-pixel", "0"))
     assert line == "pixelsieve: 'bits_per_pixel' is 0; expected 1 to 10000"
+
+
+def test_evaluate_takes_a_run_and_one_of_its_models(tmp_path: Path, dataset_file: Path) -> None:
+    spec = network("model1")
+    (tmp_path / "run" / "models").mkdir(parents=True)
+    for name in ("one", "two"):
+        model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features), {})
+        save_model(tmp_path / "run" / "models" / f"{name}.keras", model)
+    data = ["--data", dataset_file]
+    line = refused(pixelsieve("evaluate", tmp_path / "run", *data))
+    assert line.endswith("is a run; choose one of its models, e.g. --model one: one, two")
+    line = refused(pixelsieve("evaluate", tmp_path / "run", *data, "--model", "tow"))
+    assert "--model tow (did you mean 'two'?): not in" in line
+    assert "no models in it" in refused(pixelsieve("evaluate", tmp_path, *data))
+    file = tmp_path / "run" / "models" / "two.keras"
+    line = refused(pixelsieve("evaluate", file, *data, "--model", "two"))
+    assert "--model two: chooses from a run" in line
+    by_name = pixelsieve("evaluate", tmp_path / "run", *data, "--model", "two", "--json")
+    assert by_name.output == pixelsieve("evaluate", file, *data, "--json").output

@@ -249,7 +249,7 @@ BAD = {
     "time_resolution_ps = 0": "'time_resolution_ps' is 0.0; expected above 0",
     'adc = "linaer"': r"'adc' is 'linaer' \(did you mean 'linear'\?\)",
     "adc_bits = 4": "'adc_bits' is 4; expected none, since adc is 'none'",
-    'adc = "linear"\nadc_bits = 4': "'adc_full_scale_e' is None; expected a value",
+    'adc = "linear"\nadc_bits = 4': "'adc_full_scale_e' is missing; expected a value",
     'adc = "linear"\nadc_bits = 17\nadc_full_scale_e = 9.0': "'adc_bits' is 17; expected 1 to 16",
     'adc = "codes"\nthreshold_e = 400\nadc_codes_e = [400, 300]': "expected rising edges above 0",
     'adc = "codes"\nadc_codes_e = [400]': "expected at least the edge of code 1",

@@ -60,10 +60,19 @@ def pixels_with(row: int, pixel: int, value: float) -> pa.Array:
 
 
 BAD = {
-    "missing column": (lambda t: t.drop_columns(["z_global_mm"]), "'z_global_mm' is missing"),
+    "missing columns": (
+        lambda t: t.drop_columns(["z_global_mm"]).rename_columns(
+            ["label" if n == "signal" else n for n in t.column_names if n != "z_global_mm"]
+        ),
+        "columns are missing: 'signal', 'z_global_mm'; needed are pixels_e, signal, z_global_mm, y",
+    ),
+    "missing column": (
+        lambda t: t.drop_columns(["z_global_mm"]),
+        "column is missing: 'z_global_mm'",
+    ),
     "misspelt column": (
         lambda t: t.rename_columns([n.replace("pixels_e", "pixel_e") for n in t.column_names]),
-        r"'pixels_e' is missing \(did you mean 'pixel_e'\?\)",
+        r"missing: 'pixels_e' \(did you mean 'pixel_e'\?\)",
     ),
     "NaN": (set_column("pixels_e", pixels_with(100, 3, np.nan)), r"row 100, pixel \(0, 3\): nan"),
     "charge below -1 e": (set_column("pixels_e", pixels_with(399, 22, -2)), "row 399, .* below -1"),

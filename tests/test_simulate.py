@@ -222,3 +222,12 @@ def test_a_folder_loads_without_what_a_killed_run_left(tmp_path: Path) -> None:
     (tmp_path / "many" / ".clusters-000001-x7.parquet").write_bytes(b"half")
     loaded = load([tmp_path / "many"])
     assert sum(len(part) for _, part in loaded.splits.parts()) == 450
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "y.txt"
+    line = refused(pixelsieve("simulate", "--signal", 5, "--bib", 5, "--out", out))
+    assert line.endswith(
+        "ends in '.txt'; expected a file ending in .parquet, or a folder without a dot in its name"
+    )
+    assert not out.exists()

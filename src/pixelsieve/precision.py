@@ -23,8 +23,8 @@ __all__ = [
     "quantizer_config",
 ]
 
-_SMALLEST_BITS = 2
-_LARGEST_BITS = 16
+SMALLEST_BITS = 2
+LARGEST_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Precision:
     def __post_init__(self) -> None:
         for name in ("weight_bits", "activation_bits", "input_bits"):
             bits = getattr(self, name)
-            if not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
-                msg = f"{name} is {bits}; expected {_SMALLEST_BITS} to {_LARGEST_BITS}"
+            if not SMALLEST_BITS <= bits <= LARGEST_BITS:
+                msg = f"{name} is {bits}; expected {SMALLEST_BITS} to {LARGEST_BITS}"
                 raise ConfigError(msg)
         several = [self.weight_integer_bits]
         several += [n for s in self.scales for n in (s.kernel_integer_bits, s.bias_integer_bits)]
@@ -220,11 +220,11 @@ class LearnedPrecision:
         rules = (
             ("budget_ebops", 0 < self.budget_ebops < inf, "above 0, finite"),
             ("hold", 0 <= self.hold < 1, "from 0, below 1"),
-            ("start_bits", 1 <= self.start_bits <= _LARGEST_BITS, f"1 to {_LARGEST_BITS}"),
+            ("start_bits", 1 <= self.start_bits <= LARGEST_BITS, f"1 to {LARGEST_BITS}"),
             (
                 "input_bits",
-                _SMALLEST_BITS <= self.input_bits <= _LARGEST_BITS,
-                f"{_SMALLEST_BITS} to {_LARGEST_BITS}",
+                SMALLEST_BITS <= self.input_bits <= LARGEST_BITS,
+                f"{SMALLEST_BITS} to {LARGEST_BITS}",
             ),
         )
         for name, holds, expected in rules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -59,7 +60,7 @@ class _Program(TyperGroup):
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()  # the whole help, where it is not printed yet
             else:
-                typer.echo(_line(error), err=True)
+                typer.echo(_line(error, sys.argv[1:] if args is None else args), err=True)
             code = error.exit_code
         except typer.Abort:
             if not standalone_mode:
@@ -68,13 +69,23 @@ class _Program(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _line(error: Any) -> str:
+def _line(error: Any, given: Sequence[str]) -> str:
     """A usage error of click as `pixelsieve VERB: message; see ... --help`."""
     inside = error.ctx is not None and error.ctx.parent is not None
     verb = f"pixelsieve {error.ctx.info_name}" if inside else "pixelsieve"
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message.replace("Value error, ", "")  # of newer versions of Typer
+    message += _meant_data(message, given)
     return f"{verb}: {message[:1].lower()}{message[1:]}; see {verb} --help"
+
+
+def _meant_data(message: str, given: Sequence[str]) -> str:
+    """A hint for those who give the clusters as an argument, as `inspect` takes them."""
+    if not message.startswith("Missing option '--data'"):
+        return ""
+    pairs = pairwise(given)
+    files = [word for before, word in pairs if not before.startswith("-")]
+    return next((f" (did you mean --data {f}?)" for f in files if f.endswith(".parquet")), "")
 
 
 app = typer.Typer(

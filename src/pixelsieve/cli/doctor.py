@@ -11,7 +11,8 @@ __all__ = ["doctor"]
 def doctor(json: options.Json = False) -> None:
     """Show versions, the tools found, the device, and how to get what is missing.
 
-    Tools serve the firmware alone: without them everything else works, and the exit code is 0.
+    The tools serve `firmware`, alkaid `search` as well; without them the rest works, and the exit
+    code is 0.
     """
     from rich.console import Console
 

@@ -18,8 +18,13 @@ __all__ = ["evaluate"]
 
 @options.shows_errors(interrupted="interrupted")
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A .keras file of a run.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .keras file of a run, or the run's folder.")
+    ],
     data: options.Data,
+    model: Annotated[
+        str | None, typer.Option(help="Which of the run's models.", metavar="NAME")
+    ] = None,
     split: Annotated[
         Literal["train", "validation", "test", "all"],
         typer.Option(help="Split to evaluate on; 'all' takes every cluster."),
@@ -48,13 +53,15 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
+    from pixelsieve.firmware.run_models import the_path
     from pixelsieve.front_end import through_front_end
     from pixelsieve.model_file import load_model
     from pixelsieve.report.data_rate_table import data_rate_table, slices_table
     from pixelsieve.report.tables import read_out_table, scores_table
     from pixelsieve.studies.evaluate import evaluate_model, occupancy_of, only
 
-    loaded = load_model(model)
+    file = the_path(path, model)
+    loaded = load_model(file)
     chosen = _front_end(loaded, front_end)
     part = through_front_end(chosen, only(options.read_parts(data), split))
     (clusters,) = part.parts.values()
@@ -62,10 +69,10 @@ def evaluate(
     result = evaluate_model(loaded, part, occupancy)
     if result["front_end_differs"]:
         differing = "; ".join(result["front_end_differs"])
-        options.warn(f"{model}: trained with another front end than the data's: {differing}")
+        options.warn(f"{file}: trained with another front end than the data's: {differing}")
     if result["detector_differs"]:
         differing = "; ".join(result["detector_differs"])
-        options.warn(f"{model}: trained on another detector than the data's: {differing}")
+        options.warn(f"{file}: trained on another detector than the data's: {differing}")
     if json:
         options.print_json(result)
         return
@@ -74,7 +81,7 @@ def evaluate(
         console.print(read_out_table(result["front_end"]))
     n = sum(result["clusters"].values())
     how = "every cluster" if split == "all" else f"{split} split, by {part.split_by}"
-    title = escape(f"{model.name} on {n} clusters ({how})")
+    title = escape(f"{file.name} on {n} clusters ({how})")
     console.print(scores_table(title, result["figures"], result["bootstrap_68"]))
     console.print(data_rate_table(result))
     console.print(slices_table(result["slices"]))

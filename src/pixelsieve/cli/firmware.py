@@ -89,6 +89,7 @@ def firmware(
     """
     from pixelsieve.firmware.synthesis import Settings
 
+    options.require_efficiency(efficiency)
     settings = Settings(time_limit_s=time_limit, memory_limit_gib=memory_limit)
     wanted: dict[Measure, bool] = {"luts": luts, "gates": gates}
     measures = [name for name, asked in wanted.items() if asked]

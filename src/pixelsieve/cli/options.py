@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, overload
 
 import typer
 
-from pixelsieve.errors import ConfigError, PixelsieveError
+from pixelsieve.errors import ConfigError, PixelsieveError, nearest
 
 if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Dataset, Parts
@@ -25,7 +25,10 @@ __all__ = [
     "load",
     "print_json",
     "read_parts",
+    "require_bits",
+    "require_efficiency",
     "shows_errors",
+    "time_feature",
     "warn",
 ]
 
@@ -89,10 +92,43 @@ def shows_errors(
 def bits(text: str, option: str) -> tuple[int, ...]:
     """Widths from a list such as `2,3,4`; raises `ConfigError` naming the option."""
     try:
-        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+        widths = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError as error:
         msg = f"{option}: {text!r}; expected numbers such as 4 or 2,3,4"
         raise ConfigError(msg) from error
+    for width in widths:
+        require_bits(width, option)
+    return widths
+
+
+def require_bits(width: int, option: str) -> None:
+    """Raise `ConfigError` naming the option where no weight has that many bits."""
+    from pixelsieve.precision import LARGEST_BITS, SMALLEST_BITS
+
+    if not SMALLEST_BITS <= width <= LARGEST_BITS:
+        msg = f"{option} is {width}; expected {SMALLEST_BITS} to {LARGEST_BITS}"
+        raise ConfigError(msg)
+
+
+def require_efficiency(efficiency: float) -> None:
+    """Raise `ConfigError` where `--efficiency` is no share, before any data are read."""
+    if not 0 < efficiency <= 1:
+        percent = 50 <= efficiency <= 100  # noqa: PLR2004 (as per cent are given)
+        meant = f" (did you mean {efficiency / 100:g}?)" if percent else ""
+        msg = f"--efficiency is {efficiency:g}; expected a share above 0, at most 1{meant}"
+        raise ConfigError(msg)
+
+
+def time_feature(time: str | None) -> str | None:
+    """The input that `--time` adds; raises `ConfigError` for another than the known ones."""
+    from pixelsieve.features import REGISTRY
+
+    prefix = "hit_time_"
+    known = [name.removeprefix(prefix) for name in REGISTRY if name.startswith(prefix)]
+    if time is not None and time not in known:
+        msg = f"--time is '{time}'{nearest(time, known)}; expected one of {', '.join(known)}"
+        raise ConfigError(msg)
+    return None if time is None else prefix + time
 
 
 def read_parts(patterns: Sequence[str]) -> Parts:

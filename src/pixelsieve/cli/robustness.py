@@ -70,6 +70,7 @@ def robustness(
     from pixelsieve.studies.robustness import robustness as measure
     from pixelsieve.studies.robustness_config import ROBUSTNESS, read_variations
 
+    options.require_efficiency(efficiency)
     others = _others(other or [])
     wanted = None if variations is None else read_variations(variations)
     approaches = approaches_of(run, model or [])

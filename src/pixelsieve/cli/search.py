@@ -88,7 +88,7 @@ def search(
     config = _config(
         space,
         recipes_file,
-        f"hit_time_{time}" if time else None,
+        options.time_feature(time),
         [name for name in reference or ["model2"] if name != "none"],
         options.bits(reference_bits, "--reference-bits"),
         metric=metric,

@@ -23,7 +23,8 @@ __all__ = ["train"]
 def train(
     training: TrainingOptions,
     bits: Annotated[
-        int | None, typer.Option(help="Bits of a weight (default: a float network).")
+        int | None,
+        typer.Option(help="Bits of a weight (default: a float network)."),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -58,7 +59,9 @@ def train(
         "--power": training.power,
     }
     given = [option for option, value in quantized_only.items() if value is not None]
-    if bits is None and given:
+    if bits is not None:
+        options.require_bits(bits, "--bits")
+    elif given:
         msg = (
             f"{', '.join(given)}: for quantized training; give --bits (a float network has "
             "--float-recipe and --float-epochs)"

@@ -94,7 +94,7 @@ class TrainingOptions:
         """The network, with the time of `--time` among its inputs."""
         from pixelsieve.networks import network
 
-        return network(self.network, f"hit_time_{self.time}" if self.time else None)
+        return network(self.network, options.time_feature(self.time))
 
     def more_recipes(self) -> dict[str, Recipe]:
         """The recipes of `--recipes-file` by name."""

@@ -1,4 +1,4 @@
-"""The quantized models of a run folder."""
+"""The models of a run folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from pixelsieve.errors import ConfigError, RunError, nearest
 from pixelsieve.model_file import Model, load_model
 
-__all__ = ["model_paths", "pick_model", "quantized_models"]
+__all__ = ["model_paths", "pick_model", "quantized_models", "the_path"]
 
 
 def model_paths(run: Path) -> dict[str, Path]:
@@ -19,19 +19,43 @@ def model_paths(run: Path) -> dict[str, Path]:
     return paths
 
 
+def _named(run: Path, name: str | None) -> dict[str, Path]:
+    paths = model_paths(run)
+    if name is None:
+        return paths
+    wanted = name.removesuffix(".keras")
+    if wanted not in paths:
+        msg = f"--model {name}{nearest(wanted, paths)}: not in {run}; it has {', '.join(paths)}"
+        raise ConfigError(msg)
+    return {wanted: paths[wanted]}
+
+
+def the_path(where: Path, name: str | None) -> Path:
+    """The model file that `where` is, or the named one of the run folder that it is.
+
+    Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a run of
+    several models and no name, and a name for a file.
+    """
+    if not where.is_dir():
+        if name is not None:
+            msg = f"--model {name}: chooses from a run; {where} is no folder"
+            raise ConfigError(msg)
+        return where
+    paths = _named(where, name)
+    if len(paths) > 1:
+        first = next(iter(paths))
+        msg = f"{where}: is a run; choose one of its models, e.g. --model {first}: "
+        raise ConfigError(msg + ", ".join(paths))
+    return next(iter(paths.values()))
+
+
 def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
     """The quantized models of a run by name, or the one named.
 
     Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a float
     model, and a run that has no other.
     """
-    paths = model_paths(run)
-    if name is not None:
-        wanted = name.removesuffix(".keras")
-        if wanted not in paths:
-            msg = f"--model {name}{nearest(wanted, paths)}: not in {run}; it has {', '.join(paths)}"
-            raise ConfigError(msg)
-        paths = {wanted: paths[wanted]}
+    paths = _named(run, name)
     models = {stem: load_model(path) for stem, path in paths.items()}
     quantized = {stem: m for stem, m in models.items() if m.precision is not None}
     if not quantized:

@@ -228,11 +228,12 @@ def _require_columns(path: Path, names: list[str]) -> None:
         if names.count(name) > 1:
             msg = f"{path}: column '{name}' is there twice; expected it once"
             raise DataError(msg)
-    for name in _REQUIRED:
-        if name not in names:
-            others = [n for n in names if n not in _REQUIRED]
-            msg = f"{path}: column '{name}' is missing{nearest(name, others)}"
-            raise DataError(msg)
+    others = [n for n in names if n not in _REQUIRED]
+    missing = [f"'{n}'{nearest(n, others)}" for n in _REQUIRED if n not in names]
+    if missing:
+        what = "columns are" if len(missing) > 1 else "column is"
+        msg = f"{path}: {what} missing: {', '.join(missing)}; needed are {', '.join(_REQUIRED)}"
+        raise DataError(msg)
 
 
 def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) -> Clusters:

@@ -80,9 +80,10 @@ class FrontEnd:
         for adc, names in used.items():
             for name in names:
                 given = getattr(self, name) not in (None, ())
-                if adc == self.adc:
-                    self._require(name, given, f"a value, since adc is '{adc}'")
-                else:
+                if adc == self.adc and not given:
+                    msg = f"'{name}' is missing; expected a value, since adc is '{adc}'"
+                    raise ConfigError(msg)
+                if adc != self.adc:
                     self._require(name, not given, f"none, since adc is '{self.adc}'")
         bits, edges = self.adc_bits, self.adc_codes_e
         self._require("adc_bits", bits is None or 1 <= bits <= _MOST_BITS, "1 to 16")

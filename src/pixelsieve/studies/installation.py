@@ -13,7 +13,7 @@ from pixelsieve import __version__
 from pixelsieve.errors import PixelsieveError, ToolError
 from pixelsieve.firmware.ghdl import find_ghdl
 from pixelsieve.firmware.hls_simulation import require_compiler
-from pixelsieve.firmware.tools import find_verilator
+from pixelsieve.firmware.tools import find_verilator, require_programs
 from pixelsieve.firmware.yosys import find_yosys
 
 __all__ = ["installation"]
@@ -43,6 +43,7 @@ def installation() -> dict[str, Any]:
         _tool("Verilator", "checking the Verilog", lambda: str(find_verilator())),
         _tool("Yosys", "counting LUTs and gates (--luts, --gates)", _yosys),
         _tool("g++", "Verilator's simulation and the C simulation of HLS", require_compiler),
+        *(_program(name) for name in ("make", "perl")),
         _tool("GHDL", "checking the VHDL (--vhdl)", lambda: str(find_ghdl())),
     ]
     lacking = [name for name in _PACKAGES if packages[name] is None]
@@ -76,6 +77,14 @@ def _tool(name: str, use: str, find: Callable[[], str]) -> dict[str, Any]:
         return {"name": name, "for": use, "found": find(), "how": None}
     except ToolError as error:
         return {"name": name, "for": use, "found": None, "how": str(error)}
+
+
+def _program(name: str) -> dict[str, Any]:
+    def find() -> str:
+        require_programs(name, what="Verilator")
+        return str(shutil.which(name))
+
+    return _tool(name, "Verilator's simulation", find)
 
 
 def _yosys() -> str:

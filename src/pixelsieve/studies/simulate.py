@@ -50,6 +50,12 @@ def simulate(
     clusters were new. Raises `RunError` where `out` holds something else.
     """
     single = out.suffix == ".parquet"
+    if out.suffix and not single and not out.is_dir():
+        msg = (
+            f"{out}: ends in '{out.suffix}'; expected a file ending in .parquet, or a folder "
+            "without a dot in its name"
+        )
+        raise RunError(msg)
     folder = out.with_name(f".{out.name}.parts") if single else out
     provenance = _provenance(sample)
     counts = {"signal": sample.n_signal, "bib": sample.n_bib, "file": str(out)}

@@ -127,7 +127,7 @@ def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
         if recipe.batch_size > n:
             msg = (
                 f"{origin}: the training split holds {n} clusters; recipe '{recipe.name}' needs "
-                f"at least one batch of {recipe.batch_size}; lower batch_size or add clusters"
+                f"at least one batch of {recipe.batch_size}; lower --batch-size or add clusters"
             )
             raise DataError(msg)
 
