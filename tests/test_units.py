@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pixelsieve.cli import options
+from pixelsieve.cli.training_options import TrainingOptions
 from pixelsieve.clusters import Clusters
 from pixelsieve.detector import SMART_PIXEL_LHC
+from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
 from pixelsieve.formats.units import doubtful_units
 from tests.conftest import make_clusters
@@ -73,5 +75,8 @@ def test_the_program_warns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     line = f"pixelsieve: warning: {path}"
     assert shown.stderr.startswith(line)
     assert len(shown.stderr.splitlines()) == 1
-    assert len(options.load([str(path)]).splits.train) > 0  # what compare and train read
+    assert len(options.load([str(path)]).splits.train) > 0  # what compare reads
+    assert capsys.readouterr().err.startswith(line)
+    streamed = TrainingOptions(data=[str(path)], out=tmp_path / "run").streamed_dataset()
+    streamed.tables([FeatureSet(("z_global",))])  # what train reads
     assert capsys.readouterr().err.startswith(line)

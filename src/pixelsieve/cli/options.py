@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, overload
 
@@ -12,6 +12,7 @@ import typer
 from pixelsieve.errors import ConfigError, PixelsieveError, nearest
 
 if TYPE_CHECKING:
+    from pixelsieve.clusters import Clusters
     from pixelsieve.formats.dataset import Dataset, Parts
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "shows_errors",
     "time_feature",
     "warn",
+    "warn_of_units",
 ]
 
 P = ParamSpec("P")
@@ -134,23 +136,27 @@ def time_feature(time: str | None) -> str | None:
 def read_parts(patterns: Sequence[str]) -> Parts:
     """`formats.dataset.read_parts`; warns of columns that look like another unit."""
     from pixelsieve.formats import dataset
-    from pixelsieve.formats.units import doubtful_units
 
     parts = dataset.read_parts(patterns)
-    for text in doubtful_units(parts.parts.values()):
-        warn(text)
+    warn_of_units(parts.parts.values())
     return parts
 
 
 def load(patterns: Sequence[str]) -> Dataset:
     """`formats.dataset.load`; warns of columns that look like another unit."""
     from pixelsieve.formats import dataset
-    from pixelsieve.formats.units import doubtful_units
 
     found = dataset.load(patterns)
-    for text in doubtful_units(found.source.parts.values()):
-        warn(text)
+    warn_of_units(found.source.parts.values())
     return found
+
+
+def warn_of_units(parts: Iterable[Clusters]) -> None:
+    """Warn of columns that look like another unit; a line each."""
+    from pixelsieve.formats.units import doubtful_units
+
+    for text in doubtful_units(parts):
+        warn(text)
 
 
 def warn(text: str) -> None:

@@ -169,7 +169,9 @@ class TrainingOptions:
         from pixelsieve.front_end import read_front_end
 
         front_end = read_front_end(self.front_end) if self.front_end else None
-        return StreamedDataset(self.data, front_end)
+        return StreamedDataset(
+            self.data, front_end, lambda clusters: options.warn_of_units([clusters])
+        )
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:

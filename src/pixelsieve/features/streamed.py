@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,19 @@ class StreamedTables:
 class StreamedDataset:
     """Files as `dataset.load` splits them and a front end, if any, reads them out.
 
-    Their clusters pass through memory some ten thousand at a time.
+    Their clusters pass through memory some ten thousand at a time; `on_first` hears the first of
+    them, before the front end.
     """
 
-    def __init__(self, patterns: Sequence[str | Path], front_end: FrontEnd | None = None) -> None:
+    def __init__(
+        self,
+        patterns: Sequence[str | Path],
+        front_end: FrontEnd | None = None,
+        on_first: Callable[[Clusters], None] | None = None,
+    ) -> None:
         self._stream = ClusterStream(patterns)
         self._front_end = front_end
+        self._on_first = on_first
         self._nothing_left: dict[str, NothingReadOutError] = {}
 
     @property
@@ -70,6 +77,9 @@ class StreamedDataset:
         counts: dict[str, Any] = {}
         origin = ""
         for name, part in self._stream.parts():
+            if self._on_first is not None:
+                self._on_first(part)
+                self._on_first = None
             clusters = self._read_out(name, part, counts)
             if clusters is None or name not in _KEPT:
                 continue
