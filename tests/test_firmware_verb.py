@@ -47,7 +47,11 @@ def test_the_verb_writes_verified_verilog(run_folder: Path, verilator: Verilator
     assert result.exit_code == 0, result.output
     assert re.search(r"0 mismatches in \d+ clusters\n$", result.stdout)
     out = run_folder / "firmware" / "sieve_4b"
-    assert "| `z_global` | in | 1 | 8 | fixed<8,1> |" in (out / "README.md").read_text()
+    text = (out / "README.md").read_text()
+    assert "| `z_global` | in | 1 | 8 | fixed<8,1> |" in text
+    assert "The features are made outside" in text
+    there = {p.name for p in (out / "verilog").iterdir()}
+    assert set(re.findall(r"`(\w+\.v)`", text)) == {n for n in there if "sieve_4b" not in n}
     checked = json.loads((out / "verification.json").read_text())
     assert checked["verification"]["passed"] is True
     assert checked["threshold"]["validation_efficiency"] >= 0.98

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from pixelsieve.features import REGISTRY
 from pixelsieve.firmware.pixel_features import PIXELS, Z_NEGATIVE
 from pixelsieve.firmware.pixels import PixelNetwork, Program
@@ -26,6 +28,10 @@ _MIRRORED = (
     "",
 )
 
+_OUTSIDE = """* The features are made outside of this module, of the collected charge, logarithms
+  included; with `--from pixels` they are made inside, of the ADC's codes.
+"""
+
 _FROM_PIXELS = """* Pixels are unsigned ADC codes, row by row; 0 is a silent pixel.
 * The features are made of them in here.
 """
@@ -42,8 +48,7 @@ _FROM_PIXELS_PORTS = {
 _FILES = """## Files
 
 * `verilog/`: the top module, its core (one module a pipeline stage) and the adders it is made of.
-  `shift_adder.v`, `ternary_adder.v`, `negative.v`, `mux.v`, `binop.v`, `multiplier.v` come with
-  alkaid (LGPL-3.0-or-later).
+  {library} come with alkaid (LGPL-3.0-or-later).
 * `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
 * `verification.json`: what was compared with what, on how many vectors, with which tools.
 """
@@ -100,9 +105,15 @@ def readme(network: Program, made: Design, checked: Verification, chosen: dict[s
             "",
             _ENCODING,
             *_remarks(network),
-            _FILES,
+            _FILES.format(library=_library(made)),
         ]
     )
+
+
+def _library(made: Design) -> str:
+    """The files that are not named after the design."""
+    names = [f"`{name}`" for name in sorted(made.files) if not name.startswith(made.top)]
+    return textwrap.fill(", ".join(names), 90, subsequent_indent="  ")
 
 
 def port_row(port: Port, direction: str, meaning: str) -> str:
@@ -115,7 +126,7 @@ def _remarks(network: Program) -> tuple[str, ...]:
     mirrors = network.features.mirror_x
     if isinstance(network, PixelNetwork):
         return (_FROM_PIXELS.rstrip(), *([_REVERSED.rstrip()] if mirrors else []), "")
-    return _MIRRORED if mirrors else ()
+    return (_OUTSIDE.rstrip(), *(_MIRRORED if mirrors else ("",)))
 
 
 def port_meaning(name: str, divisor: float) -> str:
