@@ -87,6 +87,13 @@ def test_slices_cover_every_cluster_once() -> None:
     assert (below, above) == pytest.approx((interval.low, interval.high), abs=1e-5)
 
 
+def test_slices_by_place_have_round_edges() -> None:
+    found = slices(np.ones(500, np.bool_), make_clusters(500))
+    edges = {v: {s.low for s in found if s.variable == v} for v in ("z_global", "y_local")}
+    assert edges["z_global"] <= {None, -40.0, -20.0, 0.0, 20.0, 40.0}
+    assert edges["y_local"] <= {None, -2.0, 0.0, 2.0, 4.0, 6.0}
+
+
 def test_slices_of_several_networks_are_means_of_their_shares() -> None:
     clusters = make_clusters(300)
     one, other = (np.random.default_rng(s).random(300) < 0.7 for s in (0, 1))

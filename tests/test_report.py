@@ -12,7 +12,8 @@ import pytest
 
 from pixelsieve.report.colours import colours
 from pixelsieve.report.figures.canvas import colour_of
-from pixelsieve.report.page import read_run
+from pixelsieve.report.figures.of_run import figures_of_run
+from pixelsieve.report.page import RunRecord, read_run
 from pixelsieve.report.page.about import data_facts, firmware_command
 from pixelsieve.report.page.answers import answers
 from pixelsieve.report.page.slice_charts import slices_figure
@@ -169,7 +170,8 @@ def test_configuration_and_command_are_plain_lines() -> None:
 def test_figures_of_a_run(run: Path) -> None:
     report(run, "--figures")
     names = {p.name for p in (run / "figures").iterdir()}
-    for name in ("roc", "scores", "mean_clusters", "slices_2b", "training_curves_4b"):
+    drawn = ("roc", "metric_against_bits", "scores", "mean_clusters", "slices_2b")
+    for name in (*drawn, "training_curves_4b"):
         assert {f"{name}.png", f"{name}.pdf"} <= names
 
 
@@ -229,3 +231,10 @@ def test_the_firmware_command_can_be_copied() -> None:
         "pixelsieve firmware runs/demo --data 'a b.parquet' --data c --model sieve_4b_seed0"
     )
     assert firmware_command(Path("x"), {}, None) == "pixelsieve firmware x --data DATA"
+
+
+def test_one_width_has_no_figure_against_bits(tmp_path: Path) -> None:
+    curve = {"signal_efficiency": [0.9, 1.0], "bib_kept": [0.1, 1.0]}
+    rows = [{"approach": name, "bits": 4, "roc": curve} for name in ("sieve", "original")]
+    record = RunRecord(tmp_path, "compare", {}, {"rows": rows})
+    assert [Path(name).name for name in figures_of_run(record)] == ["roc"]

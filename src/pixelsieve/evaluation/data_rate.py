@@ -160,7 +160,7 @@ def _round_edges(low: float, high: float) -> list[float]:
     power = 10 ** floor(log10(rough))
     step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(s - rough))
     edges = [i * step for i in range(ceil(low / step), floor(high / step) + 1)]
-    return [e for e in edges if low < e < high]
+    return [e for e in edges if low + step / 2 <= e <= high - step / 2]
 
 
 def _slices_of(

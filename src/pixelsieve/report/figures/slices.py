@@ -31,7 +31,8 @@ def slices(curves: Mapping[str, Any], folder: Path) -> list[str]:
                 unused.remove()
             for axes, chart in zip(figure.axes, charts, strict=True):
                 _draw(axes, chart, approaches)
-            figure.axes[0].legend()
+            handles = figure.axes[0].get_legend_handles_labels()
+            figure.legend(*handles, loc="outside upper center", ncols=4)
     return names
 
 
