@@ -15,7 +15,7 @@ from pixelsieve.formats.dataset import Parts
 from pixelsieve.report.data_rate_table import slices_table
 from pixelsieve.report.figures import event_display
 from pixelsieve.report.inspection import inspection_tables
-from pixelsieve.report.tables import collapsed_lines, comparison_tables
+from pixelsieve.report.tables import collapsed_lines, comparison_tables, paired_table
 from pixelsieve.splits import Splits
 from pixelsieve.studies.inspect import inspect_parts
 from pixelsieve.studies.summary import Approach, summarize_comparison
@@ -70,7 +70,9 @@ def comparison(seeds: int) -> dict[str, Any]:
         for name, one in RECIPES.items()
     ]
     baselines = [{"approach": "boosted trees, same inputs", "summary": summary}]
-    return {"network": "model2", "rows": rows, "baselines": baselines}
+    test = {"metric": "auc", "bits": 4, "better": "first_attempt", "than": "conservative"}
+    test |= {"difference": 0.02, "low": -0.0123, "high": 0.0456, "p_value": 1.2e-8}
+    return {"network": "model2", "rows": rows, "baselines": baselines, "paired": [test]}
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 130, 170])
@@ -79,8 +81,12 @@ def test_a_comparison_shortens_no_name_at_any_width(width: int, seeds: int) -> N
     console = Console(record=True, width=width, file=io.StringIO())
     for table in comparison_tables(comparison(seeds), width):
         console.print(table)
+    paired = paired_table(comparison(seeds), "auc")
+    assert paired is not None
+    console.print(paired)
     text = console.export_text()
     assert "…" not in text
+    assert ("-0.0123 to +0.0456 " in text) == (width >= 80)
     for name in (*RECIPES, "rej. 98 %", *(["accuracy", "AUC"] if width >= 80 else [])):
         assert f" {name} " in text
     assert ("0.9000 ±.0123" in text) == (seeds > 1)

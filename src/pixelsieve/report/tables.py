@@ -165,11 +165,13 @@ def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | Non
     tests = [t for t in metrics["paired"] if t["metric"] == metric]
     if not tests:
         return None
-    table = Table(title=f"Paired over seeds: {METRIC_TITLES[metric]}", title_justify="left")
+    title = f"Paired over seeds: {METRIC_TITLES[metric]} (t-test)"
+    table = Table(title=title, title_justify="left", pad_edge=False)
     table.add_column("bits", justify="right")
-    table.add_column("better")
-    table.add_column("than")
-    for name in ("difference", "95 % interval", "p (paired t)"):
+    for name in ("better", "than"):
+        width = max(len(test[name]) for test in tests)
+        table.add_column(name, min_width=width, overflow="fold")
+    for name in ("by", "95 % interval", "p"):
         table.add_column(name, justify="right")
     for test in tests:
         single = test["p_value"] is None
