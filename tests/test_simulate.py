@@ -192,6 +192,21 @@ def test_kills_at_random_points_cost_nothing(tmp_path: Path) -> None:
     assert row["finished"] >= 1
 
 
+def test_a_second_process_is_refused_and_takes_nothing_away(tmp_path: Path) -> None:
+    out, refusals = tmp_path / "c.parquet", list[str]()
+
+    def again(count: int) -> None:
+        """Before the first chunk, when the folder of parts is empty yet."""
+        if not refusals:
+            with pytest.raises(RunError, match="another process works in this folder") as error:
+                simulate(SAMPLE, out, workers=1)
+            refusals.append(str(error.value))
+
+    assert simulate(SAMPLE, out, workers=1, on_chunk=again)["new"] == 450
+    assert refusals
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+
+
 def test_a_damaged_part_of_an_interrupted_run_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

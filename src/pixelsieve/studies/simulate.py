@@ -75,19 +75,23 @@ def simulate(
         first: folder / f"clusters-{number:06d}.parquet" for number, first in enumerate(chunks)
     }
     with _executor(sample, workers, scheduler) as (executor, threads):
+        ours = False
         try:
-            with RunFolder(folder, provenance), _joined(out, [*paths.values()], single) as join:
+            with RunFolder(folder, provenance):
+                ours = True
                 missing = {f: count for f, count in chunks.items() if not paths[f].exists()}
-                if on_chunk:
-                    on_chunk(len(sample) - sum(missing.values()))
-                join()
-                for first, data in _run(sample, missing, executor, threads):
-                    _write(paths[first], data)
+                with _joined(out, [*paths.values()], single) as join:
                     if on_chunk:
-                        on_chunk(missing[first])
+                        on_chunk(len(sample) - sum(missing.values()))
                     join()
+                    for first, data in _run(sample, missing, executor, threads):
+                        _write(paths[first], data)
+                        if on_chunk:
+                            on_chunk(missing[first])
+                        join()
         finally:
-            if single and (out.exists() or not any(p.exists() for p in paths.values())):
+            # Not where another process works in it, and this one was refused.
+            if ours and single and (out.exists() or not any(p.exists() for p in paths.values())):
                 shutil.rmtree(folder, ignore_errors=True)
     return {**counts, "new": sum(missing.values())}
 
