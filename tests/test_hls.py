@@ -110,6 +110,7 @@ def _check_folder(out: Path, result: HandOver, network: IntegerNetwork) -> None:
     assert {p.name for p in out.iterdir()} == {
         "project",
         "README.md",
+        "SHA256SUMS",
         "network.json",
         "verification.json",
     }
