@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
@@ -23,6 +24,9 @@ MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine is no defect of a test.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     # Boosted trees' threads wait for each other busily: on shared cores that takes minutes.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Many tests train the same small network, each in a process of its own: compile it once.

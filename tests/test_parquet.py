@@ -128,6 +128,12 @@ def test_a_provenance_that_is_no_table_is_refused(path: Path) -> None:
         parquet.read_provenance(path)
 
 
+def test_a_list_of_columns_that_are_no_names_says_nothing(path: Path, clusters: Clusters) -> None:
+    said = b'{"schema": 1, "columns": [true, 3]}'
+    rewrite(path, lambda table: table.replace_schema_metadata({b"pixelsieve": said}))
+    assert len(parquet.read(path)) == len(clusters)
+
+
 def test_a_column_whose_name_is_no_text_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"y_local_mm", b"\xff_local_mm"))
     for read in (parquet.read, parquet.read_split_column, parquet.read_provenance):

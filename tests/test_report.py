@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pixelsieve.files import read_json, write_json
 from pixelsieve.report.colours import colours
 from pixelsieve.report.figures.canvas import colour_of
 from pixelsieve.report.figures.of_run import figures_of_run
@@ -57,7 +58,7 @@ def test_the_page_is_written_beside_the_run(run: Path) -> None:
     page = report(run)
     assert (run / "report.html").stat().st_size < 5_000_000
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = read_json(run / "metrics.json")
     for row in metrics["rows"]:
         for value in row["summary"].values():
             assert f"{value['mean']:.4f}" in page
@@ -113,11 +114,11 @@ def test_an_older_run_says_what_is_missing(run: Path) -> None:
     (run / "curves.json").unlink()
     page = report(run)
     assert page.count("The run has no curves.json") == 3
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = read_json(run / "metrics.json")
     for one in metrics["rows"]:
         del one["roc"]
     del metrics["baselines"], metrics["paired"]
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    write_json(run / "metrics.json", metrics)
     page = report(run)
     assert "wrote it in another form or not at all: ROC." in page
     assert f"{metrics['rows'][0]['summary']['auc']['mean']:.4f}" in page
@@ -132,9 +133,9 @@ def test_several_runs_share_one_page(run: Path, tmp_path: Path) -> None:
     page = report(run, other, "--out", tmp_path / "both.html")
     assert "have the same data files" in page
     assert {"r0-roc", "r1-roc"} <= embedded(page).keys()
-    manifest = json.loads((other / "manifest.json").read_text())
+    manifest = read_json(other / "manifest.json")
     manifest["config"]["data"] = {"other.parquet": "0"}
-    (other / "manifest.json").write_text(json.dumps(manifest))
+    write_json(other / "manifest.json", manifest)
     page = report(run, other, "--out", tmp_path / "both.html")
     assert "The runs have different data files." in page
 
@@ -151,7 +152,8 @@ def test_refusals(run: Path, tmp_path: Path) -> None:
 
 def test_text_from_a_run_cannot_become_markup(run: Path) -> None:
     path = run / "metrics.json"
-    path.write_text(path.read_text().replace('"sieve"', '"</script><b>sieve"'))
+    text = json.dumps(read_json(path)).replace('"sieve"', '"</script><b>sieve"')
+    write_json(path, json.loads(text))
     assert "<b>sieve" not in report(run)
 
 
@@ -184,9 +186,9 @@ def test_a_recipe_has_one_colour_wherever_it_is_drawn() -> None:
 
 def test_runs_on_one_page_share_their_colours(run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "other"))
-    metrics = json.loads((other / "metrics.json").read_text())
+    metrics = read_json(other / "metrics.json")
     metrics["rows"] = [r for r in metrics["rows"] if r["approach"] in {"float", "sieve"}]
-    (other / "metrics.json").write_text(json.dumps(metrics))
+    write_json(other / "metrics.json", metrics)
     drawn = embedded(report(run, other, "--out", tmp_path / "both.html"))
     first, second = (
         {s["name"]: s["colour"] for s in drawn[key][0]["charts"][0]["series"]}

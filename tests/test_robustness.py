@@ -23,6 +23,7 @@ from pixelsieve.evaluation.robustness import (
     resampled,
 )
 from pixelsieve.features import FeatureSet
+from pixelsieve.files import read_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.threshold import choose_threshold
 from pixelsieve.formats import parquet
@@ -179,7 +180,7 @@ def test_the_same_numbers_again_and_in_any_order(
     )
     assert json.loads(result.stdout) == first
     assert "variations: 6 of 6  bias 30 V" in result.stderr
-    assert json.loads((tmp_path / "out" / "robustness.json").read_text()) == first
+    assert read_json(tmp_path / "out" / "robustness.json") == first
     clusters = parquet.read(dataset_file)
     mixed = tmp_path / "mixed.parquet"
     order = np.random.default_rng(0).permutation(len(clusters))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.files import write_json
+from pixelsieve.files import read_json, write_json
 from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision
 from pixelsieve.report.page.search_charts import pareto_figure
@@ -125,12 +126,13 @@ def test_trials_stop_by_what_earlier_generations_did(tmp_path: Path) -> None:
 def test_damaged_and_foreign_records_are_one_line(tmp_path: Path) -> None:
     run(tmp_path, Pool(0), trials=4)
     path = tmp_path / "trials" / "trial_0002.json"
-    whole = path.read_text()
+    whole, plain = path.read_text(), json.dumps(read_json(path))
     for text, what in (
         (whole[:100], "not valid JSON"),
         ("[]", "expected a table"),
-        (whole.replace('"epochs"', '"epoch"'), "did you mean 'epochs'"),
-        (whole.replace('"weight_bits": ', '"weight_bits": 1'), "holds another trial"),
+        (whole.replace('"epochs"', '"epoch"'), "damaged or was edited"),
+        (plain.replace('"epochs"', '"epoch"'), "did you mean 'epochs'"),
+        (plain.replace('"weight_bits": ', '"weight_bits": 1'), "holds another trial"),
     ):
         path.write_text(text)
         with pytest.raises(RunError, match="remove the file and the trial is run again") as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pixelsieve.files import with_hash
 from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.tfrecord import iterate_records
 from tests.fuzzing.mutators import damaged_bytes, damaged_text
@@ -92,10 +94,14 @@ def _json(data: bytes, random: Random) -> bytes:
     except (ValueError, RecursionError) as error:
         raise _NotWhole from error
     damaged_tree(tree, random)
+    signed = isinstance(tree, dict) and tree.pop("contents_sha256", None) is not None
     if isinstance(tree, dict) and "sha256" in tree and "kind" in tree and random.random() < 0.9:
         del tree["sha256"]  # of an integer network: one who means harm would write it anew
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
         tree["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    if signed and random.random() < 0.9:
+        with contextlib.suppress(ValueError):  # NaN: there is no such hash
+            tree = with_hash(tree)
     return json.dumps(tree, indent=1).encode()
 
 

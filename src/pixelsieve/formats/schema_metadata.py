@@ -59,7 +59,7 @@ def metadata_said(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
 
 def _refuse_misspelt(path: Path, written: Any, names: list[str]) -> None:
     """Names of columns have no checksum: one letter other than written is damage."""
-    if not isinstance(written, list):
+    if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
         return
     lost = [n for n in written if n not in names]
     new = [n for n in names if n not in written]
