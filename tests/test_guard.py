@@ -27,7 +27,8 @@ def tool(folder: Path) -> None:
     """A program with a child, in a scratch folder; pids and the folder's name are written down."""
     with scratch_folder() as work:
         (folder / "scratch").write_text(str(work))
-        script = f"sleep 600 & echo $! > {folder}/child; echo $$ > {folder}/parent; wait"
+        # A kill between the start of a program and the note of it is not what is tested.
+        script = f"sleep 1; sleep 600 & echo $! > {folder}/child; echo $$ > {folder}/parent; wait"
         run_bounded(["sh", "-c", script], work)
 
 
