@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pixelsieve.errors import ConfigError, nearest
 
-__all__ = ["differences", "fingerprint", "from_mapping", "read_toml", "to_plain"]
+__all__ = ["content_hash", "differences", "fingerprint", "from_mapping", "read_toml", "to_plain"]
 
 T = TypeVar("T")
 
@@ -196,7 +196,12 @@ def differences(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
     return found
 
 
+def content_hash(document: Any) -> str:
+    """SHA-256, in hexadecimal, of the canonical JSON of plain data."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def fingerprint(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, first 16 hexadecimal digits."""
-    text = json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """The first 16 hexadecimal digits of the `content_hash` of `value` as plain data."""
+    return content_hash(to_plain(value))[:16]

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pixelsieve.config import to_plain
+from pixelsieve.config import content_hash, to_plain
 from pixelsieve.errors import RunError
 
 __all__ = [
-    "content_hash",
     "file_hash",
     "parse_json",
     "read_document",
@@ -105,10 +104,8 @@ def write_json(path: Path, value: Any) -> None:
     An object gets `contents_sha256`, the hash of the canonical JSON of the rest, last.
     """
     plain = to_plain(value)
-    text = json.dumps(plain, indent=1, allow_nan=False)
-    if isinstance(plain, dict):
-        text = json.dumps(with_hash(plain), indent=1, allow_nan=False)
-    text += "\n"
+    document = with_hash(plain) if isinstance(plain, dict) else plain
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -181,15 +178,9 @@ def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
     return value
 
 
-def content_hash(document: Any) -> str:
-    """SHA-256, in hexadecimal, of the canonical JSON of plain data."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def with_hash(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with its `contents_sha256`, the hash of the canonical JSON of the rest."""
-    return {**document, _HASH: content_hash(json.loads(json.dumps(document)))}
+    """Plain data with their `contents_sha256`, the hash of the canonical JSON of the rest."""
+    return {**document, _HASH: content_hash(document)}
 
 
 def take_hash(document: dict[str, Any]) -> bool:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pixelsieve.config import from_mapping, to_plain
+from pixelsieve.config import content_hash, from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import content_hash, read_json, replacing, telling_unwritable
+from pixelsieve.files import read_json, replacing, telling_unwritable
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.firmware.patches import Patches
