@@ -49,8 +49,7 @@ class ClusterStream:
         self.made = dict(zip(self.files, map(made_by, self._paths), strict=True))
         self._names = splits_by_name(self._paths)
         self._labels = [None if self._names else parquet.read_split_column(p) for p in self._paths]
-        has_labels = any(one is not None for one in self._labels)
-        self._by_column = has_labels
+        self._by_column = any(one is not None for one in self._labels)
         self.detector: Detector = parquet.read_detector(self._paths[0])
         self.split_by = ""
         self.origin = str(self._paths[0])
