@@ -38,6 +38,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    # The processes that share the tests must give each the same name, and an archive holds the
+    # second in which it was packed.
+    return argname if isinstance(val, bytes) else None
+
+
 def make_clusters(n: int = 400, seed: int = 0, **columns: Any) -> Clusters:
     """Clusters that a small network can learn: signal is as long in x as |z| says, BIB is not.
 
