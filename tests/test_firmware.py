@@ -23,7 +23,8 @@ from pixelsieve.firmware.integer_file import read_integer_network, write_integer
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.simulation import Answers, pack, simulate_verilog
 from pixelsieve.firmware.tools import Verilator, find_verilator
-from pixelsieve.firmware.verify import Verification, corner_codes, vectors, verify
+from pixelsieve.firmware.vectors import corner_codes, vectors
+from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.model_file import Model
 
 from .conftest import make_clusters

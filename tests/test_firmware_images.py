@@ -21,7 +21,8 @@ from pixelsieve.firmware.patches import Patches
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulation import Answers, simulate_verilog
 from pixelsieve.firmware.tools import Verilator
-from pixelsieve.firmware.verify import Vectors, corner_codes, verify
+from pixelsieve.firmware.vectors import Vectors, corner_codes
+from pixelsieve.firmware.verify import verify
 from pixelsieve.model_file import Model
 from pixelsieve.networks import Conv, Dense, Flatten, MaxPool, NetworkSpec
 from pixelsieve.precision import Precision

@@ -51,11 +51,18 @@ def test_the_verb_writes_verified_verilog(run_folder: Path, verilator: Verilator
     assert "| `z_global` | in | 1 | 8 | fixed<8,1> |" in text
     assert "The features are made outside" in text
     there = {p.name for p in (out / "verilog").iterdir()}
-    assert set(re.findall(r"`(\w+\.v)`", text)) == {n for n in there if "sieve_4b" not in n}
+    assert set(re.findall(r"`(\w+\.v)`", text)) == {n for n in there if "sieve_4b" not in n} | {
+        "sieve_4b_tb.v"
+    }
     checked = json.loads((out / "verification.json").read_text())
     assert checked["verification"]["passed"] is True
     assert checked["threshold"]["validation_efficiency"] >= 0.98
     assert (out / "verilog" / "sieve_4b.v").exists()
+    assert "`sieve_4b_tb.v` feeds the clusters" in text
+    vectors = (out / "testbench" / "vectors.hex").read_text().split()
+    compared = checked["verification"]
+    assert len(vectors) == compared["clusters"] + compared["corners"]
+    assert f"SIZE = {len(vectors)};" in (out / "testbench" / "sieve_4b_tb.v").read_text()
     network = read_integer_network(out / "network.json")
     beside = read_integer_network(run_folder / "models" / "sieve_4b.json")
     assert network.weighted_layers[0].kernel.tolist() == beside.weighted_layers[0].kernel.tolist()

@@ -18,7 +18,7 @@ from pixelsieve.firmware.hls_project import HlsProject, HlsSettings, write_proje
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import read_integer_network
 from pixelsieve.firmware.integer_layer import IntegerLayer
-from pixelsieve.firmware.verify import Vectors, corner_codes, vectors
+from pixelsieve.firmware.vectors import Vectors, corner_codes, vectors
 from pixelsieve.model_file import Model
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import LayerScale, Precision

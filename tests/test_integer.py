@@ -20,7 +20,7 @@ from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import read_integer_network, to_document
-from pixelsieve.firmware.verify import corner_codes
+from pixelsieve.firmware.vectors import corner_codes
 from pixelsieve.fixed_point import FixedPoint, Quantizer
 from pixelsieve.precision import MixedPrecision, NamedQuantizer
 from tests.tiny_networks import TINY, heterogeneous_network, mixed_network, tiny_model

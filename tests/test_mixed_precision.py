@@ -14,7 +14,7 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import logic
 from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.verify import corner_codes
+from pixelsieve.firmware.vectors import corner_codes
 from pixelsieve.fixed_point import Overflow, Quantizer, Rounding, exact_fractions, exact_grid
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import Dense, NetworkSpec

@@ -25,7 +25,8 @@ from pixelsieve.firmware.pixels import PixelNetwork, from_pixels
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.tools import Verilator
-from pixelsieve.firmware.verify import Verification, corner_codes, edge_codes, vectors, verify
+from pixelsieve.firmware.vectors import corner_codes, edge_codes, vectors
+from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.fixed_point import FixedPoint, Quantizer
 from pixelsieve.front_end import FrontEnd, read_out
 from pixelsieve.model_file import Model

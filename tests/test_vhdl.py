@@ -13,7 +13,8 @@ from pixelsieve.errors import ToolError
 from pixelsieve.firmware.ghdl import Ghdl, find_ghdl, simulate_vhdl
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.verify import corner_codes, vectors, verify_vhdl
+from pixelsieve.firmware.vectors import corner_codes, vectors
+from pixelsieve.firmware.verify import verify_vhdl
 
 from .tiny_networks import mixed_network, tiny_model
 

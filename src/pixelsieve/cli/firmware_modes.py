@@ -220,7 +220,7 @@ def hand_over(chosen: Chosen, wish: Hls, *, json: bool) -> None:
     from pixelsieve.firmware import hls
     from pixelsieve.firmware.integer import from_model
     from pixelsieve.firmware.threshold import choose_threshold
-    from pixelsieve.firmware.verify import vectors
+    from pixelsieve.firmware.vectors import vectors
     from pixelsieve.report.firmware_table import hand_over_table
 
     model, parts = chosen.load()

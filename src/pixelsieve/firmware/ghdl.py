@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pixelsieve.errors import ToolError
 from pixelsieve.files import telling_unwritable
 from pixelsieve.firmware.rtl import Design
-from pixelsieve.firmware.simulation import Answers, steps_of
+from pixelsieve.firmware.simulation import Answers, bits_of, steps_of
 from pixelsieve.firmware.tools import run_tool
 from pixelsieve.guard import scratch_folder
 
@@ -90,14 +90,8 @@ def _signed(text: str) -> int:
 
 def _rows(made: Design, codes: Mapping[str, NDArray[np.int64]]) -> str:
     """A line of bits a cluster: the ports in order, each highest bit first."""
-    columns = []
-    for port in made.inputs:
-        mask = (1 << port.bits) - 1
-        values = codes[port.name][:, ::-1] & mask
-        shifts = np.arange(port.bits - 1, -1, -1)
-        bits = (values[:, :, None] >> shifts) & 1
-        columns.append(bits.reshape(len(values), -1))
-    rows = np.concatenate(columns, axis=1).astype(np.uint8) + ord("0")
+    columns = [bits_of(codes[port.name], port) for port in made.inputs]
+    rows = np.concatenate(columns, axis=1) + np.uint8(ord("0"))
     return "".join(bytes(row).decode("ascii") + "\n" for row in rows)
 
 

@@ -33,7 +33,8 @@ from pixelsieve.firmware.hls_readme import hls_readme
 from pixelsieve.firmware.hls_simulation import compile_c, require_compiler, simulate_c
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_file import to_document, write_integer_network
-from pixelsieve.firmware.verify import Clock, FirstDifference, Vectors
+from pixelsieve.firmware.vectors import Vectors
+from pixelsieve.firmware.verify import Clock, FirstDifference
 from pixelsieve.guard import scratch_folder
 from pixelsieve.model_file import Model
 

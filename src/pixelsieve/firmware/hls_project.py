@@ -19,7 +19,7 @@ from pixelsieve.errors import ConfigError, ToolError, nearest
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerLayer
 from pixelsieve.firmware.rtl import Port
-from pixelsieve.firmware.verify import Vectors
+from pixelsieve.firmware.vectors import Vectors
 from pixelsieve.model_file import Model
 
 if TYPE_CHECKING:

@@ -28,14 +28,13 @@ from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.resources import synthesize
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
+from pixelsieve.firmware.testbench import write_testbench
 from pixelsieve.firmware.threshold import Chosen, choose_threshold
 from pixelsieve.firmware.tools import Verilator, find_verilator
+from pixelsieve.firmware.vectors import Vectors, edge_codes, vectors
 from pixelsieve.firmware.verify import (
     AnswerCheck,
-    Vectors,
     Verification,
-    edge_codes,
-    vectors,
     verify,
     verify_netlist,
     verify_vhdl,
@@ -129,7 +128,7 @@ def make_firmware(
     on_step: Callable[[str], None] | None = None,
     on_flip: Callable[[int, int], None] | None = None,
 ) -> FirmwareResult:
-    """Write `out` (Verilog, README.md, network.json, verification.json, ...) and check it.
+    """Write `out` (Verilog, test bench, README.md, network.json, verification.json, ...), check it.
 
     The integer network is also written beside the model. Where a check does not hold the folder
     is `out` with `.failed` behind its name, and what `out` held before stays. Raises
@@ -155,6 +154,8 @@ def make_firmware(
     with claimed_folder(out), _scratch() as work:
         (work / "verilog").mkdir()
         write_verilog(work / "verilog", made)
+        (work / "testbench").mkdir()
+        write_testbench(work / "testbench", made, program, of)
         say("verification")
         checked = verify(
             model, program, work / "verilog", made, chosen.code, of, verilator, jobs=jobs

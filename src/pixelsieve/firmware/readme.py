@@ -8,6 +8,7 @@ from pixelsieve.features import REGISTRY
 from pixelsieve.firmware.pixel_features import PIXELS, Z_NEGATIVE
 from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.rtl import Design, Port
+from pixelsieve.firmware.testbench import testbench_name
 from pixelsieve.firmware.verify import Verification
 
 __all__ = ["port_meaning", "port_row", "readme"]
@@ -49,6 +50,8 @@ _FILES = """## Files
 
 * `verilog/`: the top module, its core (one module a pipeline stage) and the adders it is made of.
   {library} come with alkaid (LGPL-3.0-or-later).
+* `testbench/`: `{bench}.v` feeds the clusters of `vectors.hex` to the top module in any simulator
+  of Verilog 2001 and prints PASS or FAIL; how to call it stands in it. It works on a netlist too.
 * `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
 * `verification.json`: what was compared with what, on how many vectors, with which tools.
 """
@@ -105,7 +108,7 @@ def readme(network: Program, made: Design, checked: Verification, chosen: dict[s
             "",
             _ENCODING,
             *_remarks(network),
-            _FILES.format(library=_library(made)),
+            _FILES.format(library=_library(made), bench=testbench_name(made)),
         ]
     )
 

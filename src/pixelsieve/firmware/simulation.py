@@ -16,7 +16,7 @@ from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.tools import Verilator, run_tool
 from pixelsieve.guard import scratch_folder
 
-__all__ = ["Answers", "pack", "simulate_verilog", "steps_of"]
+__all__ = ["Answers", "bits_of", "pack", "simulate_verilog", "steps_of"]
 
 _WORD = 32
 _QUIET = ("UNUSEDSIGNAL", "ALWNEVER", "DECLFILENAME", "UNUSEDPARAM", "VARHIDDEN")
@@ -98,6 +98,13 @@ def pack(codes: NDArray[np.int64], port: Port) -> NDArray[np.uint32]:
         if offset + port.bits > _WORD:
             words[:, word + 1] |= shifted >> np.uint64(_WORD)
     return words.astype(np.uint32)
+
+
+def bits_of(codes: NDArray[np.int64], port: Port) -> NDArray[np.uint8]:
+    """A port's bits (n, width), highest first, of its codes (n, elements)."""
+    shifts = np.arange(port.bits - 1, -1, -1)
+    bits = (codes[:, ::-1, None] >> shifts) & 1
+    return bits.reshape(len(codes), port.width).astype(np.uint8)
 
 
 def _main(made: Design, n: int, steps: int) -> str:

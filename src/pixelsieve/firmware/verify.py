@@ -15,21 +15,18 @@ from pixelsieve.errors import ToolError
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.ghdl import find_ghdl, simulate_vhdl
 from pixelsieve.firmware.integer import LayerCounters
-from pixelsieve.firmware.pixels import PixelNetwork, Program, pixel_corners
+from pixelsieve.firmware.pixels import Program
 from pixelsieve.firmware.rtl import Design
 from pixelsieve.firmware.simulation import Answers, simulate_verilog
 from pixelsieve.firmware.tools import Verilator
+from pixelsieve.firmware.vectors import Vectors
 from pixelsieve.model_file import Model
 
 __all__ = [
     "AnswerCheck",
     "Clock",
     "FirstDifference",
-    "Vectors",
     "Verification",
-    "corner_codes",
-    "edge_codes",
-    "vectors",
     "verify",
     "verify_netlist",
     "verify_vhdl",
@@ -39,25 +36,6 @@ _FLOAT32_BITS = 25  # 24 of the significand and the sign
 
 _GHDL_WORK, _LEAST_FOR_GHDL = 5e6, 50
 """Vectors times LUTs that GHDL simulates in a minute or two, and the least of vectors."""
-
-_FIRST_CORNERS = 5
-"""Of the corners, those at the threshold, at both ends of the range and at zero."""
-
-Codes = Mapping[str, NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """Input codes by port, (n, elements) each: clusters first, corners after them.
-
-    `features` are those of the clusters, as Keras takes them in use; without them, and for the
-    corners, it gets the values that the codes stand for.
-    """
-
-    codes: dict[str, NDArray[np.int64]]
-    clusters: int
-    corners: int
-    features: FeatureTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,57 +102,6 @@ class AnswerCheck:
         return not any(self.mismatches.values())
 
 
-def corner_codes(network: Program, n_random: int = 2000, seed: int = 0) -> Codes:
-    """All at the smallest code, all at the largest, zeros, then random codes over the full range.
-
-    A quarter of the random vectors holds only smallest and largest codes. From pixels there are
-    also sparse windows, and windows with a single pixel (see `pixel_corners`).
-    """
-    rng = np.random.default_rng(seed)
-    corners = {}
-    for one in network.inputs:
-        low, high = one.grid.lowest_code, one.grid.highest_code
-        uniform = rng.integers(low, high + 1, (n_random, one.width))
-        ends = rng.choice(np.array([low, high]), (n_random // 4, one.width))
-        uniform[: len(ends)] = ends
-        fixed = np.repeat(np.array([low, high, 0]), one.width).reshape(3, one.width)
-        corners[one.name] = np.concatenate([fixed, uniform]).astype(np.int64)
-    return pixel_corners(corners, seed) if isinstance(network, PixelNetwork) else corners
-
-
-def edge_codes(network: Program, codes: Codes, threshold: int) -> Codes:
-    """Those of `codes` that tell the threshold best: a logit on it, and the nearest below it."""
-    logits = network.run(codes)
-    rows = [int((logits == threshold).argmax())]
-    if (below := logits < threshold).any():
-        rows.append(int(np.where(below, logits, logits.min()).argmax()))
-    return {name: values[rows] for name, values in codes.items()}
-
-
-def vectors(
-    network: Program,
-    clusters: Codes,
-    *,
-    features: FeatureTable | None = None,
-    edges: Codes | None = None,
-    n_random: int = 2000,
-    seed: int = 0,
-) -> Vectors:
-    """Codes of clusters, then `edges` (see `edge_codes`) and the corners (see `corner_codes`).
-
-    `features` of the clusters (see `Vectors`); refused where they are scaled another way.
-    """
-    if features is not None:
-        features.require(network.features, network.name)
-    corners = corner_codes(network, n_random, seed)
-    if edges is not None:
-        corners = {name: np.concatenate([edges[name], c]) for name, c in corners.items()}
-    names = [i.name for i in network.inputs]
-    n_clusters, n_corners = (len(c[names[0]]) for c in (clusters, corners))
-    codes = {name: np.concatenate([clusters[name], corners[name]]) for name in names}
-    return Vectors(codes, n_clusters, n_corners, features)
-
-
 def verify(
     model: Model,
     network: Program,
@@ -192,7 +119,7 @@ def verify(
     `ToolError` where Verilator fails; a difference is a result, not an error.
     """
     codes, n_clusters = of.codes, of.clusters
-    n = n_clusters + of.corners
+    n = of.size
     clock = Clock()
     expected = network.run(codes)
     counters = network.counters({k: c[:n_clusters] for k, c in codes.items()})
@@ -257,7 +184,7 @@ def verify_netlist(
     answers = simulate_verilog(folder, made, of.codes, verilator, jobs, generated=True)
     clock.stop("all")
     wrong = _mismatches("netlist", answers, network, threshold, of)
-    return AnswerCheck(str(verilator), of.clusters + of.corners, wrong, clock.seconds["all"])
+    return AnswerCheck(str(verilator), of.size, wrong, clock.seconds["all"])
 
 
 def verify_vhdl(
@@ -272,25 +199,12 @@ def verify_vhdl(
         ghdl = find_ghdl()
     except ToolError as error:
         return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
-    few = _fewer(of, max(_LEAST_FOR_GHDL, round(_GHDL_WORK / max(made.lut_estimate, 1))))
+    few = of.at_most(max(_LEAST_FOR_GHDL, round(_GHDL_WORK / max(made.lut_estimate, 1))))
     clock = Clock()
     answers = simulate_vhdl(folder, made, few.codes, ghdl)
     clock.stop("all")
     wrong = _mismatches("vhdl", answers, network, threshold, few)
-    return AnswerCheck(str(ghdl), few.clusters + few.corners, wrong, clock.seconds["all"])
-
-
-def _fewer(of: Vectors, most: int) -> Vectors:
-    """At most so many of the vectors."""
-    n = of.clusters + of.corners
-    if n <= most:
-        return of
-    first = np.arange(of.clusters, min(n, of.clusters + _FIRST_CORNERS))
-    spread = np.linspace(0, n - 1, most - len(first)).astype(np.int64)
-    rows = np.union1d(first, spread)
-    n_clusters = int((rows < of.clusters).sum())
-    codes = {name: values[rows] for name, values in of.codes.items()}
-    return Vectors(codes, n_clusters, len(rows) - n_clusters)
+    return AnswerCheck(str(ghdl), few.size, wrong, clock.seconds["all"])
 
 
 def _mismatches(
