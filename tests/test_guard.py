@@ -27,8 +27,7 @@ def tool(folder: Path) -> None:
     """A program with a child, in a scratch folder; pids and the folder's name are written down."""
     with scratch_folder() as work:
         (folder / "scratch").write_text(str(work))
-        # A kill between the start of a program and the note of it is not what is tested.
-        script = f"sleep 1; sleep 600 & echo $! > {folder}/child; echo $$ > {folder}/parent; wait"
+        script = f"sleep 600 & echo $! > {folder}/child; echo $$ > {folder}/parent; wait"
         run_bounded(["sh", "-c", script], work)
 
 
@@ -80,6 +79,22 @@ def test_what_a_killed_process_started_ends_too(
     until(lambda: not any(map(alive, started)))
     if kind == "tool":
         until(lambda: not Path((tmp_path / "scratch").read_text()).exists())
+
+
+def test_a_program_that_the_guard_does_not_know_yet_never_starts(tmp_path: Path) -> None:
+    code = (
+        "import os; from pathlib import Path; from pixelsieve.firmware import bounded\n"
+        "def killed(process_id, group):\n"
+        "    print(process_id, flush=True); os.kill(os.getpid(), 9)\n"
+        "bounded.ending_with_us = killed\n"
+        "bounded.run_bounded(['touch', 'started'], Path.cwd())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == -signal.SIGKILL
+    until(lambda: not alive(int(done.stdout)))
+    assert not (tmp_path / "started").exists()
 
 
 def test_what_ended_before_is_left_alone(tmp_path: Path) -> None:

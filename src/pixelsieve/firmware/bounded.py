@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,12 @@ from pixelsieve.errors import ToolError
 from pixelsieve.guard import ending_with_us
 
 __all__ = ["Finished", "run_bounded"]
+
+_AT_OUR_WORD = ("sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
+"""The program starts at a line on its input, after its limits are set and the guard knows of it.
+
+Where this process is killed before, the line never comes and the program never starts.
+"""
 
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "cannot allocate", "cannot map", "memoryerror")
 
@@ -48,10 +55,13 @@ def run_bounded(
     variables = {**os.environ, "TMPDIR": str(folder), **(environment or {})}
     stopped = False
     output = b""
+    if shutil.which(command[0], path=variables.get("PATH")) is None:
+        msg = f"{command[0]}: cannot be started (no such program); check its install"
+        raise ToolError(msg)
     try:
         # No preexec_fn: it would fork this process, which may hold JAX's threads.
-        process = subprocess.Popen(  # noqa: S603 (a list, no shell)
-            list(command), cwd=folder, env=variables, stdin=subprocess.DEVNULL,
+        process = subprocess.Popen(  # noqa: S603 (a fixed script; the command is its arguments)
+            [*_AT_OUR_WORD, *command], cwd=folder, env=variables, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     except OSError as error:
@@ -61,7 +71,7 @@ def run_bounded(
         if memory_limit_gib is not None:
             _limit_memory(process.pid, memory_limit_gib)
         with ending_with_us(process.pid, group=True):
-            output, _ = process.communicate(timeout=time_limit_s)
+            output, _ = process.communicate(b"\n", timeout=time_limit_s)
     except subprocess.TimeoutExpired:
         stopped = True
     finally:
