@@ -128,6 +128,27 @@ def test_an_older_run_says_what_is_missing(run: Path) -> None:
     assert "No history." in report(run)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"command": [1.5]}, "not float"),
+        ({"versions": 0.5}, "'float object' has no attribute 'items'"),
+        ({"started": 5}, "'int' object has no attribute 'replace'"),
+    ],
+)
+def test_a_run_of_an_unknown_form_is_named(
+    run: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    write_json(other / "manifest.json", {**read_json(other / "manifest.json"), **change})
+    said = refused(pixelsieve("report", run, other, "--out", tmp_path / "both.html"))
+    assert said.startswith(f"pixelsieve: {other}: a JSON file in it has a form that pixelsieve")
+    assert message in said
+    assert not (tmp_path / "both.html").exists()
+    write_json(other / "manifest.json", {"config": 0.5})
+    assert "no manifest of a run" in refused(pixelsieve("report", other))
+
+
 def test_several_runs_share_one_page(run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "other"))
     page = report(run, other, "--out", tmp_path / "both.html")

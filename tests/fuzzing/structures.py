@@ -11,6 +11,7 @@ import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -74,14 +75,14 @@ def damaged_tree(tree: Any, random: Random) -> None:
         elif what == 1 and isinstance(into, dict):
             into[random.choice((str(key) + "x", "", "a\nb", "kind", "name"))] = into.pop(key)
         elif what == 2 and isinstance(into, list):
-            into.append(into[key])
+            into.append(deepcopy(into[key]))
         elif what == 3:
             other, place = random.choice(places)
             into[key] = json.loads(json.dumps(other[place])) if place in _keys(other) else 0
         elif what == 4 and isinstance(into[key], (int, float)):
             into[key] = into[key] * random.choice((-1, 2, 0.5, 1000, 0)) + random.choice((0, 1))
         else:
-            into[key] = random.choice(_VALUES)
+            into[key] = deepcopy(random.choice(_VALUES))  # shared ones would grow, and in circles
 
 
 def _keys(one: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve import __version__
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import replacing, telling_unwritable
 from pixelsieve.report.page import charts, search_charts, tables
 from pixelsieve.report.page.about import data_facts, firmware_command
@@ -28,6 +28,9 @@ _UNKNOWN: dict[str, Any] = {
 }
 """For manifests of older versions."""
 
+_OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What Python says of plain data that are not what was expected."""
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -46,14 +49,39 @@ def write_report(runs: Sequence[RunRecord], out: Path) -> None:
 
 
 def render(runs: Sequence[RunRecord]) -> str:
-    """The page as HTML."""
-    from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+    """The page as HTML.
 
+    Raises `ConfigError` where a run is given twice, `RunError` for one whose JSON has a form that
+    this version does not know.
+    """
     paths = [run.path.resolve() for run in runs]
     for path in paths:
         if paths.count(path) > 1:
             msg = f"{path}: given twice; give each run once"
             raise ConfigError(msg)
+    try:
+        return _page(runs)
+    except _OTHER_FORM as error:
+        raise _of_another_form(runs) or error from error
+
+
+def _of_another_form(runs: Sequence[RunRecord]) -> RunError | None:
+    """The first run that makes no page by itself, as an error."""
+    for run in runs:
+        try:
+            _page([run])
+        except _OTHER_FORM as error:
+            msg = (
+                f"{run.path}: a JSON file in it has a form that pixelsieve {__version__} does not "
+                f"know ({error}); use the version that made it, or the same command again"
+            )
+            return RunError(msg)
+    return None
+
+
+def _page(runs: Sequence[RunRecord]) -> str:
+    from jinja2 import ChainableUndefined, Environment, FileSystemLoader, TemplateRuntimeError
+
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -63,17 +91,20 @@ def render(runs: Sequence[RunRecord]) -> str:
     )
     approaches = [name for run in runs for name in _approaches(run)]
     shown = [_shown(run, i, approaches) for i, run in enumerate(runs)]
-    return environment.get_template("report.html.j2").render(
-        version=__version__,
-        runs=shown,
-        joint=_joint(runs, shown) if len(runs) > 1 else None,
-        data={k: v for one in shown for k, v in one["data"].items()},
-        metric_titles=[
-            METRIC_TITLES[m].replace(" %", "\N{NO-BREAK SPACE}%") for m in tables.METRIC_ORDER
-        ],
-        css=_source("report.css"),
-        script=_source("charts.js", "display.js", "page.js"),
-    )
+    try:
+        return environment.get_template("report.html.j2").render(
+            version=__version__,
+            runs=shown,
+            joint=_joint(runs, shown) if len(runs) > 1 else None,
+            data={k: v for one in shown for k, v in one["data"].items()},
+            metric_titles=[
+                METRIC_TITLES[m].replace(" %", "\N{NO-BREAK SPACE}%") for m in tables.METRIC_ORDER
+            ],
+            css=_source("report.css"),
+            script=_source("charts.js", "display.js", "page.js"),
+        )
+    except TemplateRuntimeError as error:
+        raise TypeError(str(error)) from error
 
 
 def _source(*names: str) -> Any:
@@ -164,7 +195,7 @@ class _Parts:
             return []
         try:
             return make(source, *more)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        except _OTHER_FORM:
             self.unreadable.append(what)
             return []
 
