@@ -13,7 +13,7 @@ from pixelsieve.config import differences
 from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.errors import DataError
 
-__all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate"]
+__all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate", "require_both_classes"]
 
 LOWEST_CHARGE_E = -1.0
 """Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
@@ -114,10 +114,7 @@ class Clusters:
 
     def require_both_classes(self) -> None:
         """Raise `DataError` where one of the two classes is missing."""
-        for name, count in (("signal", self.n_signal), ("BIB", len(self) - self.n_signal)):
-            if count == 0:
-                msg = f"{self.origin}: column 'signal': no {name} clusters; both classes are needed"
-                raise DataError(msg)
+        require_both_classes(self.origin, self.n_signal, len(self) - self.n_signal)
 
     def require_detector_of(self, other: Clusters) -> None:
         """Raise `DataError` where `other` comes from another detector."""
@@ -179,6 +176,14 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return x ^ (x >> np.uint64(31))
+
+
+def require_both_classes(origin: str, n_signal: int, n_bib: int) -> None:
+    """Raise `DataError`, naming `origin`, where one of the two counts of clusters is 0."""
+    for name, count in (("signal", n_signal), ("BIB", n_bib)):
+        if count == 0:
+            msg = f"{origin}: column 'signal': no {name} clusters; both classes are needed"
+            raise DataError(msg)
 
 
 def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:

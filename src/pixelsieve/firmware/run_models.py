@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pixelsieve.errors import ConfigError, RunError, nearest
 from pixelsieve.model_file import Model, load_model
 
-__all__ = ["model_paths", "pick_model", "quantized_models", "the_path"]
+__all__ = ["model_paths", "pick_model", "quantized_models", "the_path", "unknown_model"]
 
 
 def model_paths(run: Path) -> dict[str, Path]:
@@ -19,14 +20,22 @@ def model_paths(run: Path) -> dict[str, Path]:
     return paths
 
 
+def unknown_model(
+    run: Path, name: str, known: Iterable[str], more: Iterable[str] = ()
+) -> ConfigError:
+    """For `--model NAME` of what a run does not have; `more` are also taken, but not told."""
+    known = list(known)
+    near = nearest(name.removesuffix(".keras"), [*known, *more])
+    return ConfigError(f"--model {name}{near}: not in {run}; it has {', '.join(known)}")
+
+
 def _named(run: Path, name: str | None) -> dict[str, Path]:
     paths = model_paths(run)
     if name is None:
         return paths
     wanted = name.removesuffix(".keras")
     if wanted not in paths:
-        msg = f"--model {name}{nearest(wanted, paths)}: not in {run}; it has {', '.join(paths)}"
-        raise ConfigError(msg)
+        raise unknown_model(run, name, paths)
     return {wanted: paths[wanted]}
 
 

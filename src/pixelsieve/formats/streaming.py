@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters, concatenate
+from pixelsieve.clusters import Clusters, concatenate, require_both_classes
 from pixelsieve.detector import Detector
-from pixelsieve.errors import DataError
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import (
     file_hashes,
@@ -124,11 +123,7 @@ class _Seen:
         for name in SPLIT_NAMES:
             if name not in self._counts:
                 raise missing_split(name, split_by, origin)
-            for kind, count in zip(("signal", "BIB"), self._counts[name], strict=True):
-                if not count:
-                    where = f"{self._origins[name]} [{name}]"
-                    msg = f"{where}: column 'signal': no {kind} clusters; both classes are needed"
-                    raise DataError(msg)
+            require_both_classes(f"{self._origins[name]} [{name}]", *self._counts[name])
         if not by_hash:  # equal groups have equal hashes
             keys = (
                 GroupKeys(n, self._origins[n], np.concatenate(self._keys[n])) for n in SPLIT_NAMES

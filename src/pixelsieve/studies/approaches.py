@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelsieve.errors import ConfigError, RunError, nearest
+from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import read_json
-from pixelsieve.firmware.run_models import model_paths
+from pixelsieve.firmware.run_models import model_paths, unknown_model
 from pixelsieve.model_file import Model, load_model
 
 __all__ = ["approaches_of"]
@@ -36,9 +36,7 @@ def approaches_of(run: Path, names: Sequence[str]) -> dict[str, list[Model]]:
     for given in names:
         name = given.removesuffix(".keras")
         if name not in every and name not in paths:
-            known = [*every, *paths]
-            msg = f"--model {given}{nearest(name, known)}: not in {run}; it has {', '.join(every)}"
-            raise ConfigError(msg)
+            raise unknown_model(run, given, every, paths)
         found[name] = [load_model(paths[s]) for s in every.get(name, [name])]
     return found
 

@@ -54,7 +54,7 @@ def read_run(path: Path) -> RunRecord:
         )
         raise RunError(msg)
     manifest = read_document(path / "manifest.json")
-    config = manifest.get("config")
+    config = manifest.get("config", {})
     if not isinstance(config, dict):
         msg = f"{path / 'manifest.json'}: no manifest of a run ('config' is no table)"
         raise RunError(msg)
