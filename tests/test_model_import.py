@@ -25,6 +25,7 @@ from pixelsieve.firmware.run_models import pick_model
 from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.model_import import hdf5, isolated, stored
 from pixelsieve.model_import.convert import ImportOptions, import_model
+from pixelsieve.model_import.graph import read_graph
 from pixelsieve.model_import.likeness import recognized
 from pixelsieve.model_import.quantizers import read_function
 from pixelsieve.networks import network
@@ -250,6 +251,22 @@ def relu_with(**settings: Any) -> Callable[[Tree], None]:
     return setting("q_dense_1", "activation", value)
 
 
+def called_with(keywords: Any) -> Callable[[Tree], None]:
+    def change(config: Tree) -> None:
+        (layer,) = (one for one in config["layers"] if one["config"]["name"] == "q_dense_1")
+        layer["inbound_nodes"][0][0][3] = keywords
+
+    return change
+
+
+@pytest.mark.parametrize("class_name", [["Functional"], {}, None, "Lambda"])
+def test_a_model_of_another_class_is_refused(class_name: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"m\.h5: a model of class '.*'; expected a functional or"
+    ):
+        read_graph({"class_name": class_name, "config": {}}, "m.h5")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -285,6 +302,9 @@ def relu_with(**settings: Any) -> Callable[[Tree], None]:
         (setting("q_activation", "activation", "quantized_bits(10,0,1)"), "is symmetric"),
         (no_input_quantizer, "nothing rounds its inputs; hardware must: say --input-bits N"),
         (setting("concatenate", "axis", 0), "joins along axis 0"),
+        (setting("concatenate", "axis", [[]]), "joins along axis [[]]"),
+        (called_with(7), "called with 7; expected plain layers"),
+        (called_with([["mask"]]), "called with [['mask']]; expected plain layers"),
         (second_output, "2 outputs; expected one"),
         (shared, "is used more than once"),
         (circle, "feed each other in a circle"),
@@ -311,6 +331,8 @@ def test_what_has_no_counterpart_is_refused(
     [
         (setting("conv2d", "strides", [2, 2]), "strides is [2, 2]; expected 1"),
         (setting("conv2d", "padding", "causal"), "padding is 'causal'"),
+        (setting("conv2d", "padding", ["same"]), "padding is ['same']"),
+        (setting("conv2d", "data_format", {}), "data_format is {}"),
         (setting("conv2d", "data_format", "channels_first"), "data_format is 'channels_first'"),
         (setting("conv2d", "kernel_size", [3, 99]), "3 x 99 pixels do not fit"),
         (setting("conv2d", "kernel_size", [3, 3]), "has shape (3, 5, 1, 4); expected (3, 3, 1, 4)"),

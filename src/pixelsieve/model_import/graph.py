@@ -51,7 +51,7 @@ def _read(model: Mapping[str, Any], where: str) -> Graph:
     if kind == "Sequential":
         nodes = list(_chain(config, where))
         inputs, output = (nodes[0].name,), nodes[-1].name
-    elif kind in {"Functional", "Model"}:
+    elif kind in ("Functional", "Model"):
         nodes = [_node(entry, where) for entry in _list(config, "layers", where)]
         inputs = tuple(_ends(config.get("input_layers"), f"{where}: input_layers"))
         outputs = tuple(_ends(config.get("output_layers"), f"{where}: output_layers"))
@@ -110,8 +110,9 @@ def _tensors(value: Any, where: str) -> Iterator[str]:
         yield from _tensors([inner for key, inner in value.items() if key != "kwargs"], where)
     elif isinstance(value, list) and value and isinstance(value[0], str):
         keywords = value[3] if len(value) > 3 else None  # noqa: PLR2004 (name, node, tensor, keywords)
-        if keywords and not {"training", "mask"}.issuperset(keywords):
-            msg = f"{where}: called with {list(keywords)}; expected plain layers"
+        known = isinstance(keywords, dict) and keywords.keys() <= {"training", "mask"}
+        if keywords and not known:
+            msg = f"{where}: called with {keywords}; expected plain layers"
             raise ConfigError(msg)
         yield _source(value[:3], where)
     elif isinstance(value, list):

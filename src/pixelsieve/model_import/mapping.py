@@ -129,7 +129,7 @@ class _Walk:
     def _concatenate(self, node: Node) -> str:
         parts = tuple(part for source in node.sources for part in self.tensors[source])
         axis, ranks = node.config.get("axis", -1), {len(part.shape) for part in parts}
-        if len(ranks) != 1 or axis not in {-1, *ranks}:
+        if len(ranks) != 1 or axis not in (-1, *ranks):
             msg = f"{self._at(node)}: joins along axis {axis}; expected the last one"
             raise ConfigError(msg)
         self.tensors[node.name] = parts

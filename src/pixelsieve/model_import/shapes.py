@@ -51,7 +51,7 @@ def kernel_size(node: Node, at: str) -> tuple[int, int]:
     if config.get("groups", 1) != 1 or config.get("mask") is not None:
         msg = f"{at}: groups or a mask; expected a plain convolution"
         raise ConfigError(msg)
-    if config.get("padding") not in {"same", "valid"}:
+    if config.get("padding") not in ("same", "valid"):
         msg = f"{at}: padding is {config.get('padding')!r}; expected 'same' or 'valid'"
         raise ConfigError(msg)
     _require_channels_last(node, at)
@@ -73,7 +73,7 @@ def pool_size(node: Node, at: str) -> tuple[int, int]:
 
 
 def _require_channels_last(node: Node, at: str) -> None:
-    if node.config.get("data_format") not in {None, "channels_last"}:
+    if node.config.get("data_format") not in (None, "channels_last"):
         msg = f"{at}: data_format is {node.config['data_format']!r}; expected 'channels_last'"
         raise ConfigError(msg)
 
