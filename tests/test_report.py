@@ -122,6 +122,11 @@ def test_an_older_run_says_what_is_missing(run: Path) -> None:
     page = report(run)
     assert "wrote it in another form or not at all: ROC." in page
     assert f"{metrics['rows'][0]['summary']['auc']['mean']:.4f}" in page
+    path = min((run / "jobs").glob("*.json"))
+    job = read_json(path)
+    job["history"][0]["train_loss"] = 10**400
+    write_json(path, job)
+    assert "in another form or not at all: ROC, training." in report(run)
     (run / "metrics.json").unlink()
     assert "The run has no metrics.json yet." in report(run)
     shutil.rmtree(run / "jobs")

@@ -28,7 +28,7 @@ _UNKNOWN: dict[str, Any] = {
 }
 """For manifests of older versions."""
 
-_OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_OTHER_FORM = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What Python says of plain data that are not what was expected."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
