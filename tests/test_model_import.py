@@ -261,9 +261,7 @@ def called_with(keywords: Any) -> Callable[[Tree], None]:
 
 @pytest.mark.parametrize("class_name", [["Functional"], {}, None, "Lambda"])
 def test_a_model_of_another_class_is_refused(class_name: Any) -> None:
-    with pytest.raises(
-        ConfigError, match=r"m\.h5: a model of class '.*'; expected a f"
-    ):
+    with pytest.raises(ConfigError, match=r"m\.h5: a model of class '.*'; expected a f"):
         read_graph({"class_name": class_name, "config": {}}, "m.h5")
 
 

@@ -162,6 +162,10 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "no clusters": (lambda _: HEADER, "holds no clusters"),
     "truth short": (lambda t: t.replace(" 11 \n", "\n", 1), "cluster 0: its truth is not 12 num"),
     "truth text": (lambda t: t.replace(" 11 \n", " e- \n", 1), "cluster 0: its truth is not 12"),
+    "a huge time step": (
+        lambda t: t.replace("200.000000\n", "1e30\n", 1),
+        "line 2: 'slice_ps' is 1e.30; expected 1 to",
+    ),
     "no slices": (lambda t: t + "<cluster>\n" + "1 " * 12 + "\n", "cluster 5 has no time slices"),
     "a number less": (
         lambda t: t.replace(ROW, ROW[4:], 2).replace(ROW[4:], ROW, 1),

@@ -159,20 +159,22 @@ def _detector(
     path: Path, header: Header, told: Detector | None, window: tuple[int, ...]
 ) -> Detector:
     sizes = ("pitch_x_um", "pitch_y_um", "thickness_um")
-    for known in [told] if told else DETECTORS.values():
-        if all(math.isclose(getattr(known.sensor, s), getattr(header, s)) for s in sizes):
-            sensor = replace(known.sensor, slice_ps=header.slice_ps)
-            return fitted(replace(known, sensor=sensor), window[0], window[1])
-        if told:
-            msg = f"{path}: line 2: a sensor of " + " x ".join(
-                f"{getattr(header, s):g}" for s in sizes
-            )
-            msg += f" um, which is not '{told.name}'; leave --detector out"
-            raise DataError(msg)
-    return _new_detector(path, header, window)
+    try:
+        for known in [told] if told else DETECTORS.values():
+            if all(math.isclose(getattr(known.sensor, s), getattr(header, s)) for s in sizes):
+                sensor = replace(known.sensor, slice_ps=header.slice_ps)
+                return fitted(replace(known, sensor=sensor), window[0], window[1])
+        if told is None:
+            return _new_detector(header, window)
+    except ConfigError as error:
+        msg = f"{path}: line 2: {error}"
+        raise DataError(msg) from error
+    found = " x ".join(f"{getattr(header, s):g}" for s in sizes)
+    msg = f"{path}: line 2: a sensor of {found} um, which is not '{told.name}'; "
+    raise DataError(msg + "leave --detector out")
 
 
-def _new_detector(path: Path, header: Header, window: tuple[int, ...]) -> Detector:
+def _new_detector(header: Header, window: tuple[int, ...]) -> Detector:
     """A detector of the header's sizes; bias, field and temperature where its text has them."""
 
     def said(pattern: str, otherwise: float) -> float:
@@ -180,21 +182,17 @@ def _new_detector(path: Path, header: Header, window: tuple[int, ...]) -> Detect
         return float(found.group(1)) if found else otherwise
 
     base = MUON_COLLIDER_VXD
-    try:
-        sensor = Sensor(
-            rows=window[0],
-            columns=window[1],
-            pitch_x_um=header.pitch_x_um,
-            pitch_y_um=header.pitch_y_um,
-            thickness_um=header.thickness_um,
-            bias_V=said(r"@-?(\d+(?:\.\d+)?)V", base.sensor.bias_V),
-            temperature_K=said(r"(\d+(?:\.\d+)?)K", base.sensor.temperature_K),
-            slice_ps=header.slice_ps,
-        )
-        return Detector("pixelav", sensor, Barrel(field_T=said(r"(\d+(?:\.\d+)?)T", 0.0)))
-    except ConfigError as error:
-        msg = f"{path}: line 2: {error}"
-        raise DataError(msg) from error
+    sensor = Sensor(
+        rows=window[0],
+        columns=window[1],
+        pitch_x_um=header.pitch_x_um,
+        pitch_y_um=header.pitch_y_um,
+        thickness_um=header.thickness_um,
+        bias_V=said(r"@-?(\d+(?:\.\d+)?)V", base.sensor.bias_V),
+        temperature_K=said(r"(\d+(?:\.\d+)?)K", base.sensor.temperature_K),
+        slice_ps=header.slice_ps,
+    )
+    return Detector("pixelav", sensor, Barrel(field_T=said(r"(\d+(?:\.\d+)?)T", 0.0)))
 
 
 def _parse(path: Path, line: int, text: bytes, number: int, blank: dict[bytes, int]) -> _Cluster:
