@@ -116,14 +116,15 @@ def test_a_cluster_varies_alike_in_any_order() -> None:
 def test_chips_fill_their_ranges_evenly() -> None:
     many = Augmentation(copies=10, gain=(0.5, 1.5), threshold_shift_e=(-100.0, 300.0))
     chips = many.chips(CHIP)
-    gains = np.array([gain for _, gain in chips])
+    gains = np.array([chip.gain for chip in chips])
+    front_ends = [chip.front_end for chip in chips if chip.front_end]
     assert sorted(np.floor((gains - 0.5) * 10).astype(int)) == list(range(10))
-    thresholds = np.array([c.threshold_e for c, _ in chips if c])
+    thresholds = np.array([one.threshold_e for one in front_ends])
     assert sorted(np.floor((thresholds - 2200) / 40).astype(int)) == list(range(10))
-    noise = np.array([c.noise_e for c, _ in chips if c])
+    noise = np.array([one.noise_e for one in front_ends])
     np.testing.assert_allclose(noise, 60 * gains)  # the amplifier's noise has its gain too
-    assert len({c.seed for c, _ in chips if c}) == 10
-    assert [g for _, g in replace(many, noise_e=(1.0, 2.0)).chips(CHIP)] == gains.tolist()
+    assert len({one.seed for one in front_ends}) == 10
+    assert [c.gain for c in replace(many, noise_e=(1.0, 2.0)).chips(CHIP)] == gains.tolist()
     assert replace(many, seed=1).chips(CHIP) != chips
 
 
@@ -133,7 +134,7 @@ def test_every_cluster_meets_every_chip() -> None:
     tables = augmented(varying, FeatureSet(("total_charge",)), clusters, None)
     charge = clusters.pixels_e.sum(axis=(1, 2)) / 65_536
     seen = np.stack([t.inputs["total_charge"][:, 0] / charge for t in tables])
-    gains = [gain for _, gain in varying.chips(None)]
+    gains = [chip.gain for chip in varying.chips(None)]
     np.testing.assert_allclose(np.sort(seen, axis=0), np.sort(gains)[:, None].repeat(50, 1), 1e-5)
     # One epoch does not belong to one chip.
     assert len(np.unique(seen[0].round(4))) == 3

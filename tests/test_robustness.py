@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.clusters import Clusters
+from pixelsieve.clusters import LOWEST_CHARGE_E, Clusters, hash_pixels
 from pixelsieve.detector import MUON_COLLIDER_VXD
 from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.robustness import (
@@ -28,14 +28,16 @@ from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.threshold import choose_threshold
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import read_parts
+from pixelsieve.front_end import Chip, FrontEnd
 from pixelsieve.model_file import Model, save_model
 from pixelsieve.networks import network
+from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 from pixelsieve.studies.approaches import approaches_of
 from pixelsieve.studies.evaluate import evaluate_model, only
 from pixelsieve.studies.robustness import Asked, robustness
 from pixelsieve.studies.robustness_config import Variations, default_variations, read_variations
-from pixelsieve.studies.robustness_plan import collected, varied_detector
+from pixelsieve.studies.robustness_plan import make_plan, recorded, varied_detector
 from pixelsieve.weights import initial_weights
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
@@ -318,12 +320,10 @@ def test_sensors_change_as_the_formulas_do() -> None:
 def test_a_slower_clock_keeps_each_clusters_draw(clusters: Clusters) -> None:
     true = np.zeros(len(clusters), np.float32)
     clusters = clusters.replace(truth={"hit_time_ns": true})
-    recorded = clusters.columns()["hit_time_30ps_ns"]
-    for resolution, scale in ((30.0, 1.0), (60.0, 2.0), (15.0, 0.5)):
-        changed = collected(clusters, 1.0, resolution).columns()["hit_time_30ps_ns"]
-        np.testing.assert_allclose(changed, scale * recorded.astype(np.float64), rtol=1e-6)
-    with pytest.raises(DataError, match="column 'hit_time_ns' is missing"):
-        collected(clusters.replace(truth={}), 1.0, 60.0)
+    times = clusters.columns()["hit_time_30ps_ns"]
+    for resolution, scale in ((None, 1.0), (30.0, 1.0), (60.0, 2.0), (15.0, 0.5)):
+        changed = recorded(clusters, resolution).columns()["hit_time_30ps_ns"]
+        np.testing.assert_allclose(changed, scale * times.astype(np.float64), rtol=1e-6)
 
 
 def test_a_gain_is_a_lower_threshold(dataset_file: Path, tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_a_gain_is_a_lower_threshold(dataset_file: Path, tmp_path: Path) -> None
     model = replace(tiny_model(4), card={"front_end": chip})
     save_model(tmp_path / "models" / "chip.keras", model)
     bare = read_parts([dataset_file]).parts["test"].replace(group_id=None)
-    doubled = collected(bare, 2.0, None)
+    doubled = Chip(None, 2.0).read_out(bare).clusters
     np.testing.assert_array_equal(doubled.pixels_e, 2 * bare.pixels_e)
     np.testing.assert_array_equal(doubled.groups(), bare.groups())
     settings = "[front_end]\ngain = [0.5, 2]\nthreshold_shift_e = [-400, 800]\n"
@@ -340,9 +340,9 @@ def test_a_gain_is_a_lower_threshold(dataset_file: Path, tmp_path: Path) -> None
     rows = {r["label"]: r for r in result["approaches"][0]["rows"]}
     assert list(rows)[1:3] == ["gain 0.5", "gain 2"]
     read = {n: sum(c["read_out"] for c in r["clusters"].values()) for n, r in rows.items()}
-    # Sizes know pixels alone, and noise grows with the gain; its draws are others.
+    # Sizes know pixels alone, and noise grows with the gain and keeps its draws.
     for gain, threshold in (("gain 0.5", "threshold +800 e"), ("gain 2", "threshold -400 e")):
-        assert read[gain] == pytest.approx(read[threshold], abs=4)
+        assert read[gain] == read[threshold]
         ours, theirs = (rows[n]["figures"]["auc"]["mean"] for n in (gain, threshold))
         assert ours == pytest.approx(theirs, abs=0.02)
     assert read["gain 0.5"] < read["nominal"] <= read["gain 2"]
@@ -409,12 +409,14 @@ def test_bad_input_is_one_line_and_nothing_is_written(
             "front_end.dead_pixel_share = 1.0: 'dead_pixel_share' is 1.0; expected from 0, below 1",
         ),
         ("[front_end]\ntime_resolution_ps = [60]\n", "the network takes no arrival time"),
-        ("[front_end]\ngain = [0]\n", "front_end.gain = 0.0: 0; expected 0.1 to 10"),
+        ("[front_end]\ngain = [0]\n", "front_end.gain = 0.0: 'gain' is 0; expected 0.1 to 10"),
+        ("[simulated]\nbias_V = [30]\n", "simulated: varied on 0 clusters; raise --simulated"),
         ("[simulated]\nbias_V = [-5]\n", "simulated.bias_V = -5.0: 'bias_V' is -5; expected 0.1"),
         ("[simulated]\nbias_V = [0.1]\n", "charge diffuses by"),
     ):
         file.write_text(text)
-        found = line("--variations", file)
+        none = ("--simulated", 0) if "on 0 clusters" in expected else ()
+        found = line("--variations", file, *none)
         assert str(file) in found
         assert expected in found
     assert "no models in it" in line(folder=tmp_path)
@@ -430,6 +432,64 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     with pytest.raises(ConfigError, match="cannot be read"):
         read_variations(tmp_path / "absent.toml")
     assert not (tmp_path / "out").exists()
+
+
+def test_simulated_clusters_are_not_those_of_simulate() -> None:
+    detector = MUON_COLLIDER_VXD
+    plan = make_plan(default_variations(detector), None, None, (), detector, 200, 5)
+    samples = [one.sample for one in plan.variations if one.sample is not None]
+    assert len({one.seed for one in samples}) == 1
+    again = make_plan(default_variations(detector), None, None, (), detector, 200, 5)
+    assert again == plan
+    same_seed = hash_pixels(generate(Sample(100, 100, 5, detector), 0, 200).pixels_e)
+    ours = hash_pixels(generate(samples[0], 0, 200).pixels_e)
+    assert len(np.intersect1d(ours, same_seed)) == 0
+
+
+def test_a_gain_keeps_all_draws() -> None:
+    chip = FrontEnd(noise_e=60.0, threshold_e=400.0, dead_pixel_share=0.05, window="jitter",
+                    window_jitter_px=1, threshold_dispersion_e=90.0)  # fmt: skip
+    clusters = make_clusters(300)
+    one, other = (Chip(chip, gain).read_out(clusters) for gain in (1.0, 1.0 + 1e-6))
+    np.testing.assert_array_equal(one.rows, other.rows)
+    np.testing.assert_allclose(one.clusters.pixels_e, other.clusters.pixels_e, rtol=1e-5)
+    np.testing.assert_array_equal(one.clusters.z_global_mm, other.clusters.z_global_mm)
+
+
+def test_a_gain_takes_all_charges_that_data_have() -> None:
+    clusters = make_clusters(20)
+    pixels = clusters.pixels_e.copy()
+    pixels[:, 0, 0] = LOWEST_CHARGE_E
+    louder = Chip(None, 1.5).read_out(clusters.replace(pixels_e=pixels)).clusters
+    assert (louder.pixels_e[:, 0, 0] == LOWEST_CHARGE_E).all()
+    np.testing.assert_array_equal(louder.pixels_e[:, 1:], 1.5 * pixels[:, 1:])
+
+
+def test_what_cannot_be_measured_is_known_before_anything_is(
+    run: Path, dataset_file: Path, tmp_path: Path
+) -> None:
+    spec = network("model1", "hit_time_30ps")
+    (tmp_path / "models").mkdir()
+    model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features), {})
+    save_model(tmp_path / "models" / "timed.keras", model)
+    given = read_parts([dataset_file])
+    bare = replace(given, parts={n: c.replace(truth={}) for n, c in given.parts.items()})
+    result = robustness(approaches_of(tmp_path, []), bare, {}, Asked(simulated=0))
+    reasons = [line for line in result["left_out"] if "hit_time_ns" in line]
+    assert [line.partition(":")[0] for line in reasons] == [
+        f"front_end.time_resolution_ps = {value}" for value in (20.0, 45.0, 60.0, 90.0)
+    ]
+    assert result["approaches"][0]["rows"]
+
+    rows: list[str] = []
+    clusters = given.parts["test"]
+    other = replace(given, parts={"test": clusters.replace(hit_time_30ps_ns=None)})
+    with pytest.raises(DataError, match="column 'hit_time_30ps_ns' is missing"):
+        robustness(
+            approaches_of(tmp_path, []), given, {"other": other}, Asked(),
+            lambda label, _row, _rows: rows.append(label),
+        )  # fmt: skip
+    assert not rows
 
 
 def test_times_that_the_data_lack(dataset_file: Path, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pixelsieve.front_end.parts import dataset_through_front_end, through_front_end
 from pixelsieve.front_end.readout import NothingReadOutError, Readout, digitise, read_out
 from pixelsieve.front_end.settings import FrontEnd, read_front_end
+from pixelsieve.front_end.varied import Chip
 
 __all__ = [
+    "Chip",
     "FrontEnd",
     "NothingReadOutError",
     "Readout",

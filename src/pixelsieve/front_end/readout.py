@@ -39,14 +39,14 @@ class Readout:
     lost_bib: int
 
 
-def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
-    """Send clusters through the front end.
+def read_out(front_end: FrontEnd, clusters: Clusters, *, gain: float = 1.0) -> Readout:
+    """Send clusters through the front end, all charges times `gain` before it.
 
     `pixels_e` becomes what the codes stand for (`code_values_e`), `hit_time_measured_ns` appears
     where the front end has a clock, `group_id` becomes that of the clusters as they came. Each
-    cluster's random numbers follow from the seed, its own charges and its place alone. Raises
-    `DataError` where the truth column `hit_time_ns` is needed but missing and for time slices,
-    which the front end does not model, `NothingReadOutError` where no cluster is left.
+    cluster's random numbers follow from the seed, its own charges (without the gain) and its place
+    alone. Raises `DataError` where the truth column `hit_time_ns` is needed but missing and for
+    time slices, which the front end does not model, `NothingReadOutError` where no cluster is left.
     """
     if clusters.slices_e is not None:
         msg = (
@@ -58,7 +58,8 @@ def read_out(front_end: FrontEnd, clusters: Clusters) -> Readout:
     changes: dict[str, Any] = {"group_id": clusters.groups().astype(np.int64)}
     if front_end.time_resolution_ps is not None:
         changes["hit_time_measured_ns"] = _measured_time(front_end, clusters, keys)
-    pixels = _digitised(front_end, clusters.pixels_e, keys)
+    collected = clusters.pixels_e if gain == 1 else clusters.pixels_e * np.float32(gain)
+    pixels = _digitised(front_end, collected, keys)
     changes["code_values_e"] = front_end.code_values_e
     rows = _rows_left(front_end, clusters.origin, pixels)
     read = clusters.replace(pixels_e=pixels, **changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +12,19 @@ from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.robustness import freeze
 from pixelsieve.formats.dataset import Parts
-from pixelsieve.front_end import FrontEnd
+from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
 from pixelsieve.model_file import Model
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.splits import require_disjoint
 from pixelsieve.studies.robustness_config import Variations, default_variations
 from pixelsieve.studies.robustness_measure import Measured, Network, compared, measure, seen_by
-from pixelsieve.studies.robustness_plan import Plan, collected, make_plan
+from pixelsieve.studies.robustness_plan import Plan, make_plan, recorded
 from pixelsieve.studies.trained import front_end_of
 
 __all__ = ["Asked", "nominal_front_end", "robustness"]
 
 _CHUNK = 20_000
+_FEW = 64
 
 Approaches = Mapping[str, Sequence[Model]]
 
@@ -85,6 +87,7 @@ def robustness(
         test.detector,
         asked.simulated,
         asked.seed,
+        true_times="hit_time_ns" in test.truth,
     )
     return {
         "schema": 1,
@@ -120,9 +123,10 @@ def _measured(
     efficiency: float,
     on_row: Callable[[str, int, int], None],
 ) -> list[dict[str, Any]]:
-    front_end = plan.variations[0].front_end
+    nominal_chip = plan.variations[0].chip
     built = {name: [Network(model) for model in models] for name, models in approaches.items()}
-    seen = seen_by(built, validation, front_end)
+    _try(built, plan, others)
+    seen = seen_by(built, validation, nominal_chip)
     frozen = {
         name: [freeze(one, seen[name].signal, efficiency) for one in seen[name].logits]
         for name in approaches
@@ -131,8 +135,8 @@ def _measured(
     nominal: dict[str, tuple[str, Measured]] = {}
     total = len(plan.variations) + len(others)
 
-    def add(told: dict[str, Any], clusters: Clusters, behind: FrontEnd | None) -> None:
-        measured = measure(built, frozen, clusters, behind)
+    def add(told: dict[str, Any], clusters: Clusters, chip: Chip) -> None:
+        measured = measure(built, frozen, clusters, chip)
         kind, label = told["kind"], told["label"]
         against, reference = nominal.get(kind) or nominal.get("front_end") or (None, None)
         for name in approaches:
@@ -145,9 +149,9 @@ def _measured(
     for one in plan.variations:
         source = test if one.sample is None else _generated(one.sample)
         told = {"kind": one.kind, "field": one.field, "value": one.value, "label": one.label}
-        add(told, collected(source, one.gain, one.resolution_ps), one.front_end)
+        add(told, recorded(source, one.resolution_ps), one.chip)
     for label, clusters in others.items():
-        add({"kind": "other", "field": None, "value": None, "label": label}, clusters, front_end)
+        add({"kind": "other", "field": None, "value": None, "label": label}, clusters, nominal_chip)
     return [
         {
             "approach": name,
@@ -157,6 +161,18 @@ def _measured(
         }
         for name, models in approaches.items()
     ]
+
+
+def _try(
+    built: Mapping[str, Sequence[Network]], plan: Plan, others: Mapping[str, Clusters]
+) -> None:
+    """Show a few clusters of every kind to the networks; raises as `seen_by`."""
+    few = [clusters.select(slice(0, _FEW)) for clusters in others.values()]
+    samples = [one.sample for one in plan.variations if one.sample is not None]
+    few += [generate(one, 0, min(_FEW, len(one))) for one in samples[:1]]
+    for clusters in few:
+        with contextlib.suppress(NothingReadOutError):
+            seen_by(built, clusters, plan.variations[0].chip)
 
 
 def _generated(sample: Sample) -> Clusters:

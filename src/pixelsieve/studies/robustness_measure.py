@@ -22,7 +22,7 @@ from pixelsieve.evaluation.robustness import (
     resampled,
 )
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.front_end import FrontEnd, NothingReadOutError, read_out
+from pixelsieve.front_end import Chip, NothingReadOutError
 from pixelsieve.model_file import Model
 
 __all__ = ["Measured", "Network", "Networks", "compared", "measure", "seen_by"]
@@ -62,18 +62,14 @@ class Measured:
     draws: dict[str, Values]
 
 
-def seen_by(
-    approaches: Mapping[str, Networks], clusters: Clusters, front_end: FrontEnd | None
-) -> dict[str, Seen]:
-    """What each approach's networks say of collected clusters behind that front end.
+def seen_by(approaches: Mapping[str, Networks], clusters: Clusters, chip: Chip) -> dict[str, Seen]:
+    """What each approach's networks say of collected clusters behind that chip.
 
     Raises `DataError` where a column is missing, `NothingReadOutError` where no pixel is left.
     """
     _, members = np.unique(clusters.groups(), return_inverse=True)
-    seen, rows = clusters, np.arange(len(clusters))
-    if front_end is not None:
-        readout = read_out(front_end, clusters)
-        seen, rows = readout.clusters, readout.rows
+    readout = chip.read_out(clusters)
+    seen = readout.clusters
     tables: dict[FeatureSet, FeatureTable] = {}
     found = {}
     for name, networks in approaches.items():
@@ -83,7 +79,7 @@ def seen_by(
             if features not in tables:
                 tables[features] = features.table(seen)
             logits.append(network.logits(tables[features]))
-        found[name] = Seen(tuple(logits), seen.signal > 0, members[rows])
+        found[name] = Seen(tuple(logits), seen.signal > 0, members[readout.rows])
     return found
 
 
@@ -91,12 +87,12 @@ def measure(
     approaches: Mapping[str, Networks],
     frozen: Mapping[str, Sequence[Frozen]],
     clusters: Clusters,
-    front_end: FrontEnd | None,
+    chip: Chip,
 ) -> Measured:
-    """Figures of merit of collected clusters behind that front end, at the frozen thresholds."""
+    """Figures of merit of collected clusters behind that chip, at the frozen thresholds."""
     groups = np.unique(clusters.groups())
     try:
-        seen = seen_by(approaches, clusters, front_end)
+        seen = seen_by(approaches, clusters, chip)
     except NothingReadOutError:
         nothing = Seen((), np.zeros(0, np.bool_), np.zeros(0, np.intp))
         seen = dict.fromkeys(approaches, nothing)

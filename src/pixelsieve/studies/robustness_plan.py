@@ -12,18 +12,20 @@ import numpy as np
 
 from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.front_end import FrontEnd
+from pixelsieve.errors import ConfigError
+from pixelsieve.front_end import Chip, FrontEnd
+from pixelsieve.front_end.varied import changed
 from pixelsieve.simulation.generate import Sample
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 from pixelsieve.studies.robustness_config import Variations
 
-__all__ = ["Plan", "Variation", "collected", "make_plan", "varied_detector"]
+__all__ = ["Plan", "Variation", "make_plan", "recorded", "varied_detector"]
 
 _RECORDED_PS = {"hit_time_30ps": 30.0, "hit_time_60ps": 60.0}
 _MEASURED = "hit_time_measured"
 
-_GAINS = (0.1, 10.0)
+_SAMPLE = 0x726F6275
+"""Keeps the simulated clusters apart from those of `simulate` with the same seed."""
 
 _LABELS: dict[str, Callable[[Any], str]] = {
     "gain": lambda v: f"gain {v:g}",
@@ -49,16 +51,15 @@ _LABELS: dict[str, Callable[[Any], str]] = {
 class Variation:
     """One row: what changes, and all that it changes.
 
-    `field` is None for the nominal of its kind. `gain` is a factor on collected charges,
-    `resolution_ps` that of the recorded times, None where they stay.
+    `field` is None for the nominal of its kind. `resolution_ps` is that of the recorded times, None
+    where they stay.
     """
 
     kind: Literal["front_end", "simulated"]
     field: str | None
     value: Any
-    front_end: FrontEnd | None
+    chip: Chip
     sample: Sample | None = None
-    gain: float = 1.0
     resolution_ps: float | None = None
 
     @property
@@ -85,13 +86,16 @@ def make_plan(
     detector: Detector,
     clusters: int,
     seed: int,
+    *,
+    true_times: bool = True,
 ) -> Plan:
     """The rows about a nominal `front_end`, and about `clusters` simulated in `detector` (0: none).
 
-    `inputs` are the features of all networks. A value that is refused is left out of a default
-    set; in one of the file `where` it raises `ConfigError`.
+    `inputs` are the features of all networks; `true_times` tells whether the data have them, which
+    a changed resolution of recorded times starts from. A value that is refused is left out of a
+    default set; in one of the file `where` it raises `ConfigError`.
     """
-    rows, left_out = [Variation("front_end", None, None, front_end)], []
+    rows, left_out = [Variation("front_end", None, None, Chip(front_end))], []
     taken = frozenset(inputs)
 
     def attempt(said: str, make: Callable[[], Variation]) -> None:
@@ -104,10 +108,14 @@ def make_plan(
             left_out.append(f"{said}: {error}")
 
     for name, value in wanted.of("front_end"):
-        attempt(f"front_end.{name} = {value}", partial(_of_chip, front_end, name, value, taken))
+        make = partial(_of_chip, front_end, name, value, taken, true_times)
+        attempt(f"front_end.{name} = {value}", make)
     simulated = wanted.of("simulated")
+    if simulated and not clusters and where is not None:
+        msg = f"{where}: simulated: varied on 0 clusters; raise --simulated or leave the table out"
+        raise ConfigError(msg)
     if clusters and simulated:
-        numbers = (clusters // 2, clusters - clusters // 2, seed)
+        numbers = (clusters // 2, clusters - clusters // 2, _sample_seed(seed))
         attempt("simulated", partial(_of_sensor, front_end, detector, None, None, numbers))
         if rows[-1].sample is None:
             simulated = []
@@ -117,7 +125,14 @@ def make_plan(
     return Plan(tuple(rows), tuple(left_out))
 
 
-def _of_chip(nominal: FrontEnd | None, name: str, value: Any, inputs: frozenset[str]) -> Variation:
+def _sample_seed(seed: int) -> int:
+    state = np.random.SeedSequence((seed, _SAMPLE)).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+def _of_chip(
+    nominal: FrontEnd | None, name: str, value: Any, inputs: frozenset[str], true_times: bool
+) -> Variation:
     """One field of the front end in place of the model's own; the same where nothing changes."""
     if name == "time_resolution_ps" and _MEASURED not in inputs:
         if not inputs & _RECORDED_PS.keys():
@@ -126,23 +141,16 @@ def _of_chip(nominal: FrontEnd | None, name: str, value: Any, inputs: frozenset[
         if not 0 < value < inf:
             msg = f"{value:g}; expected more than 0 ps"
             raise ConfigError(msg)
-        return Variation("front_end", name, value, nominal, resolution_ps=value)
-    own, gain = nominal or FrontEnd(), 1.0
-    changes: dict[str, Any] = {name: value}
-    if name == "gain":
-        lowest, highest = _GAINS
-        if not lowest <= value <= highest:
-            msg = f"{value:g}; expected {lowest:g} to {highest:g}"
+        if not true_times:
+            msg = "the data have no column 'hit_time_ns', which a changed resolution starts from"
             raise ConfigError(msg)
-        changes, gain = {"noise_e": own.noise_e * value}, value
-    elif name == "threshold_shift_e":
-        changes = {"threshold_e": own.threshold_e + value}
-    elif name == "window_jitter_px":
-        changes["window"] = "jitter" if value else "keep"
+        return Variation("front_end", name, value, Chip(nominal), resolution_ps=value)
+    values: dict[str, Any] = {name: value}
+    if name == "window_jitter_px":
+        values["window"] = "jitter" if value else "keep"
     elif name == "window":
-        changes["window_jitter_px"] = 0
-    changed = replace(own, **changes)
-    return Variation("front_end", name, value, nominal if changed == own else changed, gain=gain)
+        values["window_jitter_px"] = 0
+    return Variation("front_end", name, value, changed(nominal, values))
 
 
 def _of_sensor(
@@ -152,8 +160,8 @@ def _of_sensor(
     value: Any,
     numbers: tuple[int, int, int],
 ) -> Variation:
-    changed = detector if name is None else varied_detector(detector, name, value)
-    return Variation("simulated", name, value, front_end, Sample(*numbers, changed))
+    varied = detector if name is None else varied_detector(detector, name, value)
+    return Variation("simulated", name, value, Chip(front_end), Sample(*numbers, varied))
 
 
 def varied_detector(detector: Detector, name: str, value: float) -> Detector:
@@ -163,11 +171,11 @@ def varied_detector(detector: Detector, name: str, value: float) -> Detector:
     that the nominal value changes nothing.
     """
     if name == "field_T":
-        changed = replace(detector, barrel=replace(detector.barrel, field_T=value))
+        varied = replace(detector, barrel=replace(detector.barrel, field_T=value))
     else:
         field: dict[str, Any] = {name: value}
-        changed = replace(detector, sensor=replace(detector.sensor, **field))
-    sensor, (before, after) = changed.sensor, (_by_formula(d) for d in (detector, changed))
+        varied = replace(detector, sensor=replace(detector.sensor, **field))
+    sensor, (before, after) = varied.sensor, (_by_formula(d) for d in (detector, varied))
     measured: dict[str, Any] = {}
     if sensor.lorentz_tangent is not None and name != "lorentz_tangent":
         then, now = lorentz_tangent(before), lorentz_tangent(after)
@@ -175,7 +183,7 @@ def varied_detector(detector: Detector, name: str, value: float) -> Detector:
     if sensor.diffusion_um is not None and name != "diffusion_um":
         ratio = diffusion_um(after.sensor) / diffusion_um(before.sensor)
         measured["diffusion_um"] = sensor.diffusion_um * ratio
-    return replace(changed, sensor=replace(sensor, **measured))
+    return replace(varied, sensor=replace(sensor, **measured))
 
 
 def _by_formula(detector: Detector) -> Detector:
@@ -183,32 +191,18 @@ def _by_formula(detector: Detector) -> Detector:
     return replace(detector, sensor=sensor)
 
 
-def collected(clusters: Clusters, gain: float, resolution_ps: float | None) -> Clusters:
-    """The clusters with charges times `gain` and times as a clock of `resolution_ps` records them.
+def recorded(clusters: Clusters, resolution_ps: float | None) -> Clusters:
+    """The clusters with times as a clock of `resolution_ps` records them (None: as they are).
 
-    Each time keeps its own draw: its distance from the true time grows or shrinks (None: times
-    stay). Groups stay. Raises `DataError` where the true time is needed and missing.
+    Each time keeps its own draw: its distance from the true time, which the clusters must have,
+    grows or shrinks.
     """
-    changes: dict[str, Any] = {}
-    if gain != 1:
-        changes["group_id"] = clusters.groups().astype(np.int64)
-        changes["pixels_e"] = clusters.pixels_e * np.float32(gain)
-    if resolution_ps is not None:
-        changes |= _times(clusters, resolution_ps)
-    return clusters.replace(**changes) if changes else clusters
-
-
-def _times(clusters: Clusters, resolution_ps: float) -> dict[str, Any]:
-    if "hit_time_ns" not in clusters.truth:
-        msg = (
-            f"{clusters.origin}: column 'hit_time_ns' is missing; a changed time_resolution_ps "
-            "starts from it"
-        )
-        raise DataError(msg)
+    if resolution_ps is None:
+        return clusters
     true, changes = clusters.truth["hit_time_ns"], {}
-    for feature, recorded_ps in _RECORDED_PS.items():
-        recorded = getattr(clusters, f"{feature}_ns")
-        if recorded is not None and resolution_ps != recorded_ps:
-            scale = resolution_ps / recorded_ps
-            changes[f"{feature}_ns"] = (true + scale * (recorded - true)).astype(np.float32)
-    return changes
+    for feature, own_ps in _RECORDED_PS.items():
+        times = getattr(clusters, f"{feature}_ns")
+        if times is not None and resolution_ps != own_ps:
+            scale = resolution_ps / own_ps
+            changes[f"{feature}_ns"] = (true + scale * (times - true)).astype(np.float32)
+    return clusters.replace(**changes) if changes else clusters

@@ -15,8 +15,9 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.front_end import FrontEnd, read_out
+from pixelsieve.front_end import Chip, FrontEnd
 from pixelsieve.front_end.draws import Stream, cluster_keys, uniforms
+from pixelsieve.front_end.varied import GAINS, changed
 from pixelsieve.windows import shift_window
 
 __all__ = ["Augmentation", "augmented", "read_augmentation", "varied"]
@@ -25,7 +26,7 @@ _MOST_COPIES = 1024
 _WINDOW = ("window_x_px", "window_y_px")
 _LIMITS = {
     **dict.fromkeys(_WINDOW, (-64.0, 64.0)),
-    "gain": (0.1, 10.0),
+    "gain": GAINS,
     "threshold_shift_e": (-inf, inf),
 }
 _PAIR = 2
@@ -79,8 +80,8 @@ class Augmentation:
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: pair for name, pair in found.items() if isinstance(pair, tuple) and pair}
 
-    def chips(self, front_end: FrontEnd | None) -> list[tuple[FrontEnd | None, float]]:
-        """Front end and gain of each copy; None where `front_end` is and nothing of it varies.
+    def chips(self, front_end: FrontEnd | None) -> list[Chip]:
+        """The chip of each copy; without a front end where `front_end` is none and nothing varies.
 
         The values are drawn evenly: each of as many equal parts of a range as there are copies
         holds one. Raises `ConfigError` where the front end cannot have those of a range.
@@ -93,14 +94,14 @@ class Augmentation:
             msg = "augmentation: 'time_resolution_ps' varies a clock; give one to the front end"
             raise ConfigError(msg)
         for end in range(_PAIR):
-            _chip(own, {name: pair[end] for name, pair in ranges.items()})
-        found: list[tuple[FrontEnd | None, float]] = []
+            _chip(front_end, {name: pair[end] for name, pair in ranges.items()})
+        found = []
         for number in range(self.copies):
-            chip, gain = _chip(own, {name: float(v[number]) for name, v in drawn.items()})
-            if front_end is None and chip == own:
-                found.append((None, gain))
-            else:
-                found.append((replace(chip, seed=_seed(self.seed, number, own.seed)), gain))
+            chip = _chip(front_end, {name: float(v[number]) for name, v in drawn.items()})
+            if chip.front_end is not None:
+                seed = _seed(self.seed, number, own.seed)
+                chip = replace(chip, front_end=replace(chip.front_end, seed=seed))
+            found.append(chip)
         return found
 
 
@@ -117,10 +118,11 @@ def varied(
     Each has the clusters, in order, that `front_end` reads out. One that the varied front end
     loses is shown as `front_end` reads it.
     """
-    plain, rows = _read(front_end, collected)
-    for number, (chip, gain) in enumerate(augmentation.chips(front_end)):
-        copy, left = _read(chip, _with_gain(collected, gain))
-        yield _completed(_moved(augmentation, number, copy), left, plain, rows)
+    plain = Chip(front_end).read_out(collected)
+    for number, chip in enumerate(augmentation.chips(front_end)):
+        copy = chip.read_out(collected)
+        moved = _moved(augmentation, number, copy.clusters)
+        yield _completed(moved, copy.rows, plain.clusters, plain.rows)
 
 
 def augmented(
@@ -143,14 +145,9 @@ def augmented(
     return tuple(FeatureTable(features, one, tables[0].labels) for one in inputs)
 
 
-def _chip(own: FrontEnd, values: dict[str, float]) -> tuple[FrontEnd, float]:
-    """The front end with those values, and the gain before it."""
-    gain, shift = values.get("gain", 1.0), values.get("threshold_shift_e", 0.0)
-    changes: dict[str, Any] = {n: v for n, v in values.items() if n in FrontEnd.__slots__}
-    changes["threshold_e"] = own.threshold_e + shift
-    changes["noise_e"] = values.get("noise_e", own.noise_e) * gain
+def _chip(own: FrontEnd | None, values: dict[str, float]) -> Chip:
     try:
-        return replace(own, **changes), gain
+        return changed(own, values)
     except ConfigError as error:
         msg = f"augmentation: a front end cannot have these values: {error}"
         raise ConfigError(msg) from error
@@ -166,19 +163,6 @@ def _evenly(pair: tuple[float, ...], count: int, seed: tuple[int, int]) -> NDArr
 def _seed(*numbers: int) -> int:
     state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
-
-
-def _read(front_end: FrontEnd | None, collected: Clusters) -> tuple[Clusters, NDArray[np.intp]]:
-    if front_end is None:
-        return collected, np.arange(len(collected))
-    result = read_out(front_end, collected)
-    return result.clusters, result.rows
-
-
-def _with_gain(collected: Clusters, gain: float) -> Clusters:
-    if gain == 1:
-        return collected
-    return collected.replace(pixels_e=collected.pixels_e * np.float32(gain))
 
 
 def _moved(augmentation: Augmentation, number: int, clusters: Clusters) -> Clusters:
