@@ -62,7 +62,6 @@ def test_minus_zero_is_zero(path: Path) -> None:
 
 
 def test_the_header_decides_the_detector(path: Path, clusters: Clusters) -> None:
-    assert pixelav.read_header(path).slice_ps == 200
     assert read(path).detector == MUON_COLLIDER_VXD
     path.write_text(pixelav_text(clusters, LHC_HEADER))
     assert read(path).detector == SMART_PIXEL_LHC

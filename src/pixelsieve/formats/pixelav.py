@@ -31,7 +31,7 @@ from pixelsieve.formats.trackjoin import TrackJoin
 from pixelsieve.formats.tracklist import TrackList
 from pixelsieve.formats.window import fitted
 
-__all__ = ["Header", "iterate", "read_header"]
+__all__ = ["iterate"]
 
 _MARK = b"<cluster>"
 _SLICE = b"<time slice"
@@ -43,7 +43,7 @@ _MOST_PIXELS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class _Header:
     """The two lines before the first cluster: what was simulated, and the sensor's sizes."""
 
     text: str
@@ -57,11 +57,6 @@ class Header:
 class _Cluster:
     truth: list[float]
     slices: NDArray[np.float32]
-
-
-def read_header(path: Path) -> Header:
-    """Read the two header lines; raises `DataError` where the file does not begin with them."""
-    return _header(path, next(_chunks(path))[1])
 
 
 def iterate(
@@ -134,7 +129,7 @@ def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
     yield line, rest
 
 
-def _header(path: Path, text: bytes) -> Header:
+def _header(path: Path, text: bytes) -> _Header:
     lines = text.decode("latin-1").splitlines()
     four = 4
     sizes = [_number(word) for word in lines[1].split()[:four]] if len(lines) > 1 else []
@@ -145,7 +140,7 @@ def _header(path: Path, text: bytes) -> Header:
     if any(line.strip() for line in lines[2:]):
         msg = f"{path}: line 3: {lines[2][:40]!r}; expected <cluster> after the two header lines"
         raise DataError(msg)
-    return Header(lines[0].strip(), *sizes)
+    return _Header(lines[0].strip(), *sizes)
 
 
 def _number(word: str | bytes) -> float:
@@ -156,7 +151,7 @@ def _number(word: str | bytes) -> float:
 
 
 def _detector(
-    path: Path, header: Header, told: Detector | None, window: tuple[int, ...]
+    path: Path, header: _Header, told: Detector | None, window: tuple[int, ...]
 ) -> Detector:
     sizes = ("pitch_x_um", "pitch_y_um", "thickness_um")
     try:
@@ -174,7 +169,7 @@ def _detector(
     raise DataError(msg + "leave --detector out")
 
 
-def _new_detector(header: Header, window: tuple[int, ...]) -> Detector:
+def _new_detector(header: _Header, window: tuple[int, ...]) -> Detector:
     """A detector of the header's sizes; bias, field and temperature where its text has them."""
 
     def said(pattern: str, otherwise: float) -> float:
