@@ -118,6 +118,22 @@ def test_what_killed_processes_left_is_removed_and_no_more(tmp_path: Path) -> No
     assert sorted(p.name for p in (tmp_path / "jobs").iterdir()) == ["a.json", "a.npz"]
 
 
+def test_hidden_files_of_others_stay(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, CONFIG) as run:
+        run.prepare()
+    theirs = (".my.particles.txt", ".notes.part", ".a-12345678.parts", ".b-12345678.part.c.d", ".-x")
+    kept = [tmp_path / "jobs" / name for name in (*theirs, "a-12345678.part.npz")]
+    for path in kept:
+        path.write_text("mine")
+    with RunFolder(tmp_path, CONFIG):
+        pass
+    other = tmp_path / "jobs" / ".a-b-12345678.part.json"  # of a-b.json, which may be begun now
+    other.write_text("half")
+    write_json(tmp_path / "jobs" / "a.json", {})
+    assert other.exists()
+    assert all(path.exists() for path in kept)
+
+
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,12 @@ __all__ = [
 
 _HASH = "contents_sha256"
 
+_RANDOM = "[a-z0-9_]{8}"
+"""What `tempfile` puts into a name."""
+
+_TEMPORARY = re.compile(rf"\..+-{_RANDOM}\.part(\.[^.]+)?", re.DOTALL)
+"""The name of any temporary file of `replacing`, and no user's `.my.particles.txt`."""
+
 
 T = TypeVar("T")
 
@@ -47,8 +54,9 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """
     folder = folder or path.parent
     start, end = f".{path.stem}-", f".part{path.suffix}"
+    ours = re.compile(re.escape(start) + _RANDOM + re.escape(end))
     with telling_unwritable(path), contextlib.ExitStack() as stack:
-        _remove(p for p in folder.iterdir() if p.name.startswith(start) and p.name.endswith(end))
+        _remove(p for p in folder.iterdir() if ours.fullmatch(p.name))
         handle, name = tempfile.mkstemp(dir=folder, prefix=start, suffix=end)
         stack.callback(os.close, handle)
         temporary = Path(name)
@@ -66,7 +74,7 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files below `folder` that killed processes left."""
-    _remove(folder.rglob(".*.part*"))
+    _remove(p for p in folder.rglob(".*") if _TEMPORARY.fullmatch(p.name))
 
 
 def _remove(temporaries: Iterable[Path]) -> None:
