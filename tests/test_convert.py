@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +14,10 @@ from typer.testing import CliRunner, Result
 from pixelsieve.cli import app
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.detector import SMART_PIXEL_LHC
-from pixelsieve.errors import DataError
+from pixelsieve.errors import DataError, RunError
 from pixelsieve.formats import convert as module
 from pixelsieve.formats import dataset, parquet, tfrecord, tracklist, triples
-from pixelsieve.formats.convert import convert
+from pixelsieve.formats.convert import Target, convert
 from pixelsieve.formats.sources import ReadOptions, find_sources
 from pixelsieve.windows import recenter
 from tests.conftest import make_clusters
@@ -289,3 +293,48 @@ def test_an_interrupted_conversion_promises_nothing(
     assert result.exit_code == 130
     assert result.output.strip() == "pixelsieve: interrupted; nothing was written"
     assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+
+
+@pytest.mark.parametrize(("to", "name"), [("triples", "t"), ("parquet", "t.parquet")])
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, to: Target, name: str) -> None:
+    for number in (0, 1):
+        tfrecord.write([make_clusters(10)], tmp_path / f"b_{number}.tfrecord")
+    code = (
+        "import os, sys; from pathlib import Path; from pixelsieve.formats import convert\n"
+        "convert._GROUP_ROWS = 5\n"  # so that the first file is written when the second begins
+        "def heard(begun, files, clusters):\n"
+        "    if begun == 2: os.kill(os.getpid(), 9)\n"
+        "convert.convert([sys.argv[1]], Path(sys.argv[2]), to=sys.argv[3], on_part=heard)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "*.tfrecord"), str(tmp_path / name), to]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob(".*")
+    if to == "triples":
+        assert any(left.iterdir())
+    kept = tmp_path / f".{name}-notes"
+    kept.mkdir()
+    heard: list[list[str]] = []
+    convert(
+        [tmp_path / "*.tfrecord"],
+        tmp_path / name,
+        to=to,
+        on_part=lambda *_: heard.append([p.name for p in tmp_path.glob(".*")]),
+    )
+    assert len(heard[0]) == 2
+    assert left.name not in heard[0]
+    expected = {kept.name, name, "b_0.tfrecord", "b_1.tfrecord"}
+    assert {p.name for p in tmp_path.iterdir()} == expected
+    assert not stat.S_IMODE((tmp_path / name).stat().st_mode) & 0o022
+
+
+def test_a_living_conversion_keeps_its_folder(tmp_path: Path) -> None:
+    parquet.write(make_clusters(20), tmp_path / "a.parquet")
+    sources, out = [tmp_path / "a.parquet"], tmp_path / "t"
+
+    def again(begun: int, files: int, clusters: int) -> None:
+        convert(sources, out, to="triples")
+
+    with pytest.raises(RunError, match=r"t: cannot be written \(Directory not empty\)"):
+        convert(sources, out, to="triples", on_part=again)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "t"]
+    assert len(triples.find([out])) == 2  # a class each

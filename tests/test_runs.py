@@ -121,7 +121,13 @@ def test_what_killed_processes_left_is_removed_and_no_more(tmp_path: Path) -> No
 def test_hidden_files_of_others_stay(tmp_path: Path) -> None:
     with RunFolder(tmp_path, CONFIG) as run:
         run.prepare()
-    theirs = (".my.particles.txt", ".notes.part", ".a-12345678.parts", ".b-12345678.part.c.d", ".-x")
+    theirs = (
+        ".my.particles.txt",
+        ".notes.part",
+        ".a-12345678.parts",
+        ".b-12345678.part.c.d",
+        ".-x",
+    )
     kept = [tmp_path / "jobs" / name for name in (*theirs, "a-12345678.part.npz")]
     for path in kept:
         path.write_text("mine")

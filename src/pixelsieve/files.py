@@ -26,6 +26,7 @@ __all__ = [
     "read_kept",
     "remove_leftovers",
     "replacing",
+    "replacing_folder",
     "require_writable",
     "take_hash",
     "telling_unwritable",
@@ -39,7 +40,7 @@ _RANDOM = "[a-z0-9_]{8}"
 """What `tempfile` puts into a name."""
 
 _TEMPORARY = re.compile(rf"\..+-{_RANDOM}\.part(\.[^.]+)?", re.DOTALL)
-"""The name of any temporary file of `replacing`, and no user's `.my.particles.txt`."""
+"""The name of anything temporary of `replacing`, and no user's `.my.particles.txt`."""
 
 
 T = TypeVar("T")
@@ -52,37 +53,68 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
     On an error the temporary file is removed and what was there before stays. Those that killed
     processes left of the same file are removed first. Raises `RunError` where it cannot be written.
     """
-    folder = folder or path.parent
-    start, end = f".{path.stem}-", f".part{path.suffix}"
-    ours = re.compile(re.escape(start) + _RANDOM + re.escape(end))
     with telling_unwritable(path), contextlib.ExitStack() as stack:
-        _remove(p for p in folder.iterdir() if ours.fullmatch(p.name))
-        handle, name = tempfile.mkstemp(dir=folder, prefix=start, suffix=end)
-        stack.callback(os.close, handle)
+        start, end = _cleared(path, folder or path.parent)
+        handle, name = tempfile.mkstemp(dir=folder or path.parent, prefix=start, suffix=end)
         temporary = Path(name)
+        _hold(handle, stack)
         stack.callback(temporary.unlink, missing_ok=True)
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        _move(temporary, path, 0o666)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder `path`, which is new or empty: give a temporary one beside it."""
+    with telling_unwritable(path), contextlib.ExitStack() as stack:
+        start, end = _cleared(path, path.parent)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=start, suffix=end))
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        _hold(os.open(temporary, os.O_RDONLY), stack)
+        yield temporary
+        _move(temporary, path, 0o777)
+
+
+def _cleared(path: Path, folder: Path) -> tuple[str, str]:
+    """How temporary names of `path` begin and end; those of killed processes are removed."""
+    start, end = f".{path.stem}-", f".part{path.suffix}"
+    ours = re.compile(re.escape(start) + _RANDOM + re.escape(end))
+    _remove(p for p in folder.iterdir() if ours.fullmatch(p.name))
+    return start, end
+
+
+def _hold(handle: int, stack: contextlib.ExitStack) -> None:
+    """Lock what is written, which tells it from what a killed process left."""
+    stack.callback(os.close, handle)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _move(temporary: Path, path: Path, mode: int) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(mode & ~umask)
+    temporary.replace(path)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files below `folder` that killed processes left."""
+    """Remove the temporary files and folders below `folder` that killed processes left."""
     _remove(p for p in folder.rglob(".*") if _TEMPORARY.fullmatch(p.name))
 
 
 def _remove(temporaries: Iterable[Path]) -> None:
-    """Remove the temporary files that no living process writes: those are locked."""
+    """Remove what no living process writes: that is locked."""
     for path in list(temporaries):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            handle = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def require_writable(path: Path, folder: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.errors import RunError
-from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.files import replacing, replacing_folder, telling_unwritable
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
 from pixelsieve.windows import recenter
@@ -162,16 +160,8 @@ def _opened(
             with replacing(out) as temporary, parquet.Writer(temporary, provenance) as file:
                 yield file
             return
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-        try:
-            with triples.Writer(folder) as writer:
-                yield writer
-            umask = os.umask(0)
-            os.umask(umask)
-            folder.chmod(0o777 & ~umask)
-            folder.replace(out)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with replacing_folder(out) as folder, triples.Writer(folder) as writer:
+            yield writer
 
 
 def _refuse_existing(out: Path, to: Target) -> None:
