@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pixelsieve import locks
 from pixelsieve.errors import RunError
 from pixelsieve.locks import locked
 
@@ -52,6 +54,66 @@ def test_a_dead_process_holds_nothing(tmp_path: Path, kind: str) -> None:
         (tmp_path / ".lock.owner").write_text(f"{socket.gethostname()} {dead.pid}")
     hold(tmp_path)
     assert not (tmp_path / ".lock.owner").exists()
+
+
+def dead_process() -> int:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+@pytest.mark.parametrize("kind", ["owner"], indirect=True)
+@pytest.mark.parametrize(
+    ("looks", "leaves", "expected"),
+    [(1, False, ["other"]), (1, True, ["other", "we"]), (2, False, ["we"])],
+)
+def test_of_two_that_see_a_dead_owner_one_has_the_lock(
+    tmp_path: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    looks: int,
+    leaves: bool,
+    expected: list[str],
+) -> None:
+    """The other comes between our first or second look at the dead one and what we do then."""
+    owner, is_dead = tmp_path / ".lock.owner", locks._is_dead
+    owner.write_text(f"{socket.gethostname()} {dead_process()}")
+    seen: list[str] = []
+    got: list[str] = []
+
+    def enter(stack: contextlib.ExitStack, who: str) -> None:
+        try:
+            stack.enter_context(locked(tmp_path / ".lock", tmp_path))
+            got.append(who)
+        except RunError as error:
+            assert "works in this folder" in str(error)  # noqa: PT017 (who is refused is below)
+
+    def other_comes(told: str) -> bool:
+        dead = is_dead(told)
+        seen.extend([told] * dead)
+        if dead and len(seen) == looks:
+            monkeypatch.setattr(locks, "_is_dead", is_dead)
+            enter(other, "other")
+            if leaves:
+                other.close()
+        return dead
+
+    monkeypatch.setattr(locks, "_is_dead", other_comes)
+    with contextlib.ExitStack() as other, contextlib.ExitStack() as ours:
+        enter(ours, "we")
+        assert got == expected
+        with pytest.raises(RunError):
+            hold(tmp_path)
+    hold(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} <= {".lock"}
+
+
+@pytest.mark.parametrize("kind", ["owner"], indirect=True)
+def test_a_process_that_died_while_it_took_over_holds_nothing(tmp_path: Path, kind: str) -> None:
+    for name in (".lock.owner", ".lock.owner.taking"):
+        (tmp_path / name).write_text(f"{socket.gethostname()} {dead_process()}")
+    hold(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} <= {".lock"}
 
 
 @pytest.mark.parametrize("kind", ["owner"], indirect=True)

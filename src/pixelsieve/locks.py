@@ -63,18 +63,40 @@ def _own(owner: Path, what: Path) -> None:
     """Make the file that stands for a lock."""
     here = f"{socket.gethostname()} {os.getpid()}"
     try:
-        if owner.exists() and _is_dead(owner.read_text(encoding="utf-8")):
-            owner.unlink()
+        if _is_dead(_told(owner)):
+            _remove_dead(owner, what)
         with owner.open("x", encoding="utf-8") as file:
             file.write(here)
     except FileExistsError as error:
-        told = owner.read_text(encoding="utf-8").split()
+        told = _told(owner).split()
         who = f"process {told[1]} of {told[0]}" if len(told) == 2 else "another process"  # noqa: PLR2004
         reason = f"{who} works in this folder; if it is dead, remove {owner}"
         raise _in_use(what, reason) from error
     except OSError as error:
         msg = f"{what}: cannot be written ({error.strerror or error}); choose another --out"
         raise RunError(msg) from error
+
+
+def _remove_dead(owner: Path, what: Path) -> None:
+    """Remove a dead process's file; one process at a time, by a file of the same kind.
+
+    Whoever else saw the dead one would else remove the file of a living one that came after it.
+    """
+    taking = owner.with_name(f"{owner.name}.taking")
+    _own(taking, what)
+    try:
+        if _is_dead(_told(owner)):
+            owner.unlink()
+    finally:
+        taking.unlink()
+
+
+def _told(owner: Path) -> str:
+    """Host and process id of who made the file; empty where it is not there (any more)."""
+    try:
+        return owner.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _is_dead(told: str) -> bool:
