@@ -17,7 +17,13 @@ from pixelsieve.model_import.mapped import Mapped, Variables
 from pixelsieve.model_import.quantizers import Function, WeightGrid, read_function
 from pixelsieve.model_import.read_layer import Part, ReadLayer, apply_function, fold_normalization
 from pixelsieve.model_import.report import ReportRow
-from pixelsieve.model_import.shapes import input_shape, kernel_size, pool_size, target_shape
+from pixelsieve.model_import.shapes import (
+    input_shape,
+    kernel_size,
+    pool_size,
+    require_channels_last,
+    target_shape,
+)
 from pixelsieve.model_import.stored import StoredModel
 
 __all__ = ["map_graph"]
@@ -131,6 +137,12 @@ class _Walk:
         axis, ranks = node.config.get("axis", -1), {len(part.shape) for part in parts}
         if len(ranks) != 1 or axis not in (-1, *ranks):
             msg = f"{self._at(node)}: joins along axis {axis}; expected the last one"
+            raise ConfigError(msg)
+        if ranks == {_IMAGE - 1}:  # whose last axis are the columns, while ours are joined by pixel
+            msg = (
+                f"{self._at(node)}: joins images without channels side by side; expected images of "
+                "(rows, columns, 1), joined along their channels"
+            )
             raise ConfigError(msg)
         self.tensors[node.name] = parts
         return f"joins {' + '.join(part.source for part in parts)}"
@@ -274,6 +286,7 @@ class _Walk:
         if all(len(part.shape) == 1 for part in self._one(node)):
             self.tensors[node.name] = self._one(node)
             return "of a vector: nothing to do"
+        require_channels_last(node, self._at(node))
         parts = self._images(node)
         self._move(node, Flatten(node.name, tuple(part.source for part in parts)), parts)
         return f"{prod(self.tensors[node.name][0].shape)} numbers"

@@ -9,7 +9,7 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.layers import Shape
 from pixelsieve.model_import.graph import Node
 
-__all__ = ["input_shape", "kernel_size", "pool_size", "target_shape"]
+__all__ = ["input_shape", "kernel_size", "pool_size", "require_channels_last", "target_shape"]
 
 _PAIR = 2
 _LARGEST_RANK = 3
@@ -54,7 +54,7 @@ def kernel_size(node: Node, at: str) -> tuple[int, int]:
     if config.get("padding") not in ("same", "valid"):
         msg = f"{at}: padding is {config.get('padding')!r}; expected 'same' or 'valid'"
         raise ConfigError(msg)
-    _require_channels_last(node, at)
+    require_channels_last(node, at)
     return _size(config.get("kernel_size"), "kernel_size", at)
 
 
@@ -68,11 +68,12 @@ def pool_size(node: Node, at: str) -> tuple[int, int]:
     if config.get("padding", "valid") != "valid":
         msg = f"{at}: padding is {config['padding']!r}; expected 'valid'"
         raise ConfigError(msg)
-    _require_channels_last(node, at)
+    require_channels_last(node, at)
     return size
 
 
-def _require_channels_last(node: Node, at: str) -> None:
+def require_channels_last(node: Node, at: str) -> None:
+    """Raise `ConfigError` for a layer that takes the rows of an image for its channels."""
     if node.config.get("data_format") not in (None, "channels_last"):
         msg = f"{at}: data_format is {node.config['data_format']!r}; expected 'channels_last'"
         raise ConfigError(msg)
