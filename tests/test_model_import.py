@@ -29,6 +29,7 @@ from pixelsieve.model_import.graph import read_graph
 from pixelsieve.model_import.likeness import recognized
 from pixelsieve.model_import.quantizers import read_function
 from pixelsieve.networks import network
+from pixelsieve.precision import Precision
 from tests.conftest import make_clusters
 
 FOLDER = Path(__file__).parent / "data" / "models"
@@ -171,6 +172,51 @@ def test_a_float_network_with_images_computes_what_keras_computes(tmp_path: Path
     table = FeatureTable(model.features, inputs, np.zeros(20, np.float32))
     expected = keras_model([inputs["log_charges"].reshape(-1, 13, 21, 1), inputs["y_local"]])
     np.testing.assert_allclose(model.logits(table), np.asarray(expected)[:, 0], rtol=1e-5)
+
+
+def without_bias(**quantizers: Any) -> tuple[Callable[[Tree], None], Callable[[h5py.File], None]]:
+    """Changes of `asic_4b.h5`: its QDenseBatchnorm has no bias of its own, and `quantizers`."""
+    settings = {"use_bias": False, **quantizers}
+
+    def spoil(file: h5py.File) -> None:
+        group = file["model_weights/dense1"]
+        names = list(group.attrs["weight_names"])
+        del group["dense1/bias:0"]
+        group.attrs["weight_names"] = [n for n in names if "bias" not in str(n)]
+
+    return lambda c: layer(c, "dense1")["config"].update(settings), spoil
+
+
+def test_a_fold_makes_a_bias_that_must_be_quantized_too(tmp_path: Path) -> None:
+    asic, options = FOLDER / "asic_4b.h5", ImportOptions(input_bits=6)
+    path = changed_file(tmp_path / "bare.h5", *without_bias(bias_quantizer=None), source=asic)
+    with pytest.raises(ConfigError, match="layer 'dense1': its bias is not quantized while other"):
+        import_model(path, options)
+    path = changed_file(tmp_path / "rounded.h5", *without_bias(), source=asic)
+    model, _ = import_model(path, options)
+    with h5py.File(path) as file:
+        stored_values = file["model_weights/dense1/dense1/batch_normalization"]
+        gamma, beta, mean, variance = (
+            np.asarray(stored_values[f"{n}:0"])
+            for n in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+    folded = beta - gamma / np.sqrt(variance + np.float32(1e-3)) * mean
+    assert isinstance(model.precision, Precision)
+    used = model.precision.bias("dense1").quantize(model.weights["dense1"]["bias"])
+    np.testing.assert_array_equal(used, np.clip(np.rint(folded * 8), -8, 7) / 8)
+    assert used.any()
+
+
+def test_a_float_network_may_fold_without_a_bias(tmp_path: Path) -> None:
+    def floats(config: Tree) -> None:
+        without_bias(kernel_quantizer=None, bias_quantizer=None)[0](config)
+        layer(config, "relu1")["config"]["activation"] = "relu"
+        layer(config, "output_dense")["config"].update(kernel_quantizer=None, bias_quantizer=None)
+
+    path = changed_file(tmp_path / "m.h5", floats, without_bias()[1], FOLDER / "asic_4b.h5")
+    model, _ = import_model(path, ImportOptions())
+    assert model.precision is None
+    assert model.weights["dense1"]["bias"].any()
 
 
 # What may be wrong with a file: `change` edits the JSON of a small one, `spoil` its arrays.

@@ -36,7 +36,10 @@ class Part:
 
 @dataclass(slots=True)
 class ReadLayer:
-    """A layer with weights as stored (normalization folded in), its grids and its activation."""
+    """A layer with weights as stored (normalization folded in), its grids and its activation.
+
+    Without `has_bias` the biases are zeros; a fold gives it one.
+    """
 
     layer: Dense | Conv
     kernel: NDArray[np.float32]
@@ -123,7 +126,11 @@ def fold_normalization(
     variance: NDArray[np.float32],
     epsilon: float,
 ) -> None:
-    """Put batch normalization (each (units,)) into kernel and bias, in float32 as QKeras does."""
+    """Put batch normalization (each (units,)) into kernel and bias, in float32 as QKeras does.
+
+    The layer has a bias from then on, which stays a float one where `bias_grid` is None.
+    """
     inverse = np.float32(1) / np.sqrt(variance + np.float32(epsilon)) * gamma
     layer.kernel = inverse * layer.kernel
     layer.bias = inverse * (layer.bias - mean) + beta
+    layer.has_bias = True
