@@ -219,6 +219,52 @@ def test_a_float_network_may_fold_without_a_bias(tmp_path: Path) -> None:
     assert model.weights["dense1"]["bias"].any()
 
 
+@pytest.mark.parametrize(
+    ("heads", "refused"),
+    [
+        (["sigmoid"], None),
+        (["quantized_tanh(8,0)"], None),
+        (["quantized_bits(2,0)"], None),
+        (["quantized_bits(6,1,alpha=0.3)"], None),
+        (["tanh", "quantized_bits(6,1,1,keep_negative=False)"], None),
+        (["quantized_bits(2,0,alpha=-1)"], "quantized_bits(2,0) has alpha = -1; expected a posit"),
+        (["quantized_bits(2,0,alpha=0.0)"], "has alpha = 0.0; expected a positive one"),
+        (["quantized_bits(2,0,alpha='auto')"], "has alpha = 'auto'; expected a positive one"),
+        (["tanh", "quantized_bits(2,0,alpha=-1)"], "has alpha = -1; expected a positive one"),
+        (["tanh", "quantized_relu(8,0,negative_slope=-0.5)"], "has negative_slope = -0.5; expec"),
+    ],
+)
+def test_what_is_left_out_behind_the_logit_never_falls(
+    tmp_path: Path, heads: list[str], refused: str | None
+) -> None:
+    def end(config: Tree) -> None:
+        first, *more = heads
+        name = config["output_layers"][0][0]
+        layer(config, name)["config"]["activation"] = first
+        for number, head in enumerate(more):
+            late = json.loads(json.dumps(layer(config, "q_activation")))
+            late["config"].update(name=f"late_{number}", activation=head)
+            late |= {"name": f"late_{number}", "inbound_nodes": [[[name, 0, 0, {}]]]}
+            config["layers"].append(late)
+            config["output_layers"] = [[f"late_{number}", 0, 0]]
+
+    path = changed_file(tmp_path / "m.h5", end)
+    if refused is not None:
+        with pytest.raises(ConfigError) as error:
+            import_model(path, ImportOptions())
+        assert refused in str(error.value)
+        assert str(error.value).count(str(path)) == 1
+        return
+    model, report = import_model(path, ImportOptions())
+    plain, _ = import_model(SMALL, ImportOptions())
+    for name, variables in plain.weights.items():
+        for key, values in variables.items():
+            np.testing.assert_array_equal(model.weights[name][key], values)
+    for head in heads:
+        (note,) = (n for n in report.notes if n.startswith(f"'{head.split('(')[0]}"))
+        assert ("those that it ties are told apart" in note) == (head not in {"sigmoid", "tanh"})
+
+
 # What may be wrong with a file: `change` edits the JSON of a small one, `spoil` its arrays.
 
 

@@ -14,7 +14,7 @@ from pixelsieve.features import REGISTRY
 from pixelsieve.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.model_import.graph import Graph, Node
 from pixelsieve.model_import.mapped import Mapped, Variables
-from pixelsieve.model_import.quantizers import Function, WeightGrid, read_function
+from pixelsieve.model_import.quantizers import STRICT_HEADS, Function, WeightGrid, read_function
 from pixelsieve.model_import.read_layer import Part, ReadLayer, apply_function, fold_normalization
 from pixelsieve.model_import.report import ReportRow
 from pixelsieve.model_import.shapes import (
@@ -233,9 +233,10 @@ class _Walk:
         done = [apply_function(part, layer_of(part.source), function, at) for part in parts]
         self.tensors[node.name] = tuple(part for part, _ in done)
         if done[0][0].state == "head":
+            told = "" if function.name in STRICT_HEADS else "; those that it ties are told apart"
             self.mapped.notes.append(
                 f"'{function}' behind the logit is left out: it never falls, so clusters keep "
-                "their order; scores here are logits"
+                f"their order{told}; scores here are logits"
             )
         return ", ".join(dict.fromkeys(note for _, note in done))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pixelsieve.errors import ConfigError
 from pixelsieve.fixed_point import FixedPoint
 
-__all__ = ["HEADS", "Function", "WeightGrid", "read_function"]
+__all__ = ["HEADS", "STRICT_HEADS", "Function", "WeightGrid", "read_function"]
 
 HEADS = frozenset(
     {
@@ -29,6 +29,9 @@ HEADS = frozenset(
     }
 )
 """Functions that never fall: behind the logit they change no order of the clusters."""
+
+STRICT_HEADS = frozenset({"sigmoid", "tanh"})
+"""Those that always rise; the others give one value to many logits."""
 
 _LONGEST = 1000
 _MOST_BITS = 32
@@ -149,6 +152,19 @@ class Function:
             msg = f"{self.where}: {self} is cut at {bound}, inside its range; expected no bound"
             raise ConfigError(msg)
         return grid
+
+    def require_never_falls(self) -> None:
+        """Raise `ConfigError` where a larger number may become a smaller one, or any the same."""
+        if self.name == "quantized_bits":
+            alpha = self.settings["alpha"]
+            if alpha is not None and (not _is_number(alpha) or alpha <= 0):
+                msg = f"{self.where}: {self} has alpha = {alpha!r}; expected a positive one or none"
+                raise ConfigError(msg)
+        elif self.name == "quantized_relu":
+            slope = self.settings["negative_slope"] or 0
+            if not _is_number(slope) or slope < 0:
+                msg = f"{self.where}: {self} has negative_slope = {slope!r}; expected none below 0"
+                raise ConfigError(msg)
 
     def _require(self, name: str, what: str) -> None:
         if self.name != name:

@@ -115,6 +115,7 @@ def _head(part: Part, layer: ReadLayer, function: Function, at: str) -> Part:
             "quantized_relu, and a sigmoid or tanh behind the one logit at the end"
         )
         raise ConfigError(msg)
+    function.require_never_falls()
     return replace(part, state="head")
 
 
