@@ -16,6 +16,7 @@ from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
 from pixelsieve.files import file_hash, read_json
 from pixelsieve.formats.dataset import load
+from pixelsieve.model_file import model_hash
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.studies.single import TrainConfig, train_one
@@ -190,12 +191,12 @@ def test_compare_trains_teachers_first_and_says_who_taught(
         "teacher_boosted_trees_seed0",
     ]
     assert [r["approach"] for r in metrics["rows"]] == ["float", "by_network", "by_trees"]
-    for name, file in (
-        ("by_network", "models/teacher_wide_seed0.keras"),
-        ("by_trees", "teachers/teacher_boosted_trees_seed0.npz"),
+    for name, sha256 in (
+        ("by_network", model_hash(out / "models" / "teacher_wide_seed0.keras")),
+        ("by_trees", file_hash(out / "teachers" / "teacher_boosted_trees_seed0.npz")),
     ):
         job = json.loads((out / "jobs" / f"{name}_4b_seed0.json").read_text())
-        assert job["teacher"]["sha256"] == file_hash(out / file)
+        assert job["teacher"]["sha256"] == sha256
 
 
 def test_a_run_goes_on_with_its_teacher_and_no_other(tmp_path: Path, dataset_file: Path) -> None:

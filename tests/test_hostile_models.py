@@ -57,6 +57,10 @@ def in_json(name: str, alter: Callable[[Any, Path], None]) -> Change:
     return change
 
 
+def in_card(**values: Any) -> Change:
+    return in_json("pixelsieve.json", lambda document, _: document["card"].update(values))
+
+
 def first_dense(config: Any) -> dict[str, Any]:
     layers = config["config"]["layers"]
     return next(entry for entry in layers if entry["class_name"] == "Dense")
@@ -147,6 +151,10 @@ def imported(path: Path) -> object:
             in_json("pixelsieve.json", lambda d, _: d["network"]["layers"][0].update(units=2**60)),
             "has no kernel of shape",
         ),
+        (in_card(detector="name"), "card: detector: expected a table"),
+        (in_card(detector={"name": "x", "sensor": {"rows": 13}}), "card: detector"),
+        (in_card(front_end=[1]), "card: front_end: expected a table"),
+        (in_card(front_end={"noise_e": -1}), "card: front_end: 'noise_e' is -1"),
     ],
 )
 def test_our_archives_by_strangers_are_refused(

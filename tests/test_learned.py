@@ -152,7 +152,19 @@ def test_the_archive_holds_what_nothing_beats(met: list[tuple[int, int]]) -> Non
         )
 
 
+@pytest.mark.parametrize("hold", [0.0, 0.02])
+def test_without_a_hold_the_budget_is_reached_from_above(hold: float) -> None:
+    history: list[EpochRecord] = []
+    several = run(replace(PRECISION, hold=hold), report=history.append)
+    sizes = [one["ebops"] for one in history]
+    assert sizes[5] > PRECISION.budget_ebops
+    assert 0.5 * PRECISION.budget_ebops < sizes[-1] < 1.3 * PRECISION.budget_ebops
+    assert max(c.merits["auc"] for c in several) > 0.6
+
+
 def test_what_cannot_be_trained_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="recipe 'learned': epochs is 2; learned bits need 3"):
+        run(recipe=replace(RECIPE, epochs=2))
     with pytest.raises(DataError, match=r"batch_size is 4096, the training set has 800 rows"):
         run(recipe=replace(RECIPE, batch_size=4096))
     training, validation = tables()

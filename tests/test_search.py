@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,16 +14,24 @@ import pytest
 
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.files import read_json, write_json
+from pixelsieve.files import file_hash, read_json, write_json
+from pixelsieve.model_file import model_hash, save_model
 from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision
 from pixelsieve.report.page.search_charts import pareto_figure
-from pixelsieve.studies.final_training import Saved, read_saved
+from pixelsieve.studies.final_training import Assignment, Saved, Trained, read_saved, train_rows
 from pixelsieve.studies.search import _Search
 from pixelsieve.studies.search_config import SearchConfig
 from pixelsieve.studies.search_goal import Goal, Measured
 from pixelsieve.studies.search_sampler import Told, ask, write_study
-from pixelsieve.studies.search_space import Candidate, InputSet, SearchSpace, read_space
+from pixelsieve.studies.search_space import (
+    Candidate,
+    InputSet,
+    RecipeChoices,
+    SearchSpace,
+    read_space,
+)
+from pixelsieve.studies.search_table import _smaller
 from pixelsieve.studies.trial_records import (
     TrialRecord,
     front_of,
@@ -32,6 +41,8 @@ from pixelsieve.studies.trial_records import (
     why_no_front,
 )
 from pixelsieve.studies.trials import Trial, TrialResult, _hopeless
+from pixelsieve.training.recipe import FLOAT, RECIPES, override
+from tests.tiny_networks import tiny_model
 
 SPACE = SearchSpace()
 CONFIG = SearchConfig(SPACE, generation=4, references=())
@@ -255,6 +266,9 @@ def test_candidates_become_networks() -> None:
         ('[recipe]\nnames = ["original"]', "'original' cannot be searched"),
         ("[recipe]\ninitial_rates = [1e-2, 1e-3]", "expected the lowest and the highest"),
         ("[recipe]\nepochs = [0]", "epochs holds 0"),
+        ("[recipe]\nlearned_epochs = [2]", "learned_epochs holds 2; expected 3 to"),
+        ("[recipe]\ninitial_rates = [1e-3, inf]", "expected the lowest and the highest"),
+        ('[[inputs]]\nname = "a"\nfeatures = ["log_charges"]', "inputs 'a': network 'dense_4', l"),
         ("recipes = 3", "belong in --recipes-file"),
     ],
 )
@@ -266,6 +280,77 @@ def test_a_wrong_space_is_one_line(tmp_path: Path, text: str, message: str) -> N
     assert message in str(error.value)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_recipes_that_no_trial_could_train_with_are_one_line() -> None:
+    taught = override(RECIPES["sieve"], name="r", distillation=0.5, teacher="boosted_trees")
+    skipping = override(RECIPES["sieve"], name="r", skip_layers=("dense2",))
+    for one, message in (
+        (taught, "recipe: 'r' has the teacher 'boosted_trees', which a search does not train"),
+        (skipping, "recipe 'r': skip_layers: network 'dense_4' has no layer 'dense2'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replace(SPACE, recipe=RecipeChoices(names=("r",)), recipes=(one,))
+    deep = replace(SPACE.architecture, depths=(2, 3), branches=(False,))
+    space = replace(
+        SPACE, architecture=deep, recipe=RecipeChoices(names=("r",)), recipes=(skipping,)
+    )
+    assert space.recipes == (skipping,)
+
+
+def test_uniform_networks_are_named_and_trained_as_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "small"\n[[layers]]\nkind = "dense"\nname = "output"\nunits = 1\n'
+        'inputs = ["z_global"]\nrelu = false\n'
+    )
+    space = replace(SPACE, recipe=RecipeChoices(batch_size=128))
+    config = SearchConfig(space, references=("model2", str(path)))
+    assert [one.name for one in config.uniform()] == ["model2", "small"]
+    assert config.uniform_recipe == override(RECIPES["sieve"], batch_size=128)
+
+
+def test_a_network_of_no_cost_divides_nothing() -> None:
+    def line(name: str, kind: str, quality: float, luts: float) -> dict[str, Any]:
+        return {
+            "name": name, "kind": kind, "validation": {"mean": quality}, "luts": {"mean": luts}
+        }  # fmt: skip
+
+    table = [line("a", "front", 0.9, 0.0), line("b", "uniform", 0.8, 70.0)]
+    assert _smaller(table, GOAL) == [{"than": "b", "name": "a", "times": 70.0}]
+
+
+def test_a_network_that_is_saved_again_is_the_same(tmp_path: Path) -> None:
+    one, again, other = (tmp_path / f"{name}.keras" for name in ("one", "again", "other"))
+    for path, seed in ((one, 1), (again, 1), (other, 2)):
+        save_model(path, tiny_model(4, seed))
+    assert file_hash(one) != file_hash(again)  # Keras's part has a date
+    assert model_hash(one) == model_hash(again) != model_hash(other)
+
+
+def test_a_lost_model_is_trained_again(tmp_path: Path) -> None:
+    for name in ("final", "models"):
+        (tmp_path / name).mkdir()
+    assignment = Assignment(SPACE.spec(candidate(), WINDOW), FLOAT, False, 0, ())  # noqa: FBT003
+    ran: list[str] = []
+
+    class Once:
+        def run(
+            self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
+        ) -> Iterator[tuple[str, Any]]:
+            assert on_report is None
+            for task in tasks:
+                ran.append(task.name)
+                yield task.name, [Trained(b"model", measured(0.9, 300), None)]
+
+    def saved() -> dict[str, Saved]:
+        return train_rows({"t": (assignment, ["n"])}, tmp_path, Once(), lambda _done, _all: None)
+
+    first = saved()
+    assert (saved(), ran) == (first, ["t"])
+    (tmp_path / "models" / "n.keras").unlink()
+    assert (saved(), ran) == (first, ["t", "t"])
+    assert (tmp_path / "models" / "n.keras").read_bytes() == b"model"
 
 
 def test_a_space_in_the_docs_reads() -> None:
@@ -283,6 +368,8 @@ def test_a_space_in_the_docs_reads() -> None:
         ({"metric": "rejecton_98"}, "unknown metric 'rejecton_98' (did you mean 'rejection_98'?)"),
         ({"cost": "lut"}, "unknown cost 'lut' (did you mean 'luts'?)"),
         ({"budget": 0.0}, "budget is 0; expected above 0"),
+        ({"budget": math.inf}, "budget is inf; expected above 0"),
+        ({"references": ("model2", "model2")}, "two networks are called 'model2'"),
         ({"generation": 0}, "generation is 0"),
         ({"references": ("model22",)}, "unknown network 'model22'"),
         ({"references": ("model2",), "reference_bits": (1,)}, "weight_bits is 1"),

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -188,10 +189,13 @@ def test_a_training_of_bits_gives_a_front_and_what_fits(
     assert not any(one.differing for one in result.networks)
     limits = (points[-1][1], points[0][1], points[0][1] - 1)
     assignment = LearnedAssignment(TINY, precision, recipe, False, 3, goal, limits)  # noqa: FBT003
-    large, small, none = train_assignment(shared, assignment, print)
+    large, small, smallest = train_assignment(shared, assignment, print)
     assert (large.measured, small.measured) == (result.networks[-1], result.networks[0])
-    assert none.measured is None
-    assert "the smallest of its networks costs" in str(none.reason)
+    assert smallest.measured == small.measured  # none is below the limit
+    poor = replace(assignment, goal=replace(goal, budget=points[0][1] / 2))
+    for none in train_assignment(shared, poor, print):
+        assert none.measured is None
+        assert "the smallest of its networks costs" in str(none.reason)
     again, _ = run_trial(shared, trial, print)
     assert again == result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from pixelsieve.archives import read_arrays, read_members
 from pixelsieve.build import build, logits_function, mixed_logits_function
 from pixelsieve.config import from_mapping, to_plain
+from pixelsieve.detector import Detector
 from pixelsieve.errors import RunError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.files import parse_json, replacing
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import MixedPrecision, Precision
 from pixelsieve.weights import Weights
@@ -27,7 +30,7 @@ from pixelsieve.weights import Weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Model", "load_model", "save_model"]
+__all__ = ["Model", "load_model", "model_hash", "save_model"]
 
 _CARD = "pixelsieve.json"
 _WEIGHTS = "pixelsieve_weights.npz"
@@ -131,7 +134,8 @@ def load_model(path: Path) -> Model:
     """Read a model saved by `save_model`; nothing in the file is executed.
 
     Raises `RunError` where the file is missing, damaged or not one of ours, and `ConfigError`
-    where its features are scaled differently today.
+    where its features are scaled differently today or its card names a front end or a detector
+    that cannot be.
     """
     members = read_members(path, str(path), (*_KERAS, _CARD, _WEIGHTS))
     missing = [name for name in (_CARD, _WEIGHTS) if name not in members]
@@ -167,14 +171,26 @@ def load_model(path: Path) -> Model:
     if set(features.names) != set(spec.features) or features.window != spec.window:
         msg = f"{path}: its features are not those of its network; the file is damaged"
         raise RunError(msg)
-    return Model(
-        spec,
-        precision,
-        weights,
-        features,
-        head["card"],
-        str(path),
-    )
+    _check_card(head["card"], f"{path}: card")
+    return Model(spec, precision, weights, features, head["card"], str(path))
+
+
+def _check_card(card: dict[str, Any], where: str) -> None:
+    """Whether what others read of it is as they expect it."""
+    for name, kind in (("front_end", FrontEnd), ("detector", Detector)):
+        if card.get(name) is not None:
+            from_mapping(kind, card[name], f"{where}: {name}")
+
+
+def model_hash(path: Path) -> str:
+    """SHA-256, in hexadecimal, of what `load_model` reads of a model file.
+
+    The file itself has another hash each time it is written: Keras's part holds a date. Raises
+    `RunError` where it is missing or damaged.
+    """
+    members = read_members(path, str(path), (*_KERAS, _CARD, _WEIGHTS))
+    ours = b"".join(members.get(name, b"") for name in (_CARD, _WEIGHTS))
+    return hashlib.sha256(ours).hexdigest()
 
 
 def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:

@@ -49,7 +49,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class LearnedAssignment:
-    """A training of bits of one seed: for each of `limits` the best network that costs no more."""
+    """A training of bits of one seed, and a network of it for each of `limits` (see `Finalist`)."""
 
     spec: NetworkSpec
     precision: LearnedPrecision
@@ -74,7 +74,7 @@ class Finalist:
     """A network of the front, to be trained again.
 
     With learned bits that is: the whole training, and of each seed's networks the best that costs
-    no more than `cost`.
+    no more than `limit`, or its smallest where none does.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Finalist:
     precision: Precision | LearnedPrecision
     recipe: Recipe
     mirror_x: bool
-    cost: float
+    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def front_rows(
         for i, seed in enumerate(seeds):
             what: Assignment | LearnedAssignment
             if isinstance(one.precision, LearnedPrecision):
-                limits = tuple(finalist.cost for finalist, _ in pairs)
+                limits = tuple(finalist.limit for finalist, _ in pairs)
                 what = LearnedAssignment(
                     one.spec, one.precision, one.recipe, one.mirror_x, seed, goal, limits
                 )
@@ -211,7 +211,7 @@ def train_rows(
     tasks = []
     for task, (assignment, names) in jobs.items():
         mark = fingerprint(assignment)
-        found = {name: read_saved(folder / "final" / f"{name}.json", mark) for name in names}
+        found = {name: _read_whole(folder, name, mark) for name in names}
         if all(found.values()):
             saved |= {name: one for name, one in found.items() if one}
         else:
@@ -229,6 +229,13 @@ def train_rows(
             write_json(folder / "final" / f"{name}.json", saved[name])
         on_done(len(saved), total)
     return saved
+
+
+def _read_whole(folder: Path, name: str, mark: str) -> Saved | None:
+    """As `read_saved`; None too where a network that was measured has lost its model file."""
+    found = read_saved(folder / "final" / f"{name}.json", mark)
+    lost = found and found.measured and not (folder / "models" / f"{name}.keras").is_file()
+    return None if lost else found
 
 
 def read_saved(path: Path, mark: str) -> Saved | None:
@@ -270,14 +277,13 @@ def _train_learned_assignment(data: SearchData, one: LearnedAssignment) -> list[
         found = learned_networks(part, one.spec, one.precision, one.recipe, one.seed, goal)
     except NoNetworkError as error:
         return [Trained(b"", None, str(error)) for _ in one.limits]
+    least = min(goal.point(m)[1] for m, _ in found)
+    if goal.budget is not None and least > goal.budget:
+        reason = f"the smallest of its networks costs {least:.1f} {goal.cost}, over the budget"
+        return [Trained(b"", None, reason) for _ in one.limits]
     results = []
     for limit in one.limits:
-        able = [(m, model) for m, model in found if goal.point(m)[1] <= limit]
-        if not able:
-            least = min(goal.point(m)[1] for m, _ in found)
-            reason = f"the smallest of its networks costs {least:.0f} {goal.cost}, over {limit:.0f}"
-            results.append(Trained(b"", None, reason))
-            continue
+        able = [(m, model) for m, model in found if goal.point(m)[1] <= max(limit, least)]
         measured, model = max(able, key=lambda pair: goal.point(pair[0])[0])
         results.append(Trained(file_of(model), measured, None))
     return results

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ _SEEDS_APART = 100_000
 """Seeds of the final training are so far beyond those of the trials."""
 
 _APART = 1.25
-"""Of networks of the front within this factor in cost, one is trained again."""
+"""Of networks of the front within this factor in cost, one is trained again, and may cost so
+much more then."""
 
 _STATES = ("complete", "stopped", "failed")
 
@@ -97,7 +99,7 @@ def search(
                 config.uniform(),
                 config.goal,
                 config.space.float_recipe,
-                config.reference_recipe,
+                config.uniform_recipe,
                 seeds=[config.seed + _SEEDS_APART + i for i in range(config.seeds)],
                 folder=out,
                 pool=pool,
@@ -143,7 +145,7 @@ def _search_data(config: SearchConfig, dataset: Dataset, window: tuple[int, int]
     names = [feature for one in config.space.inputs for feature in one.features]
     names += [feature for one in config.uniform() for feature in one.spec.features]
     features = tuple(dict.fromkeys(names))
-    recipes = [config.space.float_recipe, config.reference_recipe]
+    recipes = [config.space.float_recipe, config.uniform_recipe]  # of the same batch size
     plain, mirrored = (
         training_data(dataset, FeatureSet(features, mirror, window=window), recipes)
         for mirror in (False, True)
@@ -251,6 +253,7 @@ def _finalists(
     config: SearchConfig, records: Sequence[TrialRecord], window: tuple[int, int]
 ) -> list[Finalist]:
     goal, space = config.goal, config.space
+    most = inf if config.budget is None else config.budget
     front = front_of(goal, records)
     if not front:
         raise ConfigError(why_no_front(goal, records))
@@ -263,7 +266,7 @@ def _finalists(
             precision=point.record.candidate.precision,
             recipe=space.trained_by(point.record.candidate),
             mirror_x=space.input_set(point.record.candidate.inputs).mirror_x,
-            cost=goal.point(point.measured)[1],
+            limit=min(goal.point(point.measured)[1] * _APART, most),
         )
         for point in spaced(goal, front, _APART)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from pixelsieve.errors import ConfigError, nearest
 from pixelsieve.evaluation.scores import METRICS
@@ -10,7 +11,7 @@ from pixelsieve.networks import network
 from pixelsieve.studies.final_training import Uniform
 from pixelsieve.studies.search_goal import COSTS, Goal
 from pixelsieve.studies.search_space import SearchSpace
-from pixelsieve.training.recipe import RECIPES, Recipe
+from pixelsieve.training.recipe import RECIPES, Recipe, override
 
 __all__ = ["SearchConfig"]
 
@@ -47,11 +48,14 @@ class SearchConfig:
             if getattr(self, name) < least:
                 msg = f"{name} is {getattr(self, name)}; expected at least {least}"
                 raise ConfigError(msg)
-        if self.budget is not None and not self.budget > 0:
+        if self.budget is not None and not 0 < self.budget < inf:
             msg = f"budget is {self.budget:g}; expected above 0"
             raise ConfigError(msg)
-        for one in self.uniform():  # unknown networks and bits
-            del one
+        names = [one.name for one in self.uniform()]  # raises for unknown networks and bits
+        for name in names:
+            if names.count(name) > 1:
+                msg = f"reference: two networks are called '{name}'; give each once"
+                raise ConfigError(msg)
 
     @property
     def goal(self) -> Goal:
@@ -62,6 +66,11 @@ class SearchConfig:
     def uniform(self) -> list[Uniform]:
         """The networks of the zoo to compare with."""
         return [
-            Uniform(name, network(name, self.time_feature), self.reference_bits)
-            for name in self.references
+            Uniform(spec.name if name.endswith(".toml") else name, spec, self.reference_bits)
+            for name, spec in ((n, network(n, self.time_feature)) for n in self.references)
         ]
+
+    @property
+    def uniform_recipe(self) -> Recipe:
+        """The recipe of the networks of the zoo, with the batches of the space."""
+        return override(self.reference_recipe, batch_size=self.space.recipe.batch_size)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError, nearest
-from pixelsieve.features import FeatureSet
+from pixelsieve.features import WINDOW, FeatureSet
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.training.learned import LEARNED
-from pixelsieve.training.recipe import FLOAT, Recipe, override, read_recipes, recipe
+from pixelsieve.training.job import Job
+from pixelsieve.training.learned import LEARNED, LEAST_EPOCHS
+from pixelsieve.training.recipe import FLOAT, OWN_FLOAT, Recipe, override, read_recipes, recipe
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -139,11 +142,11 @@ class RecipeChoices:
     def __post_init__(self) -> None:
         _require_some(self)
         _require_in(self.epochs, 1, 100_000, "epochs")
-        _require_in(self.learned_epochs, 1, 100_000, "learned_epochs")
+        _require_in(self.learned_epochs, LEAST_EPOCHS, 100_000, "learned_epochs")
         _require_in((self.float_epochs, self.batch_size), 1, 10**9, "float_epochs, batch_size")
         _require_in((self.trial_epochs,), 0, 100_000, "trial_epochs")
         low, *rest = self.initial_rates
-        if len(rest) != 1 or not 0 < low <= rest[0]:
+        if len(rest) != 1 or not 0 < low <= rest[0] < inf:
             msg = (
                 f"initial_rates is {list(self.initial_rates)}; expected the lowest and "
                 "the highest, both above 0"
@@ -217,6 +220,26 @@ class SearchSpace:
             if chosen.augmentation is not None:
                 msg = f"recipe: '{name}' has an augmentation, which a search does not train with"
                 raise ConfigError(msg)
+            if chosen.distillation and chosen.teacher != OWN_FLOAT:
+                msg = (
+                    f"recipe: '{name}' has the teacher '{chosen.teacher}', which a search does not "
+                    "train; expected 'float'"
+                )
+                raise ConfigError(msg)
+        self._try()
+
+    def _try(self) -> None:
+        """Make every kind of network once, so that no trial comes upon one that cannot be."""
+        choices = self.architecture
+        recipes = [recipe(name, {r.name: r for r in self.recipes}) for name in self.recipe.names]
+        for one, depth, branches in product(self.inputs, choices.depths, choices.branches):
+            try:
+                spec = _network(one, choices.widths[:1] * depth, WINDOW, branches)
+            except ConfigError as error:
+                msg = f"inputs '{one.name}': {error}"
+                raise ConfigError(msg) from error
+            for chosen in recipes if "uniform" in self.precision.kinds else ():
+                Job(spec, None, chosen, 0)  # raises for layers that are not there
 
     def with_feature(self, feature: str) -> SearchSpace:
         """The same space with one more feature in every set of inputs that lacks it."""
@@ -266,22 +289,8 @@ class SearchSpace:
 
     def spec(self, candidate: Candidate, window: tuple[int, int]) -> NetworkSpec:
         """The candidate's network."""
-        features = self.input_set(candidate.inputs).features
-        along = tuple(f for f in features if f in _ALONG_BEAM)
-        across = tuple(f for f in features if f not in _ALONG_BEAM)
-        first, *rest = candidate.hidden
-        if candidate.branches and along and across:
-            layers = [Dense("x_dense1", first, along), Dense("y_dense1", first, across)]
-        else:
-            layers = [Dense("dense1", first, features)]
-        sources = tuple(layer.name for layer in layers)
-        for number, units in enumerate(rest, start=2):
-            layers.append(Dense(f"dense{number}", units, sources))
-            sources = (f"dense{number}",)
-        layers.append(Dense("output", 1, sources, relu=False))
-        kind = "branches" if len(layers) > candidate.depth + 1 else "dense"
-        name = "_".join([kind, *map(str, candidate.hidden)])
-        return NetworkSpec(name, tuple(layers), window)
+        one = self.input_set(candidate.inputs)
+        return _network(one, candidate.hidden, window, candidate.branches)
 
     def trained_by(self, candidate: Candidate) -> Recipe:
         """The candidate's recipe."""
@@ -299,6 +308,27 @@ class SearchSpace:
     def float_recipe(self) -> Recipe:
         """The recipe of the float networks."""
         return override(FLOAT, epochs=self.recipe.float_epochs, batch_size=self.recipe.batch_size)
+
+
+def _network(
+    inputs: InputSet, hidden: tuple[int, ...], window: tuple[int, int], branches: bool
+) -> NetworkSpec:
+    features = inputs.features
+    along = tuple(f for f in features if f in _ALONG_BEAM)
+    across = tuple(f for f in features if f not in _ALONG_BEAM)
+    first, *rest = hidden
+    if branches and along and across:
+        layers = [Dense("x_dense1", first, along), Dense("y_dense1", first, across)]
+    else:
+        layers = [Dense("dense1", first, features)]
+    sources = tuple(layer.name for layer in layers)
+    for number, units in enumerate(rest, start=2):
+        layers.append(Dense(f"dense{number}", units, sources))
+        sources = (f"dense{number}",)
+    layers.append(Dense("output", 1, sources, relu=False))
+    kind = "branches" if len(layers) > len(hidden) + 1 else "dense"
+    name = "_".join([kind, *map(str, hidden)])
+    return NetworkSpec(name, tuple(layers), window)
 
 
 def read_space(path: Path | None, recipes_file: Path | None = None) -> SearchSpace:

@@ -13,11 +13,11 @@ from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.evaluation.pareto import on_front
 from pixelsieve.evaluation.scores import score, summarize
-from pixelsieve.files import file_hash, read_document, write_json
+from pixelsieve.files import read_document, write_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.pixel_cost import feature_cost
 from pixelsieve.formats.dataset import Dataset
-from pixelsieve.model_file import Model, load_model
+from pixelsieve.model_file import Model, load_model, model_hash
 from pixelsieve.parallel import Workers
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.final_training import (
@@ -89,7 +89,7 @@ def final_table(
 def _mark_test_read(folder: Path, names: Sequence[str]) -> None:
     """Note which networks the test split is read for; others may not read it again."""
     path = folder / "test_read.json"
-    networks = {name: file_hash(folder / "models" / f"{name}.keras") for name in names}
+    networks = {name: model_hash(folder / "models" / f"{name}.keras") for name in names}
     if not path.exists():
         write_json(path, {"networks": networks})
     elif read_document(path).get("networks") != networks:
@@ -169,21 +169,21 @@ def _mark_front(table: list[dict[str, Any]], goal: Goal) -> None:
 def _points(
     table: Sequence[dict[str, Any]], goal: Goal
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Validation quality and cost, means over seeds."""
+    """Validation quality and cost (as `Goal.point` counts it), means over seeds."""
     quality = np.array([line["validation"]["mean"] for line in table])
-    return quality, np.array([line[goal.cost]["mean"] for line in table])
+    return quality, np.array([max(line[goal.cost]["mean"], 1.0) for line in table])
 
 
 def _smaller(table: Sequence[dict[str, Any]], goal: Goal) -> list[dict[str, Any]]:
     """For each uniform network the cheapest of the front that is as good on validation."""
     found = []
-    front = [line for line in table if line["kind"] == "front"]
-    for line in table:
+    quality, cost = _points(table, goal)
+    front = [i for i, line in enumerate(table) if line["kind"] == "front"]
+    for i, line in enumerate(table):
         if line["kind"] != "uniform":
             continue
-        quality = line["validation"]["mean"]
-        as_good = [f for f in front if f["validation"]["mean"] >= quality]
-        best = min(as_good, key=lambda f: f[goal.cost]["mean"], default=None)
-        times = None if best is None else line[goal.cost]["mean"] / best[goal.cost]["mean"]
-        found.append({"than": line["name"], "name": best["name"] if best else None, "times": times})
+        as_good = [f for f in front if quality[f] >= quality[i]]
+        best = min(as_good, key=lambda f: cost[f], default=None)
+        name, times = (None, None) if best is None else (table[best]["name"], cost[i] / cost[best])
+        found.append({"than": line["name"], "name": name, "times": times})
     return found

@@ -16,7 +16,7 @@ from pixelsieve.config import fingerprint, to_plain
 from pixelsieve.errors import ConfigError, RunError, nearest
 from pixelsieve.features import FeatureTable
 from pixelsieve.files import file_hash, read_document, write_json
-from pixelsieve.model_file import Model, load_model, save_model
+from pixelsieve.model_file import Model, load_model, model_hash, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.training.augmentation import Augmentation
@@ -124,7 +124,7 @@ def run_job(
     identity = {"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__}
     teacher = None
     if job.teacher is not None:
-        teacher = {"name": job.teacher, "sha256": file_hash(_teacher_path(job.teacher, folder))}
+        teacher = {"name": job.teacher, "sha256": _teacher_hash(job.teacher, folder)}
         identity["teacher"] = teacher
     mark = fingerprint(identity)
     result_path = folder / "jobs" / f"{job.name}.json"
@@ -214,6 +214,11 @@ def _teacher_logits(
             raise RunError(msg)
         logits = np.asarray(arrays["logits"], np.float32)
     return [logits] * len(shown)
+
+
+def _teacher_hash(name: str, folder: Path) -> str:
+    path = _teacher_path(name, folder)
+    return file_hash(path) if path.suffix == ".npz" else model_hash(path)
 
 
 def _teacher_path(name: str, folder: Path) -> Path:

@@ -27,7 +27,7 @@ from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.schedule import learning_rates
 from pixelsieve.weights import Weights
 
-__all__ = ["LEARNED", "REFINED", "refine_learned", "train_learned"]
+__all__ = ["LEARNED", "LEAST_EPOCHS", "REFINED", "refine_learned", "train_learned"]
 
 LEARNED = Recipe(
     "learned",
@@ -48,6 +48,12 @@ REFINED = Recipe(
     warm_start=False,
 )
 """How the weights of a candidate are trained further with its bits as they are."""
+
+_LEAST_HOLD = 2
+"""Epochs before the EBOPs go down: those after the last but one of them are where they start."""
+
+LEAST_EPOCHS = _LEAST_HOLD + 1
+"""Fewest epochs of a training of bits."""
 
 _FIRST_FACTOR = 1e-6
 _NO_FACTOR = 1e-9
@@ -78,7 +84,10 @@ def train_learned(
     where no network is left under the budget.
     """
     data = _Data.on_device(precision, recipe, training, validation, soft_labels)
-    hold = min(recipe.epochs - 1, max(1, round(precision.hold * recipe.epochs)))
+    if recipe.epochs < LEAST_EPOCHS:
+        msg = f"recipe '{recipe.name}': epochs is {recipe.epochs}; learned bits need {LEAST_EPOCHS}"
+        raise ConfigError(msg)
+    hold = min(recipe.epochs - 1, max(_LEAST_HOLD, round(precision.hold * recipe.epochs)))
     path = _Path(precision.budget_ebops, hold, recipe.epochs)
     variables = start_variables(spec, precision, start)
     archive: list[Met] = []
@@ -177,7 +186,7 @@ class _Path:
     epochs: int
 
     def pressure(self, epoch: int, first: float, batches: int) -> Pressure:
-        """That of an epoch, `first` being the EBOPs at the end of the hold."""
+        """That of an epoch, `first` being the EBOPs before the last epoch of the hold."""
         done = (epoch - self.hold + np.arange(1, batches + 1) / batches) / (self.epochs - self.hold)
         targets = log(first) + done * log(self.budget / first)
         follows = np.full(batches, epoch >= self.hold, np.float32)
