@@ -19,6 +19,7 @@ from pixelsieve.config import content_hash, to_plain
 from pixelsieve.errors import RunError
 
 __all__ = [
+    "distinct",
     "file_hash",
     "parse_json",
     "read_document",
@@ -226,6 +227,14 @@ def with_hash(document: dict[str, Any]) -> dict[str, Any]:
 def take_hash(document: dict[str, Any]) -> bool:
     """Whether the document fits its `contents_sha256`, if any, which is taken out of it."""
     return _HASH not in document or document.pop(_HASH) == content_hash(document)
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """Each file once: of paths that lead to the same one (by `..`, by links), the first."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(os.path.realpath(path), path)  # Path.resolve raises where links go round
+    return list(found.values())
 
 
 def file_hash(path: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.errors import DataError
-from pixelsieve.files import file_hash
+from pixelsieve.files import distinct, file_hash
 from pixelsieve.formats import parquet
 from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
@@ -104,7 +104,7 @@ class Dataset:
 
 
 def find_files(patterns: Sequence[str | Path]) -> list[Path]:
-    """The Parquet files that paths, folders and glob patterns name; none is an error."""
+    """The Parquet files that paths, folders and glob patterns name, each once; none is an error."""
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
@@ -118,8 +118,8 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
         if not matches:
             msg = f"{pattern}: no such Parquet file, folder of them or pattern; check the path"
             raise DataError(msg)
-        found += [m for m in matches if m not in found]
-    return found
+        found += matches
+    return distinct(found)
 
 
 def load(patterns: Sequence[str | Path]) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.files import distinct
 from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "Sources", "find_sources", "iterate"]
@@ -41,7 +42,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Files of one format in natural order; of a triple one file stands for the three."""
+    """Files of one format in natural order, once each; one file stands for a triple."""
 
     format: Format
     files: tuple[Path, ...]
@@ -70,8 +71,8 @@ def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> 
         if other != kind:
             msg = f"{path}: {other}, but {first} is {kind}; convert one format at a time"
             raise DataError(msg)
-    files = tuple(t.labels for t in triples.find(found)) if kind == "triples" else tuple(found)
-    return Sources(kind, files)
+    files = [t.labels for t in triples.find(found)] if kind == "triples" else found
+    return Sources(kind, tuple(distinct(files)))
 
 
 def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:

@@ -1,0 +1,53 @@
+"""Which files a data set is made of, and in which order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelsieve.errors import DataError
+from pixelsieve.formats import parquet, triples
+from pixelsieve.formats.convert import convert
+from pixelsieve.formats.dataset import find_files, read_parts
+from pixelsieve.formats.sources import find_sources
+from tests.conftest import make_clusters
+from tests.format_files import full_clusters
+
+
+def write(path: Path, seed: int = 0, n: int = 60) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    parquet.write(make_clusters(n, seed, group_id=np.arange(n) + 1000 * seed), path)
+    return path
+
+
+def test_a_file_is_read_once_by_whatever_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "d" / "a.parquet")
+    (tmp_path / "link.parquet").symlink_to(path)
+    (tmp_path / "e").symlink_to(tmp_path / "d")
+    monkeypatch.chdir(tmp_path)
+    names = ["d/a.parquet", "e/../d/a.parquet", path, "link.parquet", "e/a.parquet", "e", "d/*"]
+    for first in names:
+        for found in (find_files([first, *names]), find_sources([first, *names]).files):
+            assert [f.samefile(path) for f in found] == [True]
+    assert sum(len(p) for p in read_parts(names).parts.values()) == 60
+    assert convert(names, tmp_path / "o.parquet").clusters == 60
+
+
+def test_a_triple_is_read_once_by_whatever_names(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    with triples.Writer(folder) as writer:
+        writer.write(full_clusters(10, slices=1))
+    labels = folder / "bib_labels_0.parquet"
+    given = [folder, labels, folder / ".." / "d" / "bib_recon2D_0.parquet"]
+    assert len(find_sources(given).files) == 2
+
+
+def test_links_that_go_round_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").symlink_to("a.parquet")
+    with pytest.raises(DataError, match=r"a.parquet: "):
+        read_parts([tmp_path / "*.parquet"])
