@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pixelsieve.errors import DataError
+from pixelsieve.files import file_hash
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.convert import convert
 from pixelsieve.formats.dataset import find_files, read_parts
 from pixelsieve.formats.sources import find_sources
+from pixelsieve.formats.streaming import ClusterStream
 from tests.conftest import make_clusters
 from tests.format_files import full_clusters
 
@@ -51,3 +53,15 @@ def test_links_that_go_round_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").symlink_to("a.parquet")
     with pytest.raises(DataError, match=r"a.parquet: "):
         read_parts([tmp_path / "*.parquet"])
+
+
+def test_any_name_may_be_there_twice(tmp_path: Path) -> None:
+    """Also one that looks like a number of ours."""
+    given = [write(tmp_path / d / "a#b.parquet", i) for i, d in enumerate(("x", "y", "z"))]
+    found = read_parts(given)
+    assert list(found.files) == ["a#b.parquet", "a#b.parquet#2", "a#b.parquet#3"]
+    assert list(found.files.values()) == [file_hash(p) for p in given]
+    assert list(found.made) == list(found.files)
+    assert ClusterStream(given).files == found.files
+    given = [write(tmp_path / name) for name in ("x/a.parquet", "y/a.parquet", "x/a.parquet#2")]
+    assert len(read_parts(given).files) == len(ClusterStream(given).files) == 3

@@ -210,12 +210,15 @@ def made_by(path: Path) -> str | None:
 
 
 def file_hashes(files: Sequence[Path]) -> dict[str, str]:
-    """SHA-256 of each file by name; equal names get a number."""
+    """SHA-256 of each file by name, in the order of `files`; equal names get a number."""
     hashes: dict[str, str] = {}
     for path in files:
-        same = sum(key.split("#")[0] == path.name for key in hashes)
+        name, number = path.name, 1
+        while name in hashes:
+            number += 1
+            name = f"{path.name}#{number}"
         try:
-            hashes[f"{path.name}#{same + 1}" if same else path.name] = file_hash(path)
+            hashes[name] = file_hash(path)
         except OSError as error:
             msg = f"{path}: cannot be read ({error.strerror or error})"
             raise DataError(msg) from error
