@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pixelsieve.errors import DataError
+from pixelsieve.features import FeatureSet
+from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.files import file_hash
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.convert import convert
-from pixelsieve.formats.dataset import find_files, read_parts
+from pixelsieve.formats.dataset import find_files, load, read_parts
 from pixelsieve.formats.sources import find_sources
 from pixelsieve.formats.streaming import ClusterStream
 from tests.conftest import make_clusters
@@ -65,3 +68,37 @@ def test_any_name_may_be_there_twice(tmp_path: Path) -> None:
     assert ClusterStream(given).files == found.files
     given = [write(tmp_path / name) for name in ("x/a.parquet", "y/a.parquet", "x/a.parquet#2")]
     assert len(read_parts(given).files) == len(ClusterStream(given).files) == 3
+
+
+def test_the_order_in_which_files_are_given_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("y/b.parquet", "x/c.parquet", "z/a.parquet", "z/c.parquet")
+    files = [write(tmp_path / name, i, 200) for i, name in enumerate(names)]
+    features = FeatureSet(("z_global",))
+    monkeypatch.chdir(tmp_path)
+    ways: list[list[str | Path]] = [list(some) for some in permutations(files)]
+    ways += [["*/*"], ["z", "x/c.parquet", "y/../y"], sorted(names), ["?/c.parquet", "z/a*", "y"]]
+    first = load(files)
+    assert list(first.files) == ["a.parquet", "b.parquet", "c.parquet", "c.parquet#2"]
+    expected = features.table(first.splits.train).inputs["z_global"]
+    for way in ways:
+        loaded = load(way)
+        assert loaded.identity == first.identity
+        np.testing.assert_array_equal(
+            features.table(loaded.splits.train).inputs["z_global"], expected
+        )
+    for way in ways[-5:]:
+        streamed = StreamedDataset(way).tables([features])
+        assert streamed.source.identity == first.identity
+        np.testing.assert_array_equal(streamed.training[0].inputs["z_global"], expected)
+
+
+def test_files_in_other_folders_are_the_same_data_with_the_same_rows(tmp_path: Path) -> None:
+    """What tells data apart knows no folders, so these may not decide the order."""
+    one, two = write(tmp_path / "x" / "a.parquet"), write(tmp_path / "y" / "b.parquet", 1)
+    before = read_parts([one, two])
+    moved = [one.rename(tmp_path / "y" / "a.parquet"), two.rename(tmp_path / "x" / "b.parquet")]
+    after = read_parts(moved[::-1])
+    assert after.identity == before.identity
+    np.testing.assert_array_equal(after.parts["train"].pixels_e, before.parts["train"].pixels_e)

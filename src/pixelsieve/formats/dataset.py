@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,22 +105,26 @@ class Dataset:
 
 
 def find_files(patterns: Sequence[str | Path]) -> list[Path]:
-    """The Parquet files that paths, folders and glob patterns name, each once; none is an error."""
+    """The Parquet files that paths, folders and glob patterns name, each once; none is an error.
+
+    In order of their names, those of one name by their places, however they were given: the same
+    files give the same rows, and `Parts.identity`, which knows files by name, tells their order.
+    """
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            matches = sorted(p for p in path.glob("[!.]*.parquet") if p.is_file())
+            matches = [p for p in path.glob("[!.]*.parquet") if p.is_file()]
         elif path.is_file():
             matches = [path]
         else:
             # Path.glob takes no pattern with a root or '..', which users do give.
-            matches = [Path(p) for p in sorted(glob.glob(str(pattern)))]  # noqa: PTH207
+            matches = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
         if not matches:
             msg = f"{pattern}: no such Parquet file, folder of them or pattern; check the path"
             raise DataError(msg)
         found += matches
-    return distinct(found)
+    return distinct(sorted(found, key=lambda p: (p.name, os.path.realpath(p))))
 
 
 def load(patterns: Sequence[str | Path]) -> Dataset:
