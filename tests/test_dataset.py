@@ -34,11 +34,19 @@ def test_a_file_is_read_once_by_whatever_names(
     (tmp_path / "link.parquet").symlink_to(path)
     (tmp_path / "e").symlink_to(tmp_path / "d")
     monkeypatch.chdir(tmp_path)
-    names = ["d/a.parquet", "e/../d/a.parquet", path, "link.parquet", "e/a.parquet", "e", "d/*"]
+    names: list[str | Path] = [
+        "d/a.parquet",
+        "e/../d/a.parquet",
+        path,
+        "link.parquet",
+        "e/a.parquet",
+        "e",
+        "d/*",
+    ]
     for first in names:
-        for found in (find_files([first, *names]), find_sources([first, *names]).files):
+        for found in (find_files([first, *names]), [*find_sources([first, *names]).files]):
             assert [f.samefile(path) for f in found] == [True]
-    assert sum(len(p) for p in read_parts(names).parts.values()) == 60
+    assert sum(len(part) for part in read_parts(names).parts.values()) == 60
     assert convert(names, tmp_path / "o.parquet").clusters == 60
 
 
