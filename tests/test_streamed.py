@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.clusters import Clusters
+from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.errors import DataError
 from pixelsieve.features import FeatureSet
 from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.formats import parquet, streaming
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
+from pixelsieve.splits import assign_by_hash
 from tests.conftest import make_clusters
 
 SETS = (
@@ -108,11 +109,41 @@ def test_what_memory_refuses_is_refused(tmp_path: Path, case: str) -> None:
         load([tmp_path])
     with pytest.raises(DataError) as got:
         StreamedDataset([tmp_path]).tables(SETS)
-    if case in {"shared group", "no test"}:
+    if case != "no ids in one":
         assert str(got.value) == str(expected.value)
     what = {"no bib": "'signal': no BIB", "no ids in one": "'group_id' is missing"}.get(case, "")
     assert what in str(got.value)
     assert what in str(expected.value)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("left", ["no signal", "nothing"])
+def test_what_the_front_end_leaves_too_little_of_is_named_alike(
+    tmp_path: Path, by_name: bool, left: str
+) -> None:
+    parts = three_splits()
+    every = concatenate(list(parts.values()))
+    if not by_name:
+        numbers = assign_by_hash(every.groups())
+        parts = {name: every.select(numbers == i) for i, name in enumerate(parts)}
+    weak = parts["val"]
+    lost = (weak.signal == 1) if left == "no signal" else np.ones(len(weak), np.bool_)
+    pixels = np.where(lost[:, None, None], weak.pixels_e.clip(max=100), weak.pixels_e)
+    parts["val"] = weak.replace(pixels_e=pixels)
+    for name, clusters in parts.items():
+        write(tmp_path / (f"a_{name}.parquet" if by_name else f"{name}s.parquet"), clusters)
+    chip = FrontEnd(threshold_e=900.0)
+    with pytest.raises(DataError) as expected:
+        dataset_through_front_end(chip, load([tmp_path]))
+    with pytest.raises(DataError) as got:
+        StreamedDataset([tmp_path], chip).tables(SETS)
+    what = "no signal clusters" if left == "no signal" else "no cluster is left"
+    assert what in str(got.value)
+    if by_name:
+        assert str(got.value) == str(expected.value)
+        assert str(got.value).startswith(f"{tmp_path / 'a_val.parquet'}: ")
+    else:  # that of the first file in memory, where the split may have no clusters
+        assert str(got.value).startswith(f"{tmp_path / 'vals.parquet'} [validation]: ")
 
 
 def test_a_stretch_of_which_nothing_is_left_is_no_error(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
+from pixelsieve.clusters import Clusters, require_both_classes
 from pixelsieve.config import to_plain
 from pixelsieve.detector import Detector
-from pixelsieve.errors import DataError
 from pixelsieve.features.feature_set import FeatureSet, FeatureTable
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.formats.streaming import ClusterStream
@@ -110,7 +109,7 @@ class StreamedDataset:
             read = result.clusters
             left = (n_signal - result.lost_signal, n_bib - result.lost_bib)
         except NothingReadOutError as error:
-            self._nothing_left[name] = error  # of this stretch
+            self._nothing_left.setdefault(name, error)  # of this stretch
         now = counts.setdefault(name, {k: dict.fromkeys(_COUNTED, 0) for k in ("signal", "bib")})
         for kind, collected, seen in zip(now, (n_signal, n_bib), left, strict=True):
             now[kind]["collected"] += collected
@@ -119,17 +118,10 @@ class StreamedDataset:
 
     def _require_both_classes(self, counts: dict[str, Any]) -> None:
         for name, by_class in counts.items():
-            left = {kind: count["read_out"] for kind, count in by_class.items()}
-            if not any(left.values()):
+            left = [count["read_out"] for count in by_class.values()]
+            if not any(left):
                 raise self._nothing_left[name]
-            for kind, count in left.items():
-                if not count:
-                    msg = (
-                        f"{self._stream.origin} [{name}]: the front end leaves no "
-                        f"{'signal' if kind == 'signal' else 'BIB'} clusters; both classes are "
-                        "needed"
-                    )
-                    raise DataError(msg)
+            require_both_classes(self._stream.origins[name], *left)
 
 
 _COUNTED = ("collected", "read_out")

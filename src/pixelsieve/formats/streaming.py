@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +37,9 @@ _AT_LEAST = 20_000
 class ClusterStream:
     """The clusters of files by split, as `dataset.load` splits them; pixels are not kept.
 
-    `split_by`, `files` and `made` are those of `dataset.Parts`, `detector` and `origin` those of
-    the first file; `split_by` is known when all parts are read.
+    `split_by`, `files` and `made` are those of `dataset.Parts`, `detector` is that of the first
+    file; `split_by` is known when all parts are read, and so are `origins`, what names the first
+    clusters of each split in messages.
     Raises what `dataset.load` raises, but what needs all clusters at the end of `parts`.
     """
 
@@ -51,7 +52,7 @@ class ClusterStream:
         self._by_column = any(one is not None for one in self._labels)
         self.detector: Detector = parquet.read_detector(self._paths[0])
         self.split_by = ""
-        self.origin = str(self._paths[0])
+        self.origins: dict[str, str] = {}
 
     def parts(self) -> Iterator[tuple[str, Clusters]]:
         """Name of the split and clusters, in order of files and rows."""
@@ -70,11 +71,12 @@ class ClusterStream:
                     of = assign_by_hash(clusters.groups()) if labels is None else labels[rows]
                     found = list(_divided(clusters, of))
                 for name, part in found:
+                    self.origins.setdefault(name, part.origin)
                     seen.add(name, part)
                     yield name, part
         has_ids = seen.has_ids
         self.split_by = how_split(by_name=bool(self._names), by_column=self._by_column, ids=has_ids)
-        seen.check(self.split_by, self.origin, by_hash=not (self._names or self._by_column))
+        seen.check(self.split_by, self.origins, by_hash=not (self._names or self._by_column))
 
 
 def _stretches(path: Path) -> Iterator[Clusters]:
@@ -93,7 +95,7 @@ def _divided(clusters: Clusters, numbers: NDArray[np.int64]) -> Iterator[tuple[s
     for number, name in enumerate(SPLIT_NAMES):
         rows = np.flatnonzero(numbers == number)
         if len(rows):
-            yield name, clusters.select(rows)
+            yield name, clusters.select(rows, f"{clusters.origin} [{name}]")
 
 
 class _Seen:
@@ -102,7 +104,6 @@ class _Seen:
     def __init__(self) -> None:
         self._first: Clusters | None = None
         self._keys: dict[str, list[NDArray[np.uint64]]] = {}
-        self._origins: dict[str, str] = {}
         self._counts: dict[str, tuple[int, int]] = {}
         self.has_ids = True
 
@@ -114,18 +115,15 @@ class _Seen:
         concatenate([self._first, one])
         keys = part.groups() if self.has_ids else large_cluster_hashes(part)
         self._keys.setdefault(name, []).append(keys)
-        self._origins.setdefault(name, part.origin)
         signal, bib = self._counts.get(name, (0, 0))
         self._counts[name] = (signal + part.n_signal, bib + len(part) - part.n_signal)
 
-    def check(self, split_by: str, origin: str, *, by_hash: bool) -> None:
+    def check(self, split_by: str, origins: Mapping[str, str], *, by_hash: bool) -> None:
         """Raise `DataError` where a split is missing, lacks a class or shares a group."""
         for name in SPLIT_NAMES:
             if name not in self._counts:
-                raise missing_split(name, split_by, origin)
-            require_both_classes(f"{self._origins[name]} [{name}]", *self._counts[name])
+                raise missing_split(name, split_by, next(iter(origins.values())))
+            require_both_classes(origins[name], *self._counts[name])
         if not by_hash:  # equal groups have equal hashes
-            keys = (
-                GroupKeys(n, self._origins[n], np.concatenate(self._keys[n])) for n in SPLIT_NAMES
-            )
+            keys = (GroupKeys(n, origins[n], np.concatenate(self._keys[n])) for n in SPLIT_NAMES)
             refuse_shared(keys, have_ids=self.has_ids)
