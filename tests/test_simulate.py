@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from pixelsieve import scheduler
+from pixelsieve.cli import options
+from pixelsieve.cli.training_options import TrainingOptions
 from pixelsieve.errors import RunError
 from pixelsieve.formats import parquet
-from pixelsieve.formats.dataset import load
+from pixelsieve.formats.dataset import find_files, load
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.studies import simulate as study
@@ -237,6 +239,56 @@ def test_a_folder_loads_without_what_a_killed_run_left(tmp_path: Path) -> None:
     (tmp_path / "many" / ".clusters-000001-x7.parquet").write_bytes(b"half")
     loaded = load([tmp_path / "many"])
     assert sum(len(part) for _, part in loaded.splits.parts()) == 450
+
+
+def test_a_folder_of_which_chunks_are_missing_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("many")
+    simulate(SAMPLE, folder, workers=1)
+    assert "warning" not in pixelsieve("inspect", folder).output
+    for number in (1, 3):
+        (folder / f"clusters-00000{number}.parquet").unlink()
+    out = ("--out", tmp_path / "out")
+    for command in (
+        ("inspect", folder),
+        ("train", "--data", folder, *out),
+        ("convert", folder, *out),
+    ):
+        assert refused(pixelsieve(*command)) == (
+            "pixelsieve: many: 250 of the 450 clusters of its simulation are there; give the same "
+            "`pixelsieve simulate` again to make the others, or take these as they are by "
+            "'many/*.parquet'"
+        )
+    warning = (
+        "pixelsieve: warning: many/clusters-000000.parquet and 2 more: 250 of the 450 clusters of "
+        "the simulation; are files missing?\n"
+    )
+    shown = pixelsieve("inspect", folder / "*.parquet")
+    assert (shown.exit_code, shown.stderr) == (0, warning)
+    options.load(["many/*.parquet"])  # what compare and search read
+    assert capsys.readouterr().err == warning
+    TrainingOptions(data=["many/*.parquet"], out=tmp_path / "run").streamed_dataset()
+    assert capsys.readouterr().err == warning
+    (folder / "manifest.json").unlink()  # as where files were copied, and some forgotten
+    assert pixelsieve("inspect", folder).stderr == warning
+    simulate(SAMPLE, tmp_path / "c.parquet", workers=1)
+    assert not pixelsieve("inspect", "c.parquet", folder).stderr
+
+
+def test_a_manifest_of_something_else_hides_no_clusters(tmp_path: Path) -> None:
+    simulate(SAMPLE, tmp_path / "many", workers=1)
+    manifest = tmp_path / "many" / "manifest.json"
+    for text in ("{", "[1]", '{"config": [1]}', '{"config": {"simulation": {"n_bib": "many"}}}'):
+        manifest.write_text(text)
+        assert len(find_files([tmp_path / "many"])) == 5
+
+
+def test_one_split_of_a_simulation_is_taken_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a_test.parquet"
+    parquet.write(generate(SAMPLE, 0, 100), path, provenance=study._provenance(SAMPLE))
+    assert not pixelsieve("inspect", path).stderr
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "shows_errors",
     "time_feature",
     "warn",
+    "warn_of_missing",
     "warn_of_units",
 ]
 
@@ -134,21 +135,34 @@ def time_feature(time: str | None) -> str | None:
 
 
 def read_parts(patterns: Sequence[str]) -> Parts:
-    """`formats.dataset.read_parts`; warns of columns that look like another unit."""
+    """`formats.dataset.read_parts`; warns of missing files and of doubtful units."""
     from pixelsieve.formats import dataset
 
     parts = dataset.read_parts(patterns)
+    warn_of_missing(patterns)
     warn_of_units(parts.parts.values())
     return parts
 
 
 def load(patterns: Sequence[str]) -> Dataset:
-    """`formats.dataset.load`; warns of columns that look like another unit."""
+    """`formats.dataset.load`; warns of missing files and of doubtful units."""
     from pixelsieve.formats import dataset
 
     found = dataset.load(patterns)
+    warn_of_missing(patterns)
     warn_of_units(found.source.parts.values())
     return found
+
+
+def warn_of_missing(patterns: Sequence[str]) -> None:
+    """Warn of simulated samples of which clusters are missing, unless files are splits by name."""
+    from pixelsieve.formats.dataset import find_files, splits_by_name
+    from pixelsieve.formats.simulated import incomplete_samples
+
+    files = find_files(patterns)
+    if not splits_by_name(files):
+        for text in incomplete_samples(files):
+            warn(text)
 
 
 def warn_of_units(parts: Iterable[Clusters]) -> None:

@@ -169,9 +169,11 @@ class TrainingOptions:
         from pixelsieve.front_end import read_front_end
 
         front_end = read_front_end(self.front_end) if self.front_end else None
-        return StreamedDataset(
+        dataset = StreamedDataset(
             self.data, front_end, lambda clusters: options.warn_of_units([clusters])
         )
+        options.warn_of_missing(self.data)
+        return dataset
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:

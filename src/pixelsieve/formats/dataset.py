@@ -15,6 +15,7 @@ from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.errors import DataError
 from pixelsieve.files import distinct, file_hash
 from pixelsieve.formats import parquet
+from pixelsieve.formats.simulated import refuse_unfinished
 from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
 __all__ = [
@@ -109,11 +110,13 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
     In order of their names, those of one name by their places, however they were given: the same
     files give the same rows, and `Parts.identity`, which knows files by name, tells their order.
+    Raises `DataError` for the folder of a simulation that is not finished.
     """
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
+            refuse_unfinished(path)
             matches = [p for p in path.glob("[!.]*.parquet") if p.is_file()]
         elif path.is_file():
             matches = [path]

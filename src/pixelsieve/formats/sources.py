@@ -14,6 +14,7 @@ from pixelsieve.detector import Detector
 from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.files import distinct
 from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
+from pixelsieve.formats.simulated import refuse_unfinished
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "Sources", "find_sources", "iterate"]
 
@@ -53,7 +54,7 @@ def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> 
 
     By the suffix (.parquet, .tfrecord, .out) and, for Parquet, by the name; `told` decides where
     that is not enough. Raises `DataError` where there is nothing, where the format cannot be
-    told and where several are mixed.
+    told, where several are mixed, and for the folder of a simulation that is not finished.
     """
     found: dict[Path, Format] = {}
     for pattern in patterns:
@@ -80,6 +81,7 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
     if path.is_file():
         return {path: told or _format(path)}
     if path.is_dir():
+        refuse_unfinished(path)
         kinds = {s for s, kind in _SUFFIXES.items() if told is None or _is_read_as(kind, told)}
         paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
     else:
