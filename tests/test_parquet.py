@@ -128,6 +128,14 @@ def test_a_provenance_that_is_no_table_is_refused(path: Path) -> None:
         parquet.read_provenance(path)
 
 
+@pytest.mark.parametrize("value", ["NaN", "1e999", "9" * 5000])
+def test_metadata_that_are_no_strict_json_are_one_line(path: Path, value: str) -> None:
+    said = f'{{"schema": 1, "provenance": {{"x": {value}}}, "contents_sha256": ""}}'
+    rewrite(path, lambda table: table.replace_schema_metadata({b"pixelsieve": said}))
+    with pytest.raises(DataError, match=r"c.parquet: the schema's metadata .* not valid JSON"):
+        parquet.read(path)
+
+
 def test_a_list_of_columns_that_are_no_names_says_nothing(path: Path, clusters: Clusters) -> None:
     said = b'{"schema": 1, "columns": [true, 3]}'
     rewrite(path, lambda table: table.replace_schema_metadata({b"pixelsieve": said}))

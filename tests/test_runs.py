@@ -98,6 +98,14 @@ def test_json_that_was_changed_is_refused(tmp_path: Path) -> None:
     assert read_json(path) == {"by": "hand"}
 
 
+def test_json_of_any_depth_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for depth in range(700, 1100):
+        path.write_text('{"contents_sha256": "", "a": ' + "[" * depth + "]" * depth + "}")
+        with pytest.raises(RunError, match=r"x.json: (not valid JSON|its contents are not)"):
+            read_json(path)
+
+
 def test_what_killed_processes_left_is_removed_and_no_more(tmp_path: Path) -> None:
     with RunFolder(tmp_path, CONFIG) as run:
         run.prepare()

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.detector import Detector
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.files import take_hash, with_hash
+from pixelsieve.errors import ConfigError, DataError, RunError
+from pixelsieve.files import parse_json, take_hash, with_hash
 
 __all__ = ["detector_said", "metadata_said", "schema_metadata"]
 
@@ -43,8 +43,8 @@ def metadata_said(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        said = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        said = parse_json(text, str(path))
+    except RunError as error:
         msg = f"{path}: the schema's metadata 'pixelsieve' is not valid JSON; write the file again"
         raise DataError(msg) from error
     if not isinstance(said, dict) or said.get("schema") != _SCHEMA:
