@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pixelsieve.model_file import model_hash, save_model
 from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision
 from pixelsieve.report.page.search_charts import pareto_figure
+from pixelsieve.studies import final_training
 from pixelsieve.studies.final_training import Assignment, Saved, Trained, read_saved, train_rows
 from pixelsieve.studies.search import _Search
 from pixelsieve.studies.search_config import SearchConfig
@@ -326,6 +328,37 @@ def test_a_network_that_is_saved_again_is_the_same(tmp_path: Path) -> None:
         save_model(path, tiny_model(4, seed))
     assert file_hash(one) != file_hash(again)  # Keras's part has a date
     assert model_hash(one) == model_hash(again) != model_hash(other)
+
+
+@pytest.mark.parametrize(
+    ("further", "taken"),
+    [
+        ([(0.91, 90)], (0.91, 90)),
+        ([(0.91, 101)], (0.9, 100)),  # better, but over the limit
+        ([(0.89, 50)], (0.9, 100)),
+        ([(0.9, 80), (0.9, 70)], (0.9, 70)),
+        ([], (0.9, 100)),
+    ],
+)
+def test_further_training_is_taken_where_it_is_better_and_fits(
+    monkeypatch: pytest.MonkeyPatch, further: list[tuple[float, float]], taken: tuple[float, float]
+) -> None:
+    def network(quality: float, luts: float) -> Any:
+        one = measured(quality, luts)
+        return SimpleNamespace(measured=one, model=str((quality, luts)))
+
+    asked = []
+
+    def refined(one: Any) -> list[Any]:
+        asked.append(one.measured)
+        return [network(*point) for point in further]
+
+    monkeypatch.setattr(final_training, "file_of", str.encode)
+    trainer: Any = SimpleNamespace(goal=GOAL, refined=refined)
+    found = [network(0.95, 200), network(0.9, 100), network(0.8, 40)]
+    fitting = final_training._fitting(trainer, found, 100.0)
+    assert asked == [measured(0.9, 100)]
+    assert fitting == Trained(str(taken).encode(), measured(*taken), None)
 
 
 def test_a_lost_model_is_trained_again(tmp_path: Path) -> None:

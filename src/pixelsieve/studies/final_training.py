@@ -14,11 +14,12 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task, Workers
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.network_training import (
+    BitsTrainer,
+    LearnedNetwork,
     NoNetworkError,
     SearchData,
     Trainer,
     file_of,
-    learned_networks,
 )
 from pixelsieve.studies.search_goal import Goal, Measured
 from pixelsieve.training.recipe import Recipe
@@ -74,7 +75,8 @@ class Finalist:
     """A network of the front, to be trained again.
 
     With learned bits that is: the whole training, and of each seed's networks the best that costs
-    no more than `limit`, or its smallest where none does.
+    no more than `limit`, or its smallest where none does, trained further with its bits where
+    that is better.
     """
 
     name: str
@@ -272,18 +274,31 @@ def train_assignment(
 
 
 def _train_learned_assignment(data: SearchData, one: LearnedAssignment) -> list[Trained]:
-    part, goal = data.part(one.spec, one.mirror_x), one.goal
+    goal, part = one.goal, data.part(one.spec, one.mirror_x)
+    trainer = BitsTrainer(part, one.spec, one.precision, one.recipe, one.seed, goal)
     try:
-        found = learned_networks(part, one.spec, one.precision, one.recipe, one.seed, goal)
+        found = trainer.networks()
     except NoNetworkError as error:
         return [Trained(b"", None, str(error)) for _ in one.limits]
-    least = min(goal.point(m)[1] for m, _ in found)
+    least = min(_cost(goal, network) for network in found)
     if goal.budget is not None and least > goal.budget:
         reason = f"the smallest of its networks costs {least:.1f} {goal.cost}, over the budget"
         return [Trained(b"", None, reason) for _ in one.limits]
-    results = []
-    for limit in one.limits:
-        able = [(m, model) for m, model in found if goal.point(m)[1] <= max(limit, least)]
-        measured, model = max(able, key=lambda pair: goal.point(pair[0])[0])
-        results.append(Trained(file_of(model), measured, None))
-    return results
+    return [_fitting(trainer, found, max(limit, least)) for limit in one.limits]
+
+
+def _fitting(trainer: BitsTrainer, found: Sequence[LearnedNetwork], limit: float) -> Trained:
+    """The best that costs no more than `limit`, as it is or trained further with its bits."""
+    goal = trainer.goal
+
+    def best(networks: Sequence[LearnedNetwork]) -> LearnedNetwork:
+        able = [network for network in networks if _cost(goal, network) <= limit]
+        return max(able, key=lambda network: (network.measured[goal.metric], -_cost(goal, network)))
+
+    chosen = best(found)
+    chosen = best([chosen, *trainer.refined(chosen)])
+    return Trained(file_of(chosen.model), chosen.measured, None)
+
+
+def _cost(goal: Goal, network: LearnedNetwork) -> float:
+    return goal.point(network.measured)[1]

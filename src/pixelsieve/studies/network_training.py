@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Self
@@ -20,16 +21,18 @@ from pixelsieve.model_file import Model, load_model, save_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.search_goal import Goal, Measured
+from pixelsieve.training.candidates import Candidate as BitsCandidate
+from pixelsieve.training.engine import Monitor
 from pixelsieve.training.job import Job, TrainingData, run_job
-from pixelsieve.training.learned import train_learned
-from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.learned import REFINED, refine_learned, train_learned
+from pixelsieve.training.recipe import Recipe, override
 from pixelsieve.weights import initial_weights
 
-__all__ = ["NoNetworkError", "SearchData", "Trainer", "file_of", "learned_networks"]
+__all__ = ["BitsTrainer", "LearnedNetwork", "NoNetworkError", "SearchData", "Trainer", "file_of"]
 
 
 _MOST_CHECKED = 20
-"""So many networks of a training of bits are measured, evenly by size."""
+"""So many networks of a training of bits are measured, evenly along their list by size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,50 +112,92 @@ class Trainer:
         return measured, path.read_bytes()
 
 
-def learned_networks(
-    data: TrainingData,
-    spec: NetworkSpec,
-    precision: LearnedPrecision,
-    recipe: Recipe,
-    seed: int,
-    goal: Goal,
-) -> list[tuple[Measured, Model]]:
-    """The exact ones of the networks on the way down to the budget, largest first.
+@dataclass(frozen=True, slots=True)
+class LearnedNetwork:
+    """An exact network of a training of bits."""
 
-    Raises `NoNetworkError` where there is none.
-    """
-    try:
-        candidates = train_learned(
-            spec,
-            precision,
-            recipe,
-            initial_weights(spec, seed),
-            data.training,
-            data.validation,
-            seed=seed,
-            monitors={goal.metric: lambda logits, labels: score(logits, labels)[goal.metric]},
-        )
-    except (DataError, ConfigError) as error:
-        raise NoNetworkError(str(error)) from error
-    count = min(len(candidates), _MOST_CHECKED)
-    chosen = np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))
-    card = {"recipe": to_plain(recipe), "seed": seed, "learned": to_plain(precision)}
-    card |= {"front_end": data.front_end, "detector": data.detector}
-    found, reasons = [], []
-    for candidate in (candidates[i] for i in chosen):
-        model = candidate.model(spec, data.training.features, card)
+    measured: Measured
+    model: Model
+    candidate: BitsCandidate
+
+
+@dataclass(frozen=True, slots=True)
+class BitsTrainer:
+    """Trains weights and bits of one network with one seed."""
+
+    data: TrainingData
+    spec: NetworkSpec
+    precision: LearnedPrecision
+    recipe: Recipe
+    seed: int
+    goal: Goal
+
+    def networks(self) -> list[LearnedNetwork]:
+        """The exact ones of the networks on the way down to the budget, largest first.
+
+        Raises `NoNetworkError` where there is none.
+        """
+        start = initial_weights(self.spec, self.seed)
         try:
-            measured = _measured(check_exactness(model, data.validation), data.validation.labels)
-        except ConfigError as error:
-            reasons.append(str(error))
-            continue
-        if measured.differing:
-            reasons.append(_not_exact(measured))
-        else:
-            found.append((measured, model))
-    if not found:
-        raise NoNetworkError(reasons[0])
-    return found
+            candidates = train_learned(
+                self.spec,
+                self.precision,
+                self.recipe,
+                start,
+                self.data.training,
+                self.data.validation,
+                seed=self.seed,
+                monitors=self._monitors(),
+            )
+        except (DataError, ConfigError) as error:
+            raise NoNetworkError(str(error)) from error
+        count = min(len(candidates), _MOST_CHECKED)
+        chosen = np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))
+        found, reasons = self._exact([candidates[i] for i in chosen])
+        if not found:
+            raise NoNetworkError(reasons[0])
+        return found
+
+    def refined(self, network: LearnedNetwork) -> list[LearnedNetwork]:
+        """The network trained further with its bits as they are, where that is exact."""
+        try:
+            candidates = refine_learned(
+                self.spec,
+                self.precision,
+                override(REFINED, batch_size=self.recipe.batch_size),
+                network.candidate,
+                self.data.training,
+                self.data.validation,
+                seed=self.seed,
+                monitors=self._monitors(),
+            )
+        except DataError:  # diverged
+            return []
+        return self._exact(candidates)[0]
+
+    def _monitors(self) -> dict[str, Monitor]:
+        metric = self.goal.metric
+        return {metric: lambda logits, labels: score(logits, labels)[metric]}
+
+    def _exact(self, candidates: Sequence[BitsCandidate]) -> tuple[list[LearnedNetwork], list[str]]:
+        """Those that are exact, and why the others are not."""
+        card = {"recipe": to_plain(self.recipe), "seed": self.seed}
+        card |= {"learned": to_plain(self.precision)}
+        card |= {"front_end": self.data.front_end, "detector": self.data.detector}
+        validation = self.data.validation
+        found, reasons = [], []
+        for candidate in candidates:
+            model = candidate.model(self.spec, self.data.training.features, card)
+            try:
+                measured = _measured(check_exactness(model, validation), validation.labels)
+            except ConfigError as error:
+                reasons.append(str(error))
+                continue
+            if measured.differing:
+                reasons.append(_not_exact(measured))
+            else:
+                found.append(LearnedNetwork(measured, model, candidate))
+        return found, reasons
 
 
 def _measured(checked: Exactness, labels: NDArray[np.float32]) -> Measured:

@@ -10,11 +10,11 @@ from pixelsieve.evaluation.pareto import dominated_beyond
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.network_training import (
+    BitsTrainer,
     NoNetworkError,
     SearchData,
     Trainer,
     file_of,
-    learned_networks,
 )
 from pixelsieve.studies.search_goal import Goal, Measured
 from pixelsieve.training.recipe import Recipe
@@ -68,13 +68,12 @@ def run_trial(
     try:
         if isinstance(trial.precision, LearnedPrecision):
             part = data.part(trial.spec, trial.mirror_x)
-            found = learned_networks(
+            found = BitsTrainer(
                 part, trial.spec, trial.precision, trial.recipe, trial.seed, trial.goal
-            )
-            figures = [measured for measured, _ in found]
-            best = [found[i] for i in trial.goal.front(figures)]
-            models = [file_of(model) for _, model in best]
-            return TrialResult("complete", networks=tuple(m for m, _ in best)), models
+            ).networks()
+            best = [found[i] for i in trial.goal.front([one.measured for one in found])]
+            models = [file_of(one.model) for one in best]
+            return TrialResult("complete", networks=tuple(one.measured for one in best)), models
         with Trainer(data, trial.spec, trial.float_recipe, trial.mirror_x, trial.seed) as trainer:
             if trial.first_epochs:
                 short = replace(trial.recipe, name="short", epochs=trial.first_epochs)
