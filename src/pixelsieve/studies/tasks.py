@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pixelsieve.config import fingerprint, from_mapping, to_plain
-from pixelsieve.errors import DataError
+from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.features.streamed import StreamedDataset
@@ -53,7 +54,8 @@ def teachers_of(
     """The teachers of one seed by name of the recipe; none where a student is its own teacher.
 
     A network learns by `float_recipe`, of clusters as they are. Raises `ConfigError` for unknown
-    networks and for one that takes no arrival time where the student does.
+    networks, for one that takes no arrival time where the student does, and where different
+    teachers would bear one name.
     """
     found: dict[str, Job | TreesTeacher] = {}
     for recipe in recipes:
@@ -65,7 +67,23 @@ def teachers_of(
             name = f"teacher_{teacher.name.split('+')[0]}"
             how = replace(float_recipe, name=name, augmentation=None)
             found[recipe.name] = Job(teacher, None, how, seed)
+    _require_different_names(recipes, found)
     return found
+
+
+def _require_different_names(
+    recipes: Sequence[Recipe], teachers: Mapping[str, Job | TreesTeacher]
+) -> None:
+    """Two networks of one name would be one file, that of the last."""
+    taught = [(recipe, teachers[recipe.name]) for recipe in recipes if recipe.name in teachers]
+    for (one, first), (other, second) in itertools.combinations(taught, 2):
+        if first.name == second.name and first != second:
+            msg = (
+                f"recipes '{one.name}' and '{other.name}': their teachers '{one.teacher}' and "
+                f"'{other.teacher}' differ, but both would be '{first.name}'; give one network "
+                "another name"
+            )
+            raise ConfigError(msg)
 
 
 def training_data(
