@@ -14,6 +14,7 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
 from pixelsieve.evaluation.metrics import rejection_at
 from pixelsieve.features import FeatureSet
+from pixelsieve.formats import parquet
 from pixelsieve.model_file import Model, save_model
 from pixelsieve.networks import network
 from pixelsieve.studies.evaluate import occupancy_of
@@ -45,7 +46,7 @@ def test_rates_are_counts_of_what_is_kept() -> None:
         assert rate.bib_clusters == pytest.approx(1 - rejection)
         assert rate.bib_pixels == pytest.approx(pixels[bib & kept].sum() / pixels[bib].sum())
         assert rate.clusters_per_cm2 == pytest.approx(100 * rate.bib_clusters)
-        assert rate.gbit_per_s == pytest.approx((before.gbit_per_s or 0) * rate.bib_pixels)
+        assert rate.gbit_per_s == pytest.approx((before.gbit_per_s or 0) * (rate.bib_pixels or 0))
 
 
 def test_what_the_front_end_drops_is_not_read_out() -> None:
@@ -57,6 +58,26 @@ def test_what_the_front_end_drops_is_not_read_out() -> None:
         assert other.gbit_per_s == pytest.approx((one.gbit_per_s or 0) / 2)
         assert other.bib_pixels == one.bib_pixels
     assert data_rates(scores, clusters, None)[1].gbit_per_s is None
+
+
+def test_bib_without_charge_has_no_share_of_pixels(tmp_path: Path) -> None:
+    clusters = make_clusters(300)
+    clusters = clusters.replace(pixels_e=clusters.pixels_e * clusters.signal[:, None, None])
+    rates = data_rates(clusters.signal + np.arange(300) / 1000, clusters, OCCUPANCY)
+    assert {(r.bib_pixels, r.pixels_per_cm2, r.gbit_per_s) for r in rates} == {(None, 0.0, 0.0)}
+    assert rates[0].clusters_per_cm2 == 100
+
+    model, spec, data = tmp_path / "m.keras", network("model1"), tmp_path / "dark.parquet"
+    features = FeatureSet(spec.features)
+    save_model(model, Model(spec, None, initial_weights(spec, 0), features, {}))
+    parquet.write(clusters, data)
+    arguments = ["evaluate", model, "--data", data, "--split", "all"]
+    shown = pixelsieve(*arguments)
+    assert shown.exit_code == 0, shown.output
+    (line,) = (row for row in shown.output.splitlines() if "no filter" in row)
+    assert [cell.strip() for cell in line.split("│")][2:4] == ["1.0000", "-"]
+    plain = json.loads(pixelsieve(*arguments, "--json").output)
+    assert [rate["bib_pixels"] for rate in plain["data_rate"]] == [None] * 5
 
 
 def test_slices_cover_every_cluster_once() -> None:

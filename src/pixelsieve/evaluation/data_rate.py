@@ -55,15 +55,15 @@ OCCUPANCIES = MappingProxyType({MUON_COLLIDER_VXD.name: Occupancy(1000.0, 30_000
 class Rate:
     """What is read out where `signal_efficiency` (as achieved) is kept.
 
-    `bib_clusters` and `bib_pixels` are the shares of the BIB that are left. The others, None where
-    no occupancy is given, are of the whole layer: clusters a cm^2 and crossing, and Gbit/s of BIB
-    pixels.
+    `bib_clusters` and `bib_pixels` are the shares of the BIB that are left, `bib_pixels` None where
+    the BIB has no pixel above 0 e. The others, None where no occupancy is given, are of the whole
+    layer: clusters a cm^2 and crossing, and Gbit/s of BIB pixels.
     """
 
     efficiency: float
     signal_efficiency: float
     bib_clusters: float
-    bib_pixels: float
+    bib_pixels: float | None
     clusters_per_cm2: float | None
     pixels_per_cm2: float | None
     gbit_per_s: float | None
@@ -105,6 +105,7 @@ def data_rates(
     """
     pixels = (clusters.pixels_e > 0).sum(axis=(1, 2))
     bib = clusters.signal == 0
+    n_pixels = pixels[bib].sum()
     area = layer_area_cm2(clusters.detector.barrel)
     rates = []
     for efficiency in (1.0, *EFFICIENCIES[::-1]):
@@ -112,12 +113,12 @@ def data_rates(
         if efficiency < 1:
             kept = scores >= rejection_at(scores, clusters.signal, efficiency)[2]
         share = float(kept[bib].mean())
-        of_pixels = float(pixels[bib & kept].sum() / pixels[bib].sum())
+        of_pixels = float(pixels[bib & kept].sum() / n_pixels) if n_pixels else None
         density = per_cm2 = gbit = None
         if occupancy is not None:
             density = occupancy.clusters_per_cm2 * read_out * share
             before = occupancy.clusters_per_cm2 * read_out * float(pixels[bib].mean())
-            per_cm2 = before * of_pixels
+            per_cm2 = before * (of_pixels or 0.0)
             gbit = per_cm2 * area * occupancy.crossings_per_s * occupancy.bits_per_pixel / 1e9
         achieved = float(kept[~bib].mean())
         rates.append(Rate(efficiency, achieved, share, of_pixels, density, per_cm2, gbit))

@@ -31,7 +31,8 @@ def data_rate_table(result: Mapping[str, Any]) -> Table:
     for rate in result["data_rate"]:
         before = rate["efficiency"] == 1
         cells = ["no filter" if before else f"{rate['signal_efficiency']:.4f}"]
-        cells += [f"{rate['bib_clusters']:.4f}", f"{rate['bib_pixels']:.4f}"]
+        of_pixels = rate["bib_pixels"]
+        cells += [f"{rate['bib_clusters']:.4f}", "-" if of_pixels is None else f"{of_pixels:.4f}"]
         if occupancy is not None:
             cells += [f"{rate['clusters_per_cm2']:.1f}", f"{rate['pixels_per_cm2']:.1f}"]
             cells.append(f"{rate['gbit_per_s']:.1f}")
