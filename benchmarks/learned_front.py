@@ -31,7 +31,7 @@ from learned_tables import best_under, choices, tables
 
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import rejection_at, roc_auc
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.files import read_json, write_json
 from pixelsieve.firmware.integer import from_model
@@ -42,7 +42,7 @@ from pixelsieve.formats import parquet
 from pixelsieve.front_end import FrontEnd, read_front_end, read_out
 from pixelsieve.model_file import Model, save_model
 from pixelsieve.parallel import Task, run_tasks
-from pixelsieve.studies.front import EFFICIENCY, FrontPoint, exact_point, front, merits
+from pixelsieve.studies.front import ExactPoint, exact_point, front, merits
 from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
 from pixelsieve.weights import initial_weights
@@ -145,7 +145,7 @@ def one_front(
     )
 
 
-Exact = list[tuple[Candidate, FrontPoint]]
+Exact = list[tuple[Candidate, ExactPoint]]
 
 
 def exact(case: Case, candidates: Sequence[Candidate], validation: FeatureTable) -> Exact:

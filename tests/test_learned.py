@@ -17,7 +17,7 @@ from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.networks import Dense, NetworkSpec, network
 from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.studies.front import FrontPoint, exact_point, front
+from pixelsieve.studies.front import ExactPoint, exact_point, front
 from pixelsieve.training.candidates import Candidate, Met, meet
 from pixelsieve.training.engine import EpochRecord
 from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
@@ -135,7 +135,7 @@ def test_exact_points_and_their_front() -> None:
         assert any(b.traced_luts <= point.traced_luts and b.auc >= point.auc for b in best)
     nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
     assert exact_point(replace(models[0], weights=nothing), validation) is None
-    assert isinstance(points[0], FrontPoint)
+    assert isinstance(points[0], ExactPoint)
 
 
 @settings(max_examples=50)

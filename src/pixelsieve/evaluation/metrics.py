@@ -17,6 +17,7 @@ from pixelsieve.errors import DataError
 
 __all__ = [
     "EFFICIENCIES",
+    "EFFICIENCY",
     "RankedScores",
     "RocCurve",
     "accuracy",
@@ -28,6 +29,9 @@ __all__ = [
 
 EFFICIENCIES = (0.90, 0.95, 0.98, 0.99)
 """Signal efficiencies at which background rejection is quoted."""
+
+EFFICIENCY = 0.98
+"""The one at which a threshold is set where no other is asked for."""
 
 
 def accuracy(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.clusters import Clusters
+from pixelsieve.evaluation.metrics import EFFICIENCY
 from pixelsieve.files import telling_unwritable, write_json
 from pixelsieve.firmware.flips import flip_study
 from pixelsieve.firmware.folder import (
@@ -120,7 +121,7 @@ def make_firmware(
     test: Clusters,
     out: Path,
     *,
-    efficiency: float = 0.98,
+    efficiency: float = EFFICIENCY,
     stages: int | None = None,
     clock_ns: float | None = None,
     extras: Extras | None = None,

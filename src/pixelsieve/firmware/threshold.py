@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pixelsieve.clusters import Clusters
 from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import rejection_at
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at
 from pixelsieve.firmware.integer import IntegerNetwork
 
 __all__ = ["Chosen", "choose_threshold"]
@@ -23,7 +23,7 @@ class Chosen:
 
 
 def choose_threshold(
-    network: IntegerNetwork, validation: Clusters, efficiency: float = 0.98
+    network: IntegerNetwork, validation: Clusters, efficiency: float = EFFICIENCY
 ) -> Chosen:
     """The largest code that keeps at least `efficiency` of the signal; equal codes are all kept.
 

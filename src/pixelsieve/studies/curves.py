@@ -13,7 +13,7 @@ from pixelsieve.config import to_plain
 from pixelsieve.evaluation.baselines import BaselineScores, time_of
 from pixelsieve.evaluation.data_rate import slices
 from pixelsieve.evaluation.histograms import score_histogram
-from pixelsieve.evaluation.metrics import rejection_at
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at
 from pixelsieve.studies.distributions import display
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ __all__ = ["CURVES", "curves"]
 
 CURVES = "curves.json"
 """The file of a run that holds them."""
-
-_EFFICIENCY = 0.98
-"""Signal efficiency of all thresholds here."""
 
 _SHOWN = 12
 """Clusters to look at of each kind."""
@@ -45,7 +42,7 @@ def curves(
     return {
         "schema": 1,
         "split": "test",
-        "signal_efficiency": _EFFICIENCY,
+        "signal_efficiency": EFFICIENCY,
         "rows": [
             {
                 "approach": one.recipe.name,
@@ -63,7 +60,7 @@ def curves(
 
 
 def _threshold(scores: NDArray[Any], test: Clusters) -> float:
-    return rejection_at(scores, test.signal, _EFFICIENCY)[2]
+    return rejection_at(scores, test.signal, EFFICIENCY)[2]
 
 
 def _cut(scores: Sequence[NDArray[Any]], test: Clusters) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pixelsieve.config import to_plain
 from pixelsieve.detector import Detector
 from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
-from pixelsieve.evaluation.metrics import rejection_at
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at
 from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.model_file import Model
@@ -19,9 +19,6 @@ from pixelsieve.splits import require_disjoint
 from pixelsieve.studies.trained import constants_that_differ
 
 __all__ = ["evaluate_model", "occupancy_of", "only", "settings_that_differ"]
-
-_SLICED_AT = 0.98
-"""Signal efficiency of the threshold that slices are shown at."""
 
 
 def only(parts: Parts, split: str) -> Parts:
@@ -84,7 +81,7 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
     ((split, clusters),) = part.parts.items()
     clusters.require_both_classes()
     logits = model.logits(model.features.table(clusters))
-    _, _, threshold = rejection_at(logits, clusters.signal, _SLICED_AT)
+    _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
     return {
         "model": model.origin,
         "split": split,

@@ -10,20 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError, GuaranteeError
-from pixelsieve.evaluation.metrics import rejection_at, roc_auc
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.logic import traced
 from pixelsieve.model_file import Model
 
-__all__ = ["EFFICIENCY", "FrontPoint", "exact_point", "front", "merits"]
-
-EFFICIENCY = 0.98
-"""Signal efficiency at which the rejection is quoted."""
+__all__ = ["ExactPoint", "exact_point", "front", "merits"]
 
 
 @dataclass(frozen=True, slots=True)
-class FrontPoint:
+class ExactPoint:
     """A network's size, and its merits on the validation set, all from its integers.
 
     `traced_luts` are alkaid's estimate of the traced program (`firmware.logic.traced`), by which a
@@ -46,7 +43,7 @@ def merits(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
     }
 
 
-def exact_point(model: Model, validation: FeatureTable) -> FrontPoint | None:
+def exact_point(model: Model, validation: FeatureTable) -> ExactPoint | None:
     """Size and merits of a quantized model; None where its logit is the same for every input.
 
     Integers and alkaid's program must agree on every row of `validation`. Raises
@@ -67,7 +64,7 @@ def exact_point(model: Model, validation: FeatureTable) -> FrontPoint | None:
         )
         raise GuaranteeError(msg)
     found = merits(logits, validation.labels)
-    return FrontPoint(
+    return ExactPoint(
         model, float(program.cost), float(program.latency[1]), found["auc"], found["rejection"]
     )
 
@@ -80,9 +77,9 @@ def _of_program(
     return np.asarray(got * 2.0**network.logit_fraction_bits)
 
 
-def front(points: Iterable[FrontPoint], merit: Callable[[FrontPoint], float]) -> list[FrontPoint]:
+def front(points: Iterable[ExactPoint], merit: Callable[[ExactPoint], float]) -> list[ExactPoint]:
     """Those that no smaller one equals or beats in `merit`, smallest first."""
-    best: list[FrontPoint] = []
+    best: list[ExactPoint] = []
     for point in sorted(points, key=lambda p: (p.traced_luts, -merit(p))):
         if not best or merit(point) > merit(best[-1]):
             best.append(point)

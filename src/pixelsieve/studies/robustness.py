@@ -10,6 +10,7 @@ from typing import Any
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.evaluation.metrics import EFFICIENCY
 from pixelsieve.evaluation.robustness import freeze
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
@@ -51,7 +52,7 @@ class Asked:
     changed sensor.
     """
 
-    efficiency: float = 0.98
+    efficiency: float = EFFICIENCY
     split: str = "test"
     variations: Variations | None = None
     where: str | None = None
