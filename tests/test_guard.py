@@ -97,6 +97,22 @@ def test_a_program_that_the_guard_does_not_know_yet_never_starts(tmp_path: Path)
     assert not (tmp_path / "started").exists()
 
 
+def test_a_folder_that_is_just_made_ends_too() -> None:
+    code = (
+        "import os; from pixelsieve.guard import scratch_folder\n"
+        "made = os.mkdir\n"
+        "def killed(path, mode=0o777):\n"
+        "    made(path, mode); print(path, flush=True); os.kill(os.getpid(), 9)\n"
+        "os.mkdir = killed\n"
+        "with scratch_folder(): pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    folder = Path(done.stdout.strip())
+    assert folder.name.startswith("pixelsieve-")
+    until(lambda: not folder.exists())
+
+
 def test_what_ended_before_is_left_alone(tmp_path: Path) -> None:
     """The folder of a finished `scratch_folder` may be somebody else's by the time of the kill."""
     code = (

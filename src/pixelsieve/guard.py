@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -37,11 +38,13 @@ def ending_with_us(process_id: int, *, group: bool = False) -> Iterator[None]:
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder below TMPDIR, removed at the end, also where this process is killed."""
-    with (
-        tempfile.TemporaryDirectory(prefix="pixelsieve-") as name,
-        _told(f"folder {Path(name).absolute()}"),
-    ):
-        yield Path(name)
+    path = Path(tempfile.gettempdir()).absolute() / f"pixelsieve-{secrets.token_hex(8)}"
+    with _told(f"folder {path}"):  # first: a kill between the two must leave nothing
+        path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class _Guard:
