@@ -9,6 +9,8 @@ and prints tables of the validation set. `--test` trains nothing: it applies eve
 the validation set chose to the test set, once, and prints the tables with both. `models/` gets
 those of seed 0 as model files: `pixelsieve firmware OUT --model NAME` makes Verilog of them.
 Clusters of the cases named `code ...` come through `--front-end` (another front end, another OUT).
+With `--distillation 0.5` half of each label is what boosted trees say that have not seen its
+particle group (again another OUT).
 
 LUTs are alkaid's estimate of the program that Verilog is written of (`firmware.logic.fused`):
 of the network, and with the logic that makes its features out of ADC codes, both traced as one.
@@ -26,9 +28,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from learned_cases import CASES, Case
 from learned_tables import best_under, choices, tables
+from numpy.typing import NDArray
 
+from pixelsieve.clusters import Clusters
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError
 from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
@@ -44,7 +49,10 @@ from pixelsieve.model_file import Model, save_model
 from pixelsieve.parallel import Task, run_tasks
 from pixelsieve.studies.front import ExactPoint, exact_point, front, merits
 from pixelsieve.training.candidates import Candidate
+from pixelsieve.training.distillation import soft_labels, trees_teacher
 from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
+from pixelsieve.training.recipe import BOOSTED_TREES
+from pixelsieve.training.trees import grow
 from pixelsieve.weights import initial_weights
 
 ADC_BITS = 4
@@ -53,17 +61,40 @@ ADC_BITS = 4
 
 @dataclass(frozen=True)
 class Source:
-    """Where clusters come from; `front_end` is for the cases that are digitised."""
+    """Where clusters come from; `front_end` is for the cases that are digitised.
+
+    `distillation` is the share of a teacher's probabilities in the labels (0: no teacher).
+    """
 
     folder: Path
     front_end: FrontEnd
+    distillation: float = 0.0
+
+    def clusters(self, split: str, case: Case) -> Clusters:
+        """As a case's network meets them."""
+        clusters = parquet.read(self.folder / f"simA_{split}.parquet")
+        return read_out(self.front_end, clusters).clusters if case.digitised else clusters
 
     def table(self, split: str, case: Case) -> FeatureTable:
         """The inputs of a case's network."""
-        clusters = parquet.read(self.folder / f"simA_{split}.parquet")
-        if case.digitised:
-            clusters = read_out(self.front_end, clusters).clusters
-        return FeatureSet(case.spec.features, mirror_x=True).table(clusters)
+        return FeatureSet(case.spec.features, mirror_x=True).table(self.clusters(split, case))
+
+    def soft_labels(self, case: Case, seed: int, folder: Path) -> NDArray[np.float32] | None:
+        """What a network is told instead of the labels; None without a teacher.
+
+        `folder` keeps what the teacher says.
+        """
+        if not self.distillation:
+            return None
+        recipe = replace(LEARNED, distillation=self.distillation, teacher=BOOSTED_TREES)
+        teacher = trees_teacher(recipe, case.spec, seed)
+        assert teacher is not None
+        training, validation = (self.clusters(split, case) for split in ("train", "val"))
+        table = FeatureSet(teacher.features, mirror_x=True).table
+        seen = str(self.settings(case))
+        grow(teacher, folder, table(training), table(validation), training.groups(), seen)
+        logits = np.load(teacher.path(folder))["logits"]
+        return soft_labels(recipe, training.signal.astype(np.float32), logits)
 
     def adc_bits(self, case: Case) -> int:
         """Of the codes that the features are counted from."""
@@ -78,7 +109,9 @@ class Source:
             "spec": case.spec,
             "refined": REFINED,
         }
-        return dict(to_plain(said | ({"front_end": self.front_end} if case.digitised else {})))
+        said |= {"front_end": self.front_end} if case.digitised else {}
+        said |= {"distillation": self.distillation} if self.distillation else {}
+        return dict(to_plain(said))
 
 
 def one_front(
@@ -87,6 +120,7 @@ def one_front(
     """Train one case with one seed and write its points and integer networks."""
     case = CASES[case_name]
     training, validation = (source.table(split, case) for split in ("train", "val"))
+    labels = source.soft_labels(case, seed, result_path(out, case_name, seed).with_suffix(""))
     start = time.monotonic()
     candidates = train_learned(
         case.spec,
@@ -97,6 +131,7 @@ def one_front(
         validation,
         seed=seed,
         monitors=MONITORS,
+        soft_labels=labels,
     )
     trained = time.monotonic()
     points = exact(case, [c for c in candidates if c.ebops <= case.largest], validation)
@@ -112,6 +147,7 @@ def one_front(
             validation,
             seed=seed,
             monitors=MONITORS,
+            soft_labels=labels,
         )
     ]
     refined = exact(case, further, validation)
@@ -228,11 +264,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--front-end", type=Path, default=Path("docs/front_end_4_bits.toml"))
+    parser.add_argument("--distillation", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--test", action="store_true")
     options = parser.parse_args()
     for part in ("networks", "models"):
         (options.out / part).mkdir(parents=True, exist_ok=True)
-    source = Source(options.folder, read_front_end(options.front_end))
+    source = Source(options.folder, read_front_end(options.front_end), options.distillation)
     wanted = [(c, s) for s in range(options.seeds) for c in options.cases]
     if not options.test:
         run(one_front, [w for w in wanted if not is_done(source, options.out, *w)], source, options)
