@@ -13,22 +13,10 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.networks import network
 from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
 from pixelsieve.training.recipe import Recipe
+from tests.test_distillation import TEACHER
 
 STUDENT = network("model1")
 RECIPE = Recipe("taught", epochs=3, batch_size=128, distillation=0.5)
-
-TEACHER = """
-[[layers]]
-name = "wide"
-units = {units}
-inputs = ["x_profile", "z_global"]
-
-[[layers]]
-name = "output"
-units = 1
-relu = false
-inputs = ["wide"]
-"""
 
 RECIPE_TOML = """
 [recipes.{name}]
@@ -41,11 +29,11 @@ def test_different_teachers_of_one_name_are_refused(tmp_path: Path, dataset_file
     paths = [tmp_path / folder / "wide.toml" for folder in ("one", "other", "same")]
     for path, units in zip(paths, (4, 5, 4), strict=True):
         path.parent.mkdir()
-        path.write_text(TEACHER.format(units=units))
+        path.write_text(TEACHER.replace("units = 4", f"units = {units}"))
     named = tmp_path / "named.toml"
-    named.write_text(f'name = "model2"\n{TEACHER.format(units=4)}')
+    named.write_text(f'name = "model2"\n{TEACHER}')
     trees = tmp_path / "boosted_trees.toml"
-    trees.write_text(TEACHER.format(units=4))
+    trees.write_text(TEACHER)
 
     def jobs(*teachers: object) -> list[str]:
         recipes = tuple(

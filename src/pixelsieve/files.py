@@ -21,13 +21,13 @@ from pixelsieve.errors import RunError
 __all__ = [
     "distinct",
     "file_hash",
+    "new_folder",
     "parse_json",
     "read_document",
     "read_json",
     "read_kept",
     "remove_leftovers",
     "replacing",
-    "replacing_folder",
     "require_writable",
     "take_hash",
     "telling_unwritable",
@@ -67,7 +67,7 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path) -> Iterator[Path]:
     """The same for a folder `path`, which is new or empty: give a temporary one beside it."""
     with telling_unwritable(path), contextlib.ExitStack() as stack:
         start, end = _cleared(path, path.parent)

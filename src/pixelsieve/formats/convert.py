@@ -13,7 +13,7 @@ import numpy as np
 
 from pixelsieve.clusters import Clusters, concatenate
 from pixelsieve.errors import RunError
-from pixelsieve.files import replacing, replacing_folder, telling_unwritable
+from pixelsieve.files import new_folder, replacing, telling_unwritable
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
 from pixelsieve.windows import recenter
@@ -160,7 +160,7 @@ def _opened(
             with replacing(out) as temporary, parquet.Writer(temporary, provenance) as file:
                 yield file
             return
-        with replacing_folder(out) as folder, triples.Writer(folder) as writer:
+        with new_folder(out) as folder, triples.Writer(folder) as writer:
             yield writer
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters, hash_pixels, splitmix64
 
-__all__ = ["Stream", "cluster_keys", "normals", "uniforms"]
+__all__ = ["Stream", "cluster_keys", "derived_seed", "normals", "uniforms"]
 
 
 class Stream(IntEnum):
@@ -26,6 +26,12 @@ class Stream(IntEnum):
     THRESHOLD = 4
     TIME = 5
     WINDOW = 6
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed, 0 to 2^63 - 1, that follows from `numbers` (each 0 or more) and from their order."""
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
 
 
 def cluster_keys(clusters: Clusters, seed: int) -> NDArray[np.uint64]:

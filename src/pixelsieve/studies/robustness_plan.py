@@ -14,6 +14,7 @@ from pixelsieve.clusters import Clusters
 from pixelsieve.detector import Detector
 from pixelsieve.errors import ConfigError
 from pixelsieve.front_end import Chip, FrontEnd
+from pixelsieve.front_end.draws import derived_seed
 from pixelsieve.front_end.varied import changed
 from pixelsieve.simulation.generate import Sample
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
@@ -115,7 +116,7 @@ def make_plan(
         msg = f"{where}: simulated: varied on 0 clusters; raise --simulated or leave the table out"
         raise ConfigError(msg)
     if clusters and simulated:
-        numbers = (clusters // 2, clusters - clusters // 2, _sample_seed(seed))
+        numbers = (clusters // 2, clusters - clusters // 2, derived_seed(seed, _SAMPLE))
         attempt("simulated", partial(_of_sensor, front_end, detector, None, None, numbers))
         if rows[-1].sample is None:
             simulated = []
@@ -123,11 +124,6 @@ def make_plan(
             make = partial(_of_sensor, front_end, detector, name, value, numbers)
             attempt(f"simulated.{name} = {value}", make)
     return Plan(tuple(rows), tuple(left_out))
-
-
-def _sample_seed(seed: int) -> int:
-    state = np.random.SeedSequence((seed, _SAMPLE)).generate_state(1, np.uint64)
-    return int(state[0] >> np.uint64(1))
 
 
 def _of_chip(

@@ -213,7 +213,7 @@ class SearchSpace:
             msg = "inputs: a name appears twice; every table [[inputs]] needs one of its own"
             raise ConfigError(msg)
         for name in self.recipe.names:
-            chosen = recipe(name, {r.name: r for r in self.recipes})
+            chosen = self._recipe(name)
             if chosen.decay == "constant" or name == FLOAT.name:
                 msg = f"recipe: '{name}' cannot be searched; expected one whose rate decays"
                 raise ConfigError(msg)
@@ -228,10 +228,13 @@ class SearchSpace:
                 raise ConfigError(msg)
         self._try()
 
+    def _recipe(self, name: str) -> Recipe:
+        return recipe(name, {r.name: r for r in self.recipes})
+
     def _try(self) -> None:
         """Make every kind of network once, so that no trial comes upon one that cannot be."""
         choices = self.architecture
-        recipes = [recipe(name, {r.name: r for r in self.recipes}) for name in self.recipe.names]
+        recipes = [self._recipe(name) for name in self.recipe.names]
         for one, depth, branches in product(self.inputs, choices.depths, choices.branches):
             try:
                 spec = _network(one, choices.widths[:1] * depth, WINDOW, branches)
@@ -298,7 +301,7 @@ class SearchSpace:
             batch_size = self.recipe.batch_size
             return override(LEARNED, epochs=candidate.learned_epochs, batch_size=batch_size)
         return override(
-            recipe(candidate.recipe, {r.name: r for r in self.recipes}),
+            self._recipe(candidate.recipe),
             epochs=candidate.epochs,
             initial_rate=candidate.initial_rate,
             batch_size=self.recipe.batch_size,

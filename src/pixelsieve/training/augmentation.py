@@ -16,7 +16,7 @@ from pixelsieve.config import from_mapping, read_toml
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import Chip, FrontEnd
-from pixelsieve.front_end.draws import Stream, cluster_keys, uniforms
+from pixelsieve.front_end.draws import Stream, cluster_keys, derived_seed, uniforms
 from pixelsieve.front_end.varied import GAINS, changed
 from pixelsieve.windows import shift_window
 
@@ -99,7 +99,7 @@ class Augmentation:
         for number in range(self.copies):
             chip = _chip(front_end, {name: float(v[number]) for name, v in drawn.items()})
             if chip.front_end is not None:
-                seed = _seed(self.seed, number, own.seed)
+                seed = derived_seed(self.seed, number, own.seed)
                 chip = replace(chip, front_end=replace(chip.front_end, seed=seed))
             found.append(chip)
         return found
@@ -160,14 +160,9 @@ def _evenly(pair: tuple[float, ...], count: int, seed: tuple[int, int]) -> NDArr
     return np.asarray(low + (high - low) * shares)
 
 
-def _seed(*numbers: int) -> int:
-    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
-    return int(state[0] >> np.uint64(1))
-
-
 def _moved(augmentation: Augmentation, number: int, clusters: Clusters) -> Clusters:
     across, down = (augmentation.ranges().get(name, (0, 0)) for name in _WINDOW)
-    keys = cluster_keys(clusters, _seed(augmentation.seed, number))
+    keys = cluster_keys(clusters, derived_seed(augmentation.seed, number))
     drawn = uniforms(keys, Stream.WINDOW, 2)
     columns, rows = (
         np.floor(drawn[:, i] * (high - low + 1)).astype(int) + int(low)
