@@ -28,7 +28,13 @@ from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.model_file import Model
 
 from .conftest import make_clusters
-from .tiny_networks import TINY, heterogeneous_network, mixed_network, tiny_model
+from .tiny_networks import (
+    TINY,
+    heterogeneous_network,
+    mixed_network,
+    one_bit_network,
+    tiny_model,
+)
 
 
 def program_differs(network: IntegerNetwork) -> int:
@@ -147,6 +153,26 @@ def test_alkaid_loses_a_shift_unless_its_pass_is_off(
     monkeypatch.setattr(logic, "without_lost_shifts", contextlib.nullcontext)
     # Where this fails alkaid has been mended, and `without_lost_shifts` can go.
     assert program_differs(network) > 0
+
+
+@pytest.mark.usefixtures("needs_alkaid")
+def test_signed_inputs_of_one_bit_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(20):
+        assert program_differs(one_bit_network(seed)) == 0, seed
+    monkeypatch.setattr(logic, "_with_unsigned_bits", lambda source, kernel: (source, kernel))
+    # Where this fails alkaid has been mended, and `_with_unsigned_bits` can go.
+    with pytest.raises(ConfigError, match=r"one_bit: alkaid .* fails on this .*AssertionError"):
+        logic.traced(one_bit_network(0))
+
+
+def test_verilog_of_signed_inputs_of_one_bit_is_exact(tmp_path: Path, verilator: Verilator) -> None:
+    network = one_bit_network(1)
+    codes = corner_codes(network, 300)
+    made = design(network, 0)
+    write_verilog(tmp_path, made)
+    logits = network.run(codes)
+    np.testing.assert_array_equal(simulate_verilog(tmp_path, made, codes, verilator).logits, logits)
+    assert len(np.unique(logits)) > 50
 
 
 @pytest.mark.usefixtures("needs_alkaid")

@@ -106,3 +106,24 @@ def heterogeneous_network(seed: int) -> IntegerNetwork:
         fractions[name] = one.output_fraction_bits
         sources = (name,)
     return IntegerNetwork("mixed", FeatureSet(SCALAR), inputs, tuple(layers))
+
+
+def one_bit_network(seed: int) -> IntegerNetwork:
+    """A sum of 21 inputs of one bit, about half of them signed: 0 or minus one step."""
+    rng = np.random.default_rng(seed)
+    signed = rng.integers(0, 2, 21).astype(bool)
+    taken = Quantizer(
+        tuple(signed.tolist()),
+        (1,) * 21,
+        tuple(rng.integers(-2, 1, 21).tolist()),
+        "TRN",
+        "WRAP",
+    )
+    port, grid = FixedPoint(signed=True, bits=6), FixedPoint(signed=True, bits=6, integer_bits=2)
+    profile = IntegerInput("x_profile", 21, port, taken)
+    kernel = rng.integers(1, 16, (21, 1)) * rng.choice([-1, 1], (21, 1))
+    bias = np.array([3])
+    layer = IntegerLayer(
+        "output", ("x_profile",), kernel, bias, grid, grid, None, profile.output_fraction_bits
+    )
+    return IntegerNetwork("one_bit", FeatureSet(("x_profile",)), (profile,), (layer,))

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError, ToolError
 from pixelsieve.firmware.integer import IntegerNetwork
@@ -21,6 +22,7 @@ __all__ = [
     "compiled",
     "fused",
     "logit_of",
+    "one_line",
     "port_variables",
     "quantized",
     "traced",
@@ -61,13 +63,29 @@ def without_lost_shifts() -> Iterator[None]:
         passes.canonicalize_msb_wraps = before
 
 
-def traced(network: IntegerNetwork) -> Any:
-    """The network as alkaid's `CombLogic`: inputs in order, element by element, to the logit.
+@contextlib.contextmanager
+def one_line(name: str) -> Iterator[None]:
+    """Raise `ConfigError` if alkaid fails inside on the network `name`: a fault of alkaid's own."""
+    try:
+        yield
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        version = alkaid("_version").__version__
+        reason = (str(error).splitlines() or ["no message"])[0]
+        msg = (
+            f"{name}: alkaid {version} fails on this network ({type(error).__name__}: {reason}); "
+            "train it with another seed or precision, and report it with its network.json"
+        )
+        raise ConfigError(msg) from error
 
-    Raises `ConfigError` where the logit is the same for every input.
+
+def traced(network: IntegerNetwork) -> Any:
+    """Return the network as alkaid's `CombLogic`: inputs in order, element by element, to the logit.
+
+    Raise `ConfigError` if the logit is the same for every input, or if alkaid fails.
     """
-    ports = port_variables(network.inputs)
-    return compiled(network.name, ports, [logit_of(network, ports)])
+    with one_line(network.name):
+        ports = port_variables(network.inputs)
+        return compiled(network.name, ports, [logit_of(network, ports)])
 
 
 def port_variables(inputs: Sequence[IntegerInput]) -> dict[str, Any]:
@@ -139,6 +157,7 @@ def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
     where half to even is asked for, and fails where every input of a product is constant.
     """
     kernel = layer.kernel * layer.kernel_grid.step
+    source, kernel = _with_unsigned_bits(source, kernel)
     varies = np.array([not _is_constant(v) for v in source])
     fixed = np.array([v.low for v, moves in zip(source, varies, strict=True) if not moves])
     offset = layer.bias * layer.bias_grid.step + fixed @ kernel[~varies]
@@ -155,6 +174,24 @@ def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
     if layer.activation is None:
         return outputs
     return [_activated(total, layer.activation.element(i)) for i, total in enumerate(outputs)]
+
+
+def _with_unsigned_bits(
+    source: Sequence[Any], kernel: NDArray[np.float64]
+) -> tuple[list[Any], NDArray[np.float64]]:
+    """Return inputs and weights of the same sums, without signed inputs of one bit.
+
+    alkaid 0.8.2 looks sums of six one-bit inputs up in a table and takes each for 0 or one step; a
+    signed bit is 0 or *minus* one step, so the table does not cover the sums and alkaid ends in an
+    AssertionError. Read as unsigned (wiring alone) such a bit has the opposite value, and its
+    weights get the opposite sign.
+    """
+    signed = [sum(v.kif) == 1 and v.low < 0 and not _is_constant(v) for v in source]
+    bits = [
+        v.quantize(0, v.kif[1] + 1, v.kif[2], overflow_mode="WRAP") if one else v
+        for v, one in zip(source, signed, strict=True)
+    ]
+    return bits, np.where(np.array(signed)[:, None], -kernel, kernel)
 
 
 def _pooled(layer: IntegerPool, source: Sequence[Any]) -> list[Any]:

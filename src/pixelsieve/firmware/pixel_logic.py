@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pixelsieve.features import REGISTRY, Along, Feature
-from pixelsieve.firmware.logic import alkaid, compiled, logit_of, port_variables, quantized
+from pixelsieve.firmware.logic import alkaid, compiled, logit_of, one_line, port_variables, quantized
 from pixelsieve.firmware.pixel_features import (
     PIXELS,
     Z_NEGATIVE,
@@ -25,13 +25,14 @@ _LINES: tuple[Along, ...] = ("columns", "rows")
 
 
 def traced_from_pixels(program: PixelNetwork) -> Any:
-    """Features and network as one `CombLogic`: ports in order, element by element, to the logit.
+    """Return features and network as one `CombLogic`: ports in order, to the logit.
 
-    Raises `ConfigError` where the logit is the same for every input.
+    Raise `ConfigError` as `logic.traced` does.
     """
-    ports = port_variables(program.inputs)
-    logit = logit_of(program.network, feature_variables(program.logic, ports))
-    return compiled(program.name, ports, [logit])
+    with one_line(program.name):
+        ports = port_variables(program.inputs)
+        logit = logit_of(program.network, feature_variables(program.logic, ports))
+        return compiled(program.name, ports, [logit])
 
 
 def feature_variables(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixelsieve.errors import ConfigError
-from pixelsieve.firmware.logic import alkaid, fused, traced
+from pixelsieve.firmware.logic import alkaid, fused, one_line, traced
 from pixelsieve.firmware.pixel_logic import traced_from_pixels
 from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.verilog_words import RESERVED
@@ -97,8 +97,9 @@ def design(
         raise ConfigError(msg)
     if clock_ns is not None and levels > 0:
         stages = max(1, -int(-levels // clock_ns))
-    lean = fused(logic)
-    machine, files = _core(lean, name, stages, language)
+    with one_line(network.name):
+        lean = fused(logic)
+        machine, files = _core(lean, name, stages, language)
     inputs = tuple(
         Port(i.name, i.width, i.grid.bits, i.grid.signed, i.grid.fraction_bits)
         for i in network.inputs
