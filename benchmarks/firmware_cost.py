@@ -35,7 +35,7 @@ from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.resources import Resources, measure
 from pixelsieve.firmware.synthesis import Measure, Settings
-from pixelsieve.firmware.yosys import find_yosys
+from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.fixed_point import FixedPoint, Quantizer
 from pixelsieve.formats.dataset import load
 from pixelsieve.model_file import load_model
@@ -170,7 +170,7 @@ def rows(options: argparse.Namespace, kept: dict[str, Row]) -> Iterator[Row]:
     settings = Settings(**limits)
     measures: tuple[Measure, ...] = ("luts", "gates") if options.gates else ("luts",)
     general = {k: v for k, v in to_plain(settings).items() if k not in limits}
-    tool = find_yosys()
+    tool = find(YOSYS)
     too_large: dict[tuple[str, str], int] = {}
     for case in cases(options):
         family = (case.kind, case.name)

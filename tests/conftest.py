@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from pixelsieve.clusters import Clusters
-from pixelsieve.errors import PixelsieveError
+from pixelsieve.errors import ToolError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware.tools import Verilator, find_verilator
+from pixelsieve.firmware.tools import VERILATOR, Tool, Wanted, find
 from pixelsieve.formats import parquet
 
 MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real"))
@@ -138,13 +138,29 @@ def random_logits(n: int, seed: int = 0, steps: int = 50) -> tuple[NDArray[Any],
     return np.round((rng.normal(size=n) + labels) * steps) / steps, labels
 
 
-@pytest.fixture(scope="session")
-def verilator() -> Verilator:
-    pytest.importorskip("alkaid", reason="alkaid is not installed")
+def needs_tool(wanted: Wanted) -> Tool:
+    """The tool, or a skip that says why there is none."""
     try:
-        return find_verilator()
-    except PixelsieveError as error:
+        return find(wanted)
+    except ToolError as error:
         pytest.skip(str(error))
+
+
+def path_of_debian(folder: Path, *first: Path) -> str:
+    """A PATH with all of this system's own programs but `python`, made in `folder`."""
+    (folder / "bin").mkdir()
+    for place in (Path("/usr/bin"), Path("/bin")):
+        for program in place.iterdir():
+            link = folder / "bin" / program.name
+            if program.name != "python" and not link.is_symlink():
+                link.symlink_to(program)
+    return os.pathsep.join(map(str, [*first, folder / "bin"]))
+
+
+@pytest.fixture(scope="session")
+def verilator() -> Tool:
+    pytest.importorskip("alkaid", reason="alkaid is not installed")
+    return needs_tool(VERILATOR)
 
 
 @pytest.fixture

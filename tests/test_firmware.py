@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError, RunError, ToolError
+from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import logic
 from pixelsieve.firmware.folder import claimed_folder, replacing_folder
@@ -22,7 +22,7 @@ from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.simulation import Answers, pack, simulate_verilog
-from pixelsieve.firmware.tools import Verilator, find_verilator
+from pixelsieve.firmware.tools import Tool
 from pixelsieve.firmware.vectors import corner_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.model_file import Model
@@ -165,7 +165,7 @@ def test_signed_inputs_of_one_bit_are_exact(monkeypatch: pytest.MonkeyPatch) -> 
         logic.traced(one_bit_network(0))
 
 
-def test_verilog_of_signed_inputs_of_one_bit_is_exact(tmp_path: Path, verilator: Verilator) -> None:
+def test_verilog_of_signed_inputs_of_one_bit_is_exact(tmp_path: Path, verilator: Tool) -> None:
     network = one_bit_network(1)
     codes = corner_codes(network, 300)
     made = design(network, 0)
@@ -239,7 +239,7 @@ def test_ports_are_packed_lowest_element_first() -> None:
 class Gate:
     """A tiny network as Verilog on disk, and the gate on it."""
 
-    def __init__(self, folder: Path, verilator: Verilator, model: Model, **options: Any) -> None:
+    def __init__(self, folder: Path, verilator: Tool, model: Model, **options: Any) -> None:
         self.model, self.folder, self.verilator = model, folder, verilator
         self.network = from_model(model, "tiny")
         table = model.features.table(make_clusters(200))
@@ -270,7 +270,7 @@ class Gate:
 @pytest.mark.parametrize(("bits", "seed", "stages"), [(2, 2, None), (8, 1, 3)])
 def test_the_gate_holds(
     tmp_path: Path,
-    verilator: Verilator,
+    verilator: Tool,
     monkeypatch: pytest.MonkeyPatch,
     bits: int,
     seed: int,
@@ -310,9 +310,7 @@ def test_the_gate_holds(
         assert (result.latency, result.passed) == (stages, False)
 
 
-def test_a_broken_weight_and_a_wrong_threshold_are_seen(
-    tmp_path: Path, verilator: Verilator
-) -> None:
+def test_a_broken_weight_and_a_wrong_threshold_are_seen(tmp_path: Path, verilator: Tool) -> None:
     gate = Gate(tmp_path, verilator, tiny_model(4, 1), stages=2)
     # One adder takes its second operand a bit further up: a weight has another value.
     adder = r"(shift_adder #\((?:-?\d+,){6})(-?\d+)"
@@ -334,7 +332,7 @@ def test_a_broken_weight_and_a_wrong_threshold_are_seen(
 
 
 def test_the_gate_sees_what_alkaid_does_wrong(
-    tmp_path: Path, verilator: Verilator, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = mixed_network(2067)
     codes = corner_codes(network, 300)
@@ -345,23 +343,7 @@ def test_the_gate_sees_what_alkaid_does_wrong(
     assert (answers.logits != network.run(codes)).any()
 
 
-# ---- tools and folders
-
-
-def test_an_old_verilator_on_the_path_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pixelsieve.firmware import tools
-
-    old = Verilator("5.006", "on PATH", ("verilator",))
-    monkeypatch.setattr(tools, "_on_path", lambda: old)
-    monkeypatch.setattr(tools, "_wheel", lambda: None)
-    with pytest.raises(ToolError, match=r"found Verilator 5.006 \(on PATH\), older than"):
-        find_verilator()
-    monkeypatch.setattr(tools, "_on_path", lambda: Verilator("5.048", "on PATH", ("v",)))
-    monkeypatch.setattr("shutil.which", lambda name: name)
-    assert find_verilator().origin == "on PATH"
-    monkeypatch.setattr("shutil.which", lambda name: None if name == "g++" else name)
-    with pytest.raises(ToolError, match=r"g\+\+ missing; Verilator needs it"):
-        find_verilator()
+# ---- folders
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:

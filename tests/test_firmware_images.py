@@ -20,7 +20,7 @@ from pixelsieve.firmware.integer_file import read_integer_network, write_integer
 from pixelsieve.firmware.patches import Patches
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulation import Answers, simulate_verilog
-from pixelsieve.firmware.tools import Verilator
+from pixelsieve.firmware.tools import Tool
 from pixelsieve.firmware.vectors import Vectors, corner_codes
 from pixelsieve.firmware.verify import verify
 from pixelsieve.model_file import Model
@@ -106,9 +106,7 @@ def test_alkaid_programs_are_exact() -> None:
         assert program_differs(from_model(image_model(2 + seed, seed))) == 0, seed
 
 
-def test_the_gate_holds(
-    tmp_path: Path, verilator: Verilator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     from pixelsieve.firmware import verify as module
 
     model = image_model(3, 1, GATE)

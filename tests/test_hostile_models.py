@@ -17,9 +17,10 @@ import h5py
 import numpy as np
 import pytest
 
+from pixelsieve import hdf5, isolated
 from pixelsieve.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.model_file import load_model, save_model
-from pixelsieve.model_import import hdf5, isolated, stored
+from pixelsieve.model_import import stored
 from pixelsieve.model_import.convert import ImportOptions, import_model
 from pixelsieve.networks import read_network
 from pixelsieve.training.recipe import read_recipes
@@ -267,14 +268,14 @@ def test_hdf5_that_leads_out_of_its_file_is_refused(
 
 
 def test_hdf5_is_read_where_little_memory_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.model_import.isolated "$@"'
+    limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.isolated "$@"'
     monkeypatch.setattr(isolated, "_PROGRAM", ("sh", "-c", limited, sys.executable))
     assert isolated.read_isolated(MODELS / "asic_4b.h5", "asic").arrays
 
 
 SPINNING = """
 import sys
-from pixelsieve.model_import import isolated
+from pixelsieve import isolated
 def spin(*_):
     while True:
         pass

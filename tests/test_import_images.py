@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixelsieve import hdf5
 from pixelsieve.errors import ConfigError
 from pixelsieve.features import FeatureTable
-from pixelsieve.model_import import hdf5, stored
+from pixelsieve.model_import import stored
 from pixelsieve.model_import.convert import ImportOptions, import_model
 
 IMAGES = ("log_charges", "code_image")

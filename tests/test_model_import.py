@@ -17,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from pixelsieve import hdf5, isolated
 from pixelsieve.cli import app
 from pixelsieve.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.run_models import pick_model
 from pixelsieve.model_file import Model, load_model, save_model
-from pixelsieve.model_import import hdf5, isolated, stored
+from pixelsieve.model_import import stored
 from pixelsieve.model_import.convert import ImportOptions, import_model
 from pixelsieve.model_import.graph import read_graph
 from pixelsieve.model_import.likeness import recognized

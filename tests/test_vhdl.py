@@ -10,23 +10,22 @@ import numpy as np
 import pytest
 
 from pixelsieve.errors import ToolError
-from pixelsieve.firmware.ghdl import Ghdl, find_ghdl, simulate_vhdl
+from pixelsieve.firmware.ghdl import simulate_vhdl
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.rtl import design, write_verilog
+from pixelsieve.firmware.tools import GHDL, Tool
 from pixelsieve.firmware.vectors import corner_codes, vectors
 from pixelsieve.firmware.verify import verify_vhdl
 
+from .conftest import needs_tool
 from .tiny_networks import mixed_network, tiny_model
 
 pytestmark = pytest.mark.usefixtures("needs_alkaid")
 
 
 @pytest.fixture
-def ghdl() -> Ghdl:
-    try:
-        return find_ghdl()
-    except ToolError as error:
-        pytest.skip(str(error))
+def ghdl() -> Tool:
+    return needs_tool(GHDL)
 
 
 NETWORKS = {
@@ -39,7 +38,7 @@ NETWORKS = {
 @pytest.mark.parametrize("stages", [None, 2])
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
 def test_vhdl_gives_the_same_answers(
-    tmp_path: Path, ghdl: Ghdl, network: IntegerNetwork, stages: int | None
+    tmp_path: Path, ghdl: Tool, network: IntegerNetwork, stages: int | None
 ) -> None:
     codes = corner_codes(network, 200)
     expected = network.run(codes)
@@ -56,7 +55,7 @@ def test_vhdl_gives_the_same_answers(
         assert (answers.logits[: len(expected)] != expected).any()
 
 
-def test_a_broken_weight_in_vhdl_is_seen(tmp_path: Path, ghdl: Ghdl) -> None:
+def test_a_broken_weight_in_vhdl_is_seen(tmp_path: Path, ghdl: Tool) -> None:
     network = NETWORKS["8 bits"]
     made = design(network, 0, language="vhdl")
     write_verilog(tmp_path, made)
@@ -74,7 +73,7 @@ def test_a_broken_weight_in_vhdl_is_seen(tmp_path: Path, ghdl: Ghdl) -> None:
         simulate_vhdl(tmp_path, made, codes, ghdl)
 
 
-def test_large_networks_are_simulated_on_fewer_vectors(tmp_path: Path, ghdl: Ghdl) -> None:
+def test_large_networks_are_simulated_on_fewer_vectors(tmp_path: Path, ghdl: Tool) -> None:
     network = NETWORKS["8 bits"]
     made = design(network, 0, language="vhdl")
     write_verilog(tmp_path, made)
@@ -109,9 +108,3 @@ def test_both_languages_have_the_same_design() -> None:
 )
 def test_an_entity_is_called_no_word_of_vhdl(name: str, top: str) -> None:
     assert design(NETWORKS["2 bits"], 0, top=name, language="vhdl").top == top
-
-
-def test_without_ghdl_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(ToolError, match="apt install ghdl"):
-        find_ghdl()

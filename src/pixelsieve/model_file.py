@@ -23,6 +23,8 @@ from pixelsieve.errors import RunError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.files import parse_json, replacing
 from pixelsieve.front_end import FrontEnd
+from pixelsieve.guard import scratch_folder
+from pixelsieve.keras_part import KERAS_MEMBERS, read_keras_part
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import MixedPrecision, Precision
 from pixelsieve.weights import Weights
@@ -30,11 +32,17 @@ from pixelsieve.weights import Weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Model", "load_model", "model_hash", "save_model"]
+__all__ = [
+    "Model",
+    "load_model",
+    "model_hash",
+    "require_same_keras",
+    "save_model",
+    "stored_keras_model",
+]
 
 _CARD = "pixelsieve.json"
 _WEIGHTS = "pixelsieve_weights.npz"
-_KERAS = ("metadata.json", "config.json", "model.weights.h5")
 _SCHEMA = 1
 _CHUNK = 65_536
 
@@ -43,8 +51,8 @@ _CHUNK = 65_536
 class Model:
     """A trained network and how its inputs are made.
 
-    `card` holds what else was saved (recipe, seed, ...), as plain data; `origin` names the model
-    in messages.
+    `card` holds what else was saved (recipe, seed, ...), as plain data. `path` is the file that
+    it was read from, None for a model made in memory.
     """
 
     spec: NetworkSpec
@@ -52,7 +60,17 @@ class Model:
     weights: Weights
     features: FeatureSet
     card: dict[str, Any]
-    origin: str = "model"
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending; in memory the network's name."""
+        return self.path.stem if self.path else self.spec.name
+
+    @property
+    def origin(self) -> str:
+        """What messages call it: the file, or the network's name."""
+        return str(self.path or self.spec.name)
 
     def keras_model(self) -> keras.Model:
         """The Keras model with these weights."""
@@ -137,7 +155,7 @@ def load_model(path: Path) -> Model:
     where its features are scaled differently today or its card names a front end or a detector
     that cannot be.
     """
-    members = read_members(path, str(path), (*_KERAS, _CARD, _WEIGHTS))
+    members = _members(path)
     missing = [name for name in (_CARD, _WEIGHTS) if name not in members]
     if missing:
         msg = (
@@ -172,7 +190,7 @@ def load_model(path: Path) -> Model:
         msg = f"{path}: its features are not those of its network; the file is damaged"
         raise RunError(msg)
     _check_card(head["card"], f"{path}: card")
-    return Model(spec, precision, weights, features, head["card"], str(path))
+    return Model(spec, precision, weights, features, head["card"], path)
 
 
 def _check_card(card: dict[str, Any], where: str) -> None:
@@ -183,14 +201,65 @@ def _check_card(card: dict[str, Any], where: str) -> None:
 
 
 def model_hash(path: Path) -> str:
-    """SHA-256, in hexadecimal, of what `load_model` reads of a model file.
+    """Return the SHA-256, in hexadecimal, of all that a model file holds.
 
-    The file itself has another hash each time it is written: Keras's part holds a date. Raises
-    `RunError` where it is missing or damaged.
+    The file itself has another hash each time it is written: Keras's part holds a date and
+    addresses. Raise `RunError` if it is missing or damaged.
     """
-    members = read_members(path, str(path), (*_KERAS, _CARD, _WEIGHTS))
+    members = _members(path)
     ours = b"".join(members.get(name, b"") for name in (_CARD, _WEIGHTS))
-    return hashlib.sha256(ours).hexdigest()
+    keras = read_keras_part(members, str(path)).digest()
+    return hashlib.sha256(ours + keras.encode()).hexdigest()
+
+
+def require_same_keras(model: Model) -> None:
+    """Raise `RunError` if Keras would load another network from the model's file than we do.
+
+    A file holds its network twice: in our own members, which are read strictly and which everything
+    here uses, and in Keras's. A model made in memory has none.
+    """
+    if model.path is not None:
+        _checked_members(model, model.path)
+
+
+def stored_keras_model(model: Model) -> keras.Model:
+    """Return the Keras model that any user of Keras and HGQ2 loads from the model's file.
+
+    Only a file whose Keras part is what our own members say is handed to Keras; raise `RunError`
+    as `require_same_keras` does. For a model made in memory return `Model.keras_model`.
+    """
+    if model.path is None:
+        return model.keras_model()
+    import hgq.layers  # noqa: F401 (registers the layers that Keras then finds)
+    import keras
+
+    members = _checked_members(model, model.path)
+    with scratch_folder() as folder:
+        copy = folder / "model.keras"  # of what was checked
+        with zipfile.ZipFile(copy, "w") as archive:
+            for name in KERAS_MEMBERS:
+                archive.writestr(name, members[name])
+        return keras.saving.load_model(copy, compile=False, safe_mode=True)
+
+
+def _checked_members(model: Model, path: Path) -> dict[str, bytes]:
+    members = _members(path)
+    stored = read_keras_part(members, str(path), strange=True)
+    with scratch_folder() as folder:
+        again = folder / path.name
+        save_model(again, model)
+        expected = read_keras_part(_members(again), str(again))
+    if where := expected.difference(stored):
+        msg = (
+            f"{path}: its Keras part ({where}) is not the network of its pixelsieve part; the file "
+            "was changed after it was saved: fetch it again, or train again"
+        )
+        raise RunError(msg)
+    return members
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    return read_members(path, str(path), (*KERAS_MEMBERS, _CARD, _WEIGHTS))
 
 
 def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:

@@ -67,7 +67,7 @@ class Chosen:
 
     def folder(self, model: Model, suffix: str = "") -> Path:
         """Where the result goes."""
-        return self.out or self.run / "firmware" / f"{Path(model.origin).stem}{suffix}"
+        return self.out or self.run / "firmware" / f"{model.name}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ def verilog(chosen: Chosen, timing: Timing, asked: Asked, *, json: bool) -> None
     from rich.console import Console
 
     from pixelsieve.firmware.job import Extras, make_firmware
-    from pixelsieve.firmware.tools import find_verilator
+    from pixelsieve.firmware.tools import VERILATOR, find
     from pixelsieve.studies.trained import front_end_of
 
-    find_verilator()  # says at once what is missing
+    find(VERILATOR)  # says at once what is missing
     model, parts = chosen.load()
     console = Console(stderr=True)
     result = make_firmware(
@@ -224,7 +224,7 @@ def hand_over(chosen: Chosen, wish: Hls, *, json: bool) -> None:
     from pixelsieve.report.firmware_table import hand_over_table
 
     model, parts = chosen.load()
-    network = from_model(model, Path(model.origin).stem)
+    network = from_model(model, model.name)
     test = network.features.table(parts["test"])
     console = Console(stderr=True)
     found = hls.hand_over(

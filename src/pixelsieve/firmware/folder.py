@@ -11,7 +11,15 @@ from pixelsieve.errors import RunError
 from pixelsieve.files import file_hash, require_writable, telling_unwritable
 from pixelsieve.locks import locked
 
-__all__ = ["MARKER", "check_replaceable", "claimed_folder", "failed_folder", "replacing_folder"]
+__all__ = [
+    "MARKER",
+    "check_replaceable",
+    "claimed_folder",
+    "failed_folder",
+    "keep_copy",
+    "put_back",
+    "replacing_folder",
+]
 
 MARKER = "verification.json"
 """The file by which a folder of ours is known."""
@@ -48,12 +56,14 @@ def claimed_folder(path: Path) -> Iterator[None]:
     try:
         with locked(path.with_name(f".{path.name}.lock"), path):
             for target in (path, failed_folder(path)):
-                old, new = _beside(target)
-                if old.exists() and not target.exists():
-                    old.rename(target)
-                for left in (old, new):
-                    shutil.rmtree(left, ignore_errors=True)
-            yield
+                for kept in (_beside(target, "old"), _beside(target, "before")):
+                    if kept.exists() and not target.exists():
+                        kept.rename(target)
+                _remove(target, "old", "new", "before")
+            try:
+                yield
+            finally:
+                _remove(path, "before")
     finally:
         for folder in made:
             with contextlib.suppress(OSError):  # in use
@@ -69,7 +79,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     the place cannot be written, is full, or holds something else.
     """
     check_replaceable(path)
-    old, new = _beside(path)
+    old, new = _beside(path, "old"), _beside(path, "new")
     try:
         with telling_unwritable(path, _ADVICE):
             new.mkdir()
@@ -82,13 +92,32 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if old.exists() and not path.exists():
             old.rename(path)
-        for left in (old, new):
-            shutil.rmtree(left, ignore_errors=True)
+        _remove(path, "old", "new")
 
 
-def _beside(path: Path) -> tuple[Path, Path]:
-    """Where the old and the new folder are while they change places."""
-    return path.with_name(f".{path.name}.old"), path.with_name(f".{path.name}.new")
+def keep_copy(path: Path) -> None:
+    """Copy what `path` holds, for `put_back`; inside `claimed_folder`, which removes the copy."""
+    if path.exists():
+        with telling_unwritable(path, _ADVICE):
+            shutil.copytree(path, _beside(path, "before"))
+
+
+def put_back(path: Path) -> None:
+    """Make `path` again what it was at `keep_copy`, and nothing if it was not there."""
+    shutil.rmtree(path, ignore_errors=True)
+    before = _beside(path, "before")
+    if before.exists():
+        before.rename(path)
+
+
+def _beside(path: Path, what: str) -> Path:
+    """Where a folder is while others take its place."""
+    return path.with_name(f".{path.name}.{what}")
+
+
+def _remove(path: Path, *what: str) -> None:
+    for one in what:
+        shutil.rmtree(_beside(path, one), ignore_errors=True)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -30,9 +30,10 @@ from pixelsieve.firmware.hls_project import (
     write_test_bench,
 )
 from pixelsieve.firmware.hls_readme import hls_readme
-from pixelsieve.firmware.hls_simulation import compile_c, require_compiler, simulate_c
+from pixelsieve.firmware.hls_simulation import compile_c, simulate_c
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_file import to_document, write_integer_network
+from pixelsieve.firmware.tools import GXX, find
 from pixelsieve.firmware.vectors import Vectors
 from pixelsieve.firmware.verify import Clock, FirstDifference
 from pixelsieve.guard import scratch_folder
@@ -104,7 +105,7 @@ def hand_over(
     """
     say = on_step or (lambda _: None)
     settings = HlsSettings(backend, clock_ns, part, reuse_factor)
-    compiler = require_compiler()
+    compiler = str(find(GXX))
     hls4ml()  # says at once that it is missing
     check_replaceable(out)
     sha256 = str(to_document(network)["sha256"])

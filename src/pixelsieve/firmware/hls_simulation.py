@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pixelsieve.errors import ToolError
 from pixelsieve.firmware.hls_project import HlsProject
 from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.tools import require_programs, run_tool
+from pixelsieve.firmware.tools import run_tool
 
-__all__ = ["compile_c", "require_compiler", "simulate_c"]
+__all__ = ["compile_c", "simulate_c"]
 
 _HEADERS = {
     "Vitis": ("ap_types",),
@@ -26,13 +26,6 @@ _BRIDGE = {"Vitis": "", "Catapult": '#include "{top}_bridge.cpp"'}
 """Catapult's project has its arrays of weights there."""
 
 _SET_DIRECTORY = {"Vitis": "", "Catapult": 's_weights_dir = "weights";'}
-
-
-def require_compiler() -> str:
-    """The version of g++. Raises `ToolError` where there is none."""
-    require_programs("g++", what="the C simulation of the HLS project")
-    version = run_tool(["g++", "-dumpfullversion"], folder=Path.cwd(), what="g++").strip()
-    return f"g++ {version}"
 
 
 def compile_c(project: HlsProject, network: IntegerNetwork, folder: Path, work: Path) -> None:

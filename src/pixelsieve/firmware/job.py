@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.clusters import Clusters
+from pixelsieve.errors import ToolError
 from pixelsieve.evaluation.metrics import EFFICIENCY
 from pixelsieve.files import telling_unwritable, write_json
 from pixelsieve.firmware.flips import flip_study
@@ -18,20 +19,22 @@ from pixelsieve.firmware.folder import (
     check_replaceable,
     claimed_folder,
     failed_folder,
+    keep_copy,
+    put_back,
     replacing_folder,
 )
-from pixelsieve.firmware.integer import from_model
+from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import write_beside, write_integer_network
 from pixelsieve.firmware.pixel_cost import PixelCost, pixel_cost
 from pixelsieve.firmware.pixels import PixelNetwork, Program, from_pixels
 from pixelsieve.firmware.radiation import FlipStudy
 from pixelsieve.firmware.readme import readme
-from pixelsieve.firmware.resources import synthesize
+from pixelsieve.firmware.resources import expected_duration, synthesize
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
 from pixelsieve.firmware.testbench import write_testbench
 from pixelsieve.firmware.threshold import Chosen, choose_threshold
-from pixelsieve.firmware.tools import Verilator, find_verilator
+from pixelsieve.firmware.tools import VERILATOR, YOSYS, Tool, find
 from pixelsieve.firmware.vectors import Vectors, edge_codes, vectors
 from pixelsieve.firmware.verify import (
     AnswerCheck,
@@ -40,7 +43,6 @@ from pixelsieve.firmware.verify import (
     verify_netlist,
     verify_vhdl,
 )
-from pixelsieve.firmware.yosys import find_yosys
 from pixelsieve.fixed_point import Codes
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.guard import scratch_folder
@@ -131,16 +133,18 @@ def make_firmware(
 ) -> FirmwareResult:
     """Write `out` (Verilog, test bench, README.md, network.json, verification.json, ...), check it.
 
-    The integer network is also written beside the model. Where a check does not hold the folder
-    is `out` with `.failed` behind its name, and what `out` held before stays. Raises
-    `PixelsieveError`s of one line for everything that the user can mend.
+    The integer network of a model that was read from a file is also written beside that. Verilog
+    that passed the gate is in `out` before anything of `extras` starts, so that whatever becomes
+    of these, it stays. If a check does not hold the folder is `out` with `.failed` behind its name,
+    and what `out` held before stays. Raise `PixelsieveError`s of one line for everything that the
+    user can mend.
     """
     say, extras = on_step or (lambda _: None), extras or Extras()
-    verilator = find_verilator()
+    verilator = find(VERILATOR)
     if extras.measures:
-        find_yosys()
+        find(YOSYS)
     check_replaceable(out)
-    network = from_model(model, Path(model.origin).stem)
+    network = from_model(model, model.name)
     program = from_pixels(network, extras.front_end) if extras.pixels else network
     say("threshold from the validation split")
     chosen = choose_threshold(network, validation, efficiency)
@@ -164,30 +168,23 @@ def make_firmware(
         result = FirmwareResult(model.origin, out, made, chosen, checked, "")
         if isinstance(program, PixelNetwork):
             result = replace(result, pixel_cost=pixel_cost(network, program.adc_bits))
-        if checked.passed and extras.measures:
-            say("synthesis by Yosys")
-            result = _synthesized(result, work, extras, of, program, verilator, jobs)
-        if checked.passed and extras.vhdl:
+        job = _Job(network, program, of, work, out, verilator, jobs)
+        keep_copy(out)
+        result = job.written(result)
+        if model.path is not None:
+            write_beside(model.path, network)
+        if result.passed and extras.measures:
+            say(f"verified Verilog and alkaid's estimate are in {out}")
+            say(f"synthesis by Yosys: {expected_duration(made, extras.measures, extras.settings)}")
+            result = job.written(job.counted(result, extras))
+        if result.passed and extras.vhdl:
             say("VHDL")
             again = design(program, chosen.code, stages=stages, clock_ns=clock_ns, language="vhdl")
-            (work / "vhdl").mkdir()
-            write_verilog(work / "vhdl", again)
-            result = replace(
-                result, vhdl=verify_vhdl(work / "vhdl", again, program, chosen.code, of)
-            )
-        if checked.passed and extras.bit_flips:
+            result = job.written(job.with_vhdl(result, again))
+        if result.passed and extras.bit_flips:
             say("bit flips in the stored weights")
             flips = flip_study(network, validation, efficiency=efficiency, on_flip=on_flip)
-            result = replace(result, bit_flips=flips)
-        target = out if result.passed else failed_folder(out)
-        with replacing_folder(target) as folder:
-            shutil.copytree(work, folder, dirs_exist_ok=True)
-            sha256 = write_integer_network(folder / "network.json", network)
-            result = replace(result, folder=target, network_sha256=sha256)
-            text = readme(program, made, checked, asdict(chosen))
-            (folder / "README.md").write_text(text, encoding="utf-8")
-            write_json(folder / MARKER, result.to_plain())
-    write_beside(Path(model.origin), network)
+            result = job.written(replace(result, bit_flips=flips))
     return result
 
 
@@ -197,34 +194,69 @@ def _codes(program: Program, clusters: Clusters) -> dict[str, Codes]:
     return program.input_codes(program.features.table(clusters))
 
 
-def _synthesized(
-    result: FirmwareResult,
-    work: Path,
-    extras: Extras,
-    of: Vectors,
-    program: Program,
-    verilator: Verilator,
-    jobs: int,
-) -> FirmwareResult:
-    folder, made = work / "synthesis", result.design
-    folder.mkdir()
-    plain = folder / "netlist_simulation.v"
-    found = synthesize(
-        work / "verilog",
-        made,
-        extras.measures,
-        extras.settings,
-        netlist=folder / "netlist_xilinx.v",
-        simulation=plain,
-    )
-    check = None
-    if plain.exists() and made.lut_estimate <= LARGEST_NETLIST:
-        with scratch_folder() as alone:
-            shutil.copy(plain, alone)
-            check = verify_netlist(
-                alone, made, program, result.chosen.code, of, verilator, jobs=jobs
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A program whose Verilog is in the folder `work`, on its way to the folder `out`."""
+
+    network: IntegerNetwork
+    program: Program
+    of: Vectors
+    work: Path
+    out: Path
+    verilator: Tool
+    jobs: int
+
+    def written(self, result: FirmwareResult) -> FirmwareResult:
+        """Write the folder whole; the result that says where it is."""
+        target = self.out if result.passed else failed_folder(self.out)
+        with replacing_folder(target) as folder:
+            shutil.copytree(self.work, folder, dirs_exist_ok=True)
+            sha256 = write_integer_network(folder / "network.json", self.network)
+            result = replace(result, folder=target, network_sha256=sha256)
+            chosen = asdict(result.chosen)
+            text = readme(self.program, result.design, result.verification, chosen)
+            (folder / "README.md").write_text(text, encoding="utf-8")
+            write_json(folder / MARKER, result.to_plain())
+        if not result.passed:
+            put_back(self.out)
+        return result
+
+    def counted(self, result: FirmwareResult, extras: Extras) -> FirmwareResult:
+        """Count by Yosys, and compare the netlist if that is not too large."""
+        folder, made = self.work / "synthesis", result.design
+        folder.mkdir()
+        plain = folder / "netlist_simulation.v"
+        found = synthesize(
+            self.work / "verilog",
+            made,
+            extras.measures,
+            extras.settings,
+            netlist=folder / "netlist_xilinx.v",
+            simulation=plain,
+        )
+        check = None
+        if plain.exists() and made.lut_estimate <= LARGEST_NETLIST:
+            with scratch_folder() as alone:
+                shutil.copy(plain, alone)
+                check = self._netlist(alone, result)
+        return replace(result, synthesis=found, netlist=check)
+
+    def _netlist(self, folder: Path, result: FirmwareResult) -> AnswerCheck:
+        code = result.chosen.code
+        try:
+            return verify_netlist(
+                folder, result.design, self.program, code, self.of, self.verilator, jobs=self.jobs
             )
-    return replace(result, synthesis=found, netlist=check)
+        except ToolError as error:
+            return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
+
+    def with_vhdl(self, result: FirmwareResult, made: Design) -> FirmwareResult:
+        """Write the VHDL of `made` too, and compare it."""
+        folder = self.work / "vhdl"
+        folder.mkdir()
+        write_verilog(folder, made)
+        check = verify_vhdl(folder, made, self.program, result.chosen.code, self.of)
+        return replace(result, vhdl=check)
 
 
 @contextlib.contextmanager

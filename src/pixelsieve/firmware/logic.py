@@ -79,7 +79,7 @@ def one_line(name: str) -> Iterator[None]:
 
 
 def traced(network: IntegerNetwork) -> Any:
-    """Return the network as alkaid's `CombLogic`: inputs in order, element by element, to the logit.
+    """Return the network as alkaid's `CombLogic`: inputs, element by element, to the logit.
 
     Raise `ConfigError` if the logit is the same for every input, or if alkaid fails.
     """
@@ -177,8 +177,8 @@ def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
 
 
 def _with_unsigned_bits(
-    source: Sequence[Any], kernel: NDArray[np.float64]
-) -> tuple[list[Any], NDArray[np.float64]]:
+    source: Sequence[Any], kernel: NDArray[Any]
+) -> tuple[list[Any], NDArray[Any]]:
     """Return inputs and weights of the same sums, without signed inputs of one bit.
 
     alkaid 0.8.2 looks sums of six one-bit inputs up in a table and takes each for 0 or one step; a

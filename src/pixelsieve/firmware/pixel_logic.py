@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from pixelsieve.features import REGISTRY, Along, Feature
-from pixelsieve.firmware.logic import alkaid, compiled, logit_of, one_line, port_variables, quantized
+from pixelsieve.firmware.logic import (
+    alkaid,
+    compiled,
+    logit_of,
+    one_line,
+    port_variables,
+    quantized,
+)
 from pixelsieve.firmware.pixel_features import (
     PIXELS,
     Z_NEGATIVE,

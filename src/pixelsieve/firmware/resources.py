@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pixelsieve.errors import DataError, ToolError
 from pixelsieve.files import read_kept, telling_unwritable, write_json
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.rtl import Design, design, write_verilog
@@ -18,16 +19,22 @@ from pixelsieve.firmware.synthesis import (
     synthesize_gates,
     synthesize_luts,
 )
+from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.guard import scratch_folder
 
 __all__ = [
     "RESOURCES",
     "Resources",
+    "expected_duration",
     "kept_resources",
     "measure",
     "resources_of_run",
     "synthesize",
 ]
+
+_SECONDS: dict[Measure, float] = {"luts": 0.005, "gates": 0.01}
+_START_S = 2.0
+"""Seconds of Yosys per LUT of alkaid's estimate, and to start."""
 
 RESOURCES = "resources.json"
 _SCHEMA = 1
@@ -134,13 +141,45 @@ def synthesize(
     netlist: Path | None = None,
     simulation: Path | None = None,
 ) -> tuple[Synthesis, ...]:
-    """Yosys's counts of a design; `netlist` and `simulation` are files for that of the LUTs."""
+    """Return Yosys's counts of a design; `netlist` and `simulation` are files for that of the LUTs.
+
+    A count that fails has no numbers, and its `status` says why. Raise `ToolError` if there is no
+    Yosys.
+    """
+    settings = settings or Settings()
+    tool = find(YOSYS)
     found = []
     for one in measures:
-        if one == "luts":
-            found.append(
-                synthesize_luts(verilog, made.top, settings, netlist=netlist, simulation=simulation)
-            )
-        else:
-            found.append(synthesize_gates(verilog, made.top, settings))
+        try:
+            if one == "luts":
+                count = synthesize_luts(
+                    verilog, made.top, settings, netlist=netlist, simulation=simulation, tool=tool
+                )
+            else:
+                count = synthesize_gates(verilog, made.top, settings, tool=tool)
+        except (DataError, ToolError) as error:
+            status = f"failed: {error}"
+            count = Synthesis(one, made.top, status, 0.0, tool.name, tool.version, settings, ())
+        found.append(count)
     return tuple(found)
+
+
+def expected_duration(made: Design, measures: Sequence[Measure], settings: Settings) -> str:
+    """Return in words how long Yosys will take, by the size of the design, and the limit.
+
+    The times are those of docs/firmware.md, on one core; they differ by half from machine to
+    machine.
+    """
+    seconds = {one: _SECONDS[one] * made.lut_estimate + _START_S for one in measures}
+    each = ", ".join(
+        f"{one} about {_rounded(t)}"
+        + (f", over the limit of {settings.time_limit_s:g} s" * (t > settings.time_limit_s))
+        for one, t in seconds.items()
+    )
+    return f"{each} (--time-limit {settings.time_limit_s:g})"
+
+
+def _rounded(seconds: float) -> str:
+    if seconds < 90:  # noqa: PLR2004 (the first that reads better in minutes)
+        return f"{max(round(seconds, -1), 10):.0f} s"
+    return f"{seconds / 60:.0f} min"

@@ -19,14 +19,13 @@ from pixelsieve.errors import ConfigError, DataError, nearest
 from pixelsieve.files import replacing
 from pixelsieve.firmware.bounded import Finished, run_bounded
 from pixelsieve.firmware.cells import Gates, Luts, count_gates, count_luts
-from pixelsieve.firmware.yosys import Yosys, find_yosys
+from pixelsieve.firmware.tools import YOSYS, Tool, find
 from pixelsieve.guard import scratch_folder
 
 __all__ = [
     "Measure",
     "Settings",
     "Synthesis",
-    "find_yosys",
     "synthesize_gates",
     "synthesize_luts",
 ]
@@ -47,7 +46,7 @@ class Settings:
     2 %). `gates` are the cells abc may use for gates; with "cmos" among them it weighs them by
     transistors, as `cells.NAND2_EQUIVALENTS` does. `gate_mapping` is abc's script from logic to
     gates; "" leaves abc its own, whose proofs of equal signals take minutes from 500 LUTs on.
-    `memory_limit_gib` holds on Linux; the Yosys wheel never gets more than 4 GiB.
+    `memory_limit_gib` holds on Linux.
     """
 
     family: str = "xcu"
@@ -106,7 +105,7 @@ def synthesize_luts(
     *,
     netlist: Path | None = None,
     simulation: Path | None = None,
-    tool: Yosys | None = None,
+    tool: Tool | None = None,
 ) -> Synthesis:
     """Count the cells that the module `top` of a folder of Verilog needs on an FPGA.
 
@@ -134,7 +133,7 @@ def synthesize_luts(
 
 
 def synthesize_gates(
-    sources: Path, top: str, settings: Settings | None = None, *, tool: Yosys | None = None
+    sources: Path, top: str, settings: Settings | None = None, *, tool: Tool | None = None
 ) -> Synthesis:
     """Count the gates of the module `top`, in NAND2 equivalents, and the longest path of gates.
 
@@ -159,7 +158,7 @@ def _measure(
     top: str,
     settings: Settings,
     commands: Sequence[str],
-    tool: Yosys | None,
+    tool: Tool | None,
     results: Mapping[str, Path | None],
 ) -> Synthesis:
     files = _verilog(sources)
@@ -168,7 +167,7 @@ def _measure(
         if target and not target.parent.is_dir():
             msg = f"{target.parent}: no such folder for the netlist; create it first"
             raise ConfigError(msg)
-    tool = tool or find_yosys()
+    tool = tool or find(YOSYS)
     with scratch_folder() as work:
         names = _copy(files, sources, work)
         script = (*(f'read_verilog -sv "{n}"' for n in names), *commands)

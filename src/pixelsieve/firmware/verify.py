@@ -6,21 +6,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ToolError
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.ghdl import find_ghdl, simulate_vhdl
+from pixelsieve.firmware.ghdl import simulate_vhdl
 from pixelsieve.firmware.integer import LayerCounters
 from pixelsieve.firmware.pixels import Program
 from pixelsieve.firmware.rtl import Design
 from pixelsieve.firmware.simulation import Answers, simulate_verilog
-from pixelsieve.firmware.tools import Verilator
+from pixelsieve.firmware.tools import GHDL, Tool, find
 from pixelsieve.firmware.vectors import Vectors
-from pixelsieve.model_file import Model
+from pixelsieve.model_file import Model, stored_keras_model
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = [
     "AnswerCheck",
@@ -33,6 +36,8 @@ __all__ = [
 ]
 
 _FLOAT32_BITS = 25  # 24 of the significand and the sign
+
+_KERAS_BATCH = 4096
 
 _GHDL_WORK, _LEAST_FOR_GHDL = 5e6, 50
 """Vectors times LUTs that GHDL simulates in a minute or two, and the least of vectors."""
@@ -109,14 +114,15 @@ def verify(
     made: Design,
     threshold: int,
     of: Vectors,
-    verilator: Verilator,
+    verilator: Tool,
     *,
     jobs: int = 2,
 ) -> Verification:
     """Compare all three on the vectors.
 
-    `folder` holds the Verilog of `made`; `threshold` is the code that `keep` must have. Raises
-    `ToolError` where Verilator fails; a difference is a result, not an error.
+    `folder` holds the Verilog of `made`; `threshold` is the code that `keep` must have. Keras is
+    what its users load from the model's file (`stored_keras_model`). Raise `ToolError` if
+    Verilator fails; a difference is a result, not an error.
     """
     codes, n_clusters = of.codes, of.clusters
     n = of.size
@@ -126,7 +132,8 @@ def verify(
     clock.stop("integer program")
     scale = 2.0**network.logit_fraction_bits
     values = _values(network, of)
-    keras = np.asarray(model.logits(values), np.float64) * scale
+    stored = stored_keras_model(model)
+    keras = np.asarray(_predicted(stored, values.inputs), np.float64)[:, 0] * scale
     clock.stop("Keras")
     answers = simulate_verilog(folder, made, codes, verilator, jobs)
     clock.stop("Verilator")
@@ -151,7 +158,7 @@ def verify(
             float(got[stage][at]) if np.isfinite(got[stage][at]) else None,
             {name: c[0].tolist() for name, c in vector.items()},
             {name: c[0].tolist() for name, c in network.trace(vector).layers.items()},
-            _keras_layers(model, network, {k: v[at : at + 1] for k, v in values.inputs.items()}),
+            _keras_layers(stored, network, {k: v[at : at + 1] for k, v in values.inputs.items()}),
         )
     versions = {"simulator": str(verilator), "alkaid": made.alkaid_version}
     return Verification(
@@ -175,7 +182,7 @@ def verify_netlist(
     network: Program,
     threshold: int,
     of: Vectors,
-    verilator: Verilator,
+    verilator: Tool,
     *,
     jobs: int = 2,
 ) -> AnswerCheck:
@@ -196,7 +203,7 @@ def verify_vhdl(
     ones of the corners, and the others evenly out of all.
     """
     try:
-        ghdl = find_ghdl()
+        ghdl = find(GHDL)
     except ToolError as error:
         return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
     few = of.at_most(max(_LEAST_FOR_GHDL, round(_GHDL_WORK / max(made.lut_estimate, 1))))
@@ -257,21 +264,19 @@ def _values(network: Program, of: Vectors) -> FeatureTable:
     return replace(values, inputs=joined)
 
 
+def _predicted(model: keras.Model, inputs: Any) -> Any:
+    """Outputs of a Keras model as its users get them."""
+    return model.predict(inputs, batch_size=_KERAS_BATCH, verbose=0)
+
+
 def _keras_layers(
-    model: Model, network: Program, vector: Mapping[str, NDArray[np.float32]]
+    whole: keras.Model, network: Program, vector: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, list[float]]:
-    import jax
     import keras
 
-    whole = model.keras_model()
     names = [layer.name for layer in network.layers]
     inner = keras.Model(whole.inputs, [whole.get_layer(name).output for name in names])
-    variables = [
-        [np.asarray(v.value) for v in some]
-        for some in (inner.trainable_variables, inner.non_trainable_variables)
-    ]
-    inputs = [vector[tensor.name] for tensor in whole.inputs]
-    outputs, _ = jax.jit(inner.stateless_call)(*variables, inputs)
+    outputs = _predicted(inner, [vector[tensor.name] for tensor in whole.inputs])
     return {
         layer.name: _codes(out, layer.output_fraction_bits)
         for layer, out in zip(network.layers, outputs, strict=True)

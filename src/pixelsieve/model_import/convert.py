@@ -90,7 +90,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         notes=(*dict.fromkeys(mapped.notes), *_notes(mapped, precision)),
     )
     card = {"imported": to_plain(report), "import_options": to_plain(options)}
-    return Model(spec, precision, weights, features, card, where), report
+    return Model(spec, precision, weights, features, card), report
 
 
 def _renamed(

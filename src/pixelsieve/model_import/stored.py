@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pixelsieve.archives import LARGEST_BYTES, read_members
 from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.model_import.hdf5 import Group
-from pixelsieve.model_import.isolated import read_isolated
+from pixelsieve.hdf5 import Group
+from pixelsieve.isolated import read_isolated
 
 __all__ = ["SUFFIXES", "StoredModel", "Variable", "read_stored"]
 

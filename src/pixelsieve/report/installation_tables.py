@@ -39,6 +39,7 @@ def installation_lines(found: Mapping[str, Any]) -> list[str]:
         lines.append(device["problem"])
     else:
         lines.append(f"JAX: {device['jax_backend']} ({', '.join(device['jax_devices'])})")
+    lines += [f"passed over: {why}" for one in found["tools"] for why in one["passed_over"]]
     lines += [one["how"] for one in found["tools"] if one["how"]]
     tools = {one["name"] for one in found["tools"]}
     lines += [

@@ -64,7 +64,7 @@ def _validation_auc(run: Path, models: Sequence[Model]) -> float | None:
     """Mean over the networks at their best epoch, None where the run does not tell."""
     values = []
     for model in models:
-        path = run / "jobs" / f"{Path(model.origin).stem}.json"
+        path = run / "jobs" / f"{model.name}.json"
         if not path.is_file():
             return None
         job = read_json(path)

@@ -14,7 +14,7 @@ from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, 
 from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at
 from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
-from pixelsieve.model_file import Model
+from pixelsieve.model_file import Model, require_same_keras
 from pixelsieve.splits import require_disjoint
 from pixelsieve.studies.trained import constants_that_differ
 
@@ -77,9 +77,11 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
 
     `efficiency` and rejection are of the clusters that are read out; `front_end` counts the rest.
     `data_rate` and `slices` (at 98 % signal efficiency) have thresholds from these clusters.
+    Raise `RunError` if the model's file holds another network for Keras than for us.
     """
     ((split, clusters),) = part.parts.items()
     clusters.require_both_classes()
+    require_same_keras(model)
     logits = model.logits(model.features.table(clusters))
     _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
     return {

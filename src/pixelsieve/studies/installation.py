@@ -6,15 +6,13 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pixelsieve import __version__
 from pixelsieve.errors import PixelsieveError, ToolError
-from pixelsieve.firmware.ghdl import find_ghdl
-from pixelsieve.firmware.hls_simulation import require_compiler
-from pixelsieve.firmware.tools import find_verilator, require_programs
-from pixelsieve.firmware.yosys import find_yosys
+from pixelsieve.firmware.tool_trials import TOOLS, try_tool
+from pixelsieve.firmware.tools import Wanted, find, require_programs
 
 __all__ = ["installation"]
 
@@ -26,26 +24,31 @@ _OPTIONAL = {
     "alkaid": "Verilog and resources of networks, and `search`",
     "hls4ml": "the hand-over to Vitis and Catapult",
 }
+_USES = {
+    "Verilator": "checking the Verilog",
+    "Yosys": "counting LUTs and gates (--luts, --gates)",
+    "g++": "Verilator's simulation and the C simulation of HLS",
+    "GHDL": "checking the VHDL (--vhdl)",
+}
 _GIB = 2**30
 
 
-def installation() -> dict[str, Any]:
-    """Plain data: `pixelsieve`, `python`, `packages`, `tools`, `device`, `missing`.
+def installation(on_step: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Return plain data: `pixelsieve`, `python`, `packages`, `tools`, `device`, `missing`.
 
-    A package that is not there has the version None; a tool has `found` (its version and where it
-    is from, or None), `for` what it serves, and `how` to get it where it is not there. `missing`
-    lists the names of both. Starts the programs to ask for their versions; Yosys as a wheel
-    compiles itself on its first start ever.
+    A package that is not there has the version None. A tool has `found` (its version and where it
+    is from, or None), `for` what it serves, `how` to get it if it is not there, and `passed_over`:
+    a line for each other one that was found first and not taken. Every outside program runs once
+    on a tiny design, of which `on_step` is told; one that fails is missing. `missing` lists the
+    names of packages and tools.
     """
+    say = on_step or (lambda _: None)
     packages = {name: _version(name) for name in (*_PACKAGES, *_OPTIONAL)}
-    tools = [
-        *(_package_tool(name, use, packages[name]) for name, use in _OPTIONAL.items()),
-        _tool("Verilator", "checking the Verilog", lambda: str(find_verilator())),
-        _tool("Yosys", "counting LUTs and gates (--luts, --gates)", _yosys),
-        _tool("g++", "Verilator's simulation and the C simulation of HLS", require_compiler),
-        *(_program(name) for name in ("make", "perl")),
-        _tool("GHDL", "checking the VHDL (--vhdl)", lambda: str(find_ghdl())),
-    ]
+    tools = [_package_tool(name, use, packages[name]) for name, use in _OPTIONAL.items()]
+    for wanted in TOOLS:
+        say(f"trying {wanted.name}")
+        tools.append(_tried(wanted))
+    tools += [_program(name) for name in ("make", "perl")]
     lacking = [name for name in _PACKAGES if packages[name] is None]
     return {
         "schema": 1,
@@ -67,29 +70,37 @@ def _version(package: str) -> str | None:
 
 def _package_tool(name: str, use: str, version: str | None) -> dict[str, Any]:
     how = None if version else f"{name} is missing; it serves {use}: pip install {name}"
-    found = f"{name} {version}" if version else None
-    return {"name": name, "for": use, "found": found, "how": how}
+    return _entry(name, use, f"{name} {version}" if version else None, how)
 
 
-def _tool(name: str, use: str, find: Callable[[], str]) -> dict[str, Any]:
-    """`find` gives version and origin, or raises `ToolError` with how to get it."""
+def _entry(
+    name: str, use: str, found: str | None, how: str | None, passed_over: Sequence[str] = ()
+) -> dict[str, Any]:
+    return {"name": name, "for": use, "found": found, "how": how, "passed_over": list(passed_over)}
+
+
+def _tried(wanted: Wanted) -> dict[str, Any]:
+    """What was found, and that it works; else how to get it."""
+    use = _USES[wanted.name]
     try:
-        return {"name": name, "for": use, "found": find(), "how": None}
+        tool = find(wanted)
     except ToolError as error:
-        return {"name": name, "for": use, "found": None, "how": str(error)}
+        return _entry(wanted.name, use, None, str(error))
+    try:
+        try_tool(wanted, tool)
+    except PixelsieveError as error:
+        how = f"{tool} does not work: {error}; {wanted.how}"
+        return _entry(wanted.name, use, None, how, tool.passed_over)
+    return _entry(wanted.name, use, str(tool), None, tool.passed_over)
 
 
 def _program(name: str) -> dict[str, Any]:
-    def find() -> str:
+    use, found = "Verilator's simulation", shutil.which(name)
+    try:
         require_programs(name, what="Verilator")
-        return str(shutil.which(name))
-
-    return _tool(name, "Verilator's simulation", find)
-
-
-def _yosys() -> str:
-    found = find_yosys()
-    return f"{found.name} {found.version}"
+    except ToolError as error:
+        return _entry(name, use, None, str(error))
+    return _entry(name, use, found, None)
 
 
 def _device() -> dict[str, Any]:

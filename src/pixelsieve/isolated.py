@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelsieve.errors import RunError
-from pixelsieve.model_import.hdf5 import Group, read_hdf5
+from pixelsieve.hdf5 import Group, read_hdf5
 
 __all__ = ["read_isolated"]
 
