@@ -12,16 +12,18 @@ from typer.testing import CliRunner
 
 from pixelsieve.cli import app
 from pixelsieve.config import to_plain
+from pixelsieve.errors import DataError
 from pixelsieve.firmware.folder import failed_folder
 from pixelsieve.firmware.integer_file import read_integer_network
 from pixelsieve.firmware.resources import synthesize
 from pixelsieve.firmware.rtl import Design, write_verilog
-from pixelsieve.firmware.tools import Tool
+from pixelsieve.firmware.tools import YOSYS, Tool
 from pixelsieve.formats import parquet
 from pixelsieve.model_file import save_model
 
-from .conftest import make_clusters
+from .conftest import make_clusters, needs_tool, path_of_debian
 from .test_pixels import NOISY, SMALL, Gate
+from .test_tools import stub
 from .test_vendor_reports import CSYNTH_RPT
 from .tiny_networks import tiny_model
 
@@ -202,6 +204,67 @@ def test_netlist_counts_and_flips_beside_the_verilog(
     assert re.search(r"mismatches: netlist_keep \d+; layer by layer in", result.stderr)
     assert json.loads((failed_folder(out) / "verification.json").read_text())["passed"] is False
     assert json.loads((out / "verification.json").read_text())["passed"] is True
+
+
+def test_with_the_path_of_debian_and_an_old_yosys_first_it_counts(
+    run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_tool(YOSYS)
+    old = tmp_path / "old"
+    old.mkdir()
+    stub(old, "yosys", "Yosys 0.23 (git sha1 7ce5011c24b)")
+    monkeypatch.setenv("PATH", path_of_debian(tmp_path, old))
+    result = call(run_folder, "--out", str(tmp_path / "out"), "--luts", "--json")
+    assert result.exit_code == 0, result.output
+    made = json.loads(result.stdout)
+    assert made["synthesis"][0]["luts"]["total"] > 0
+    assert not any(made["netlist"]["mismatches"].values())
+
+
+def test_verified_verilog_is_there_before_the_count_and_stays_if_that_fails(
+    run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixelsieve.firmware import resources
+
+    out = tmp_path / "out"
+    there: list[str] = []
+
+    def fails(*_: Any, **__: Any) -> Any:
+        there.extend(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+        msg = "sieve_4b: Yosys stopped (exit 1): ERROR: no luck"
+        raise DataError(msg)
+
+    monkeypatch.setattr(resources, "synthesize_luts", fails)
+    result = call(run_folder, "--out", str(out), "--luts")
+    assert result.exit_code == 0, result.output
+    assert {"verilog/sieve_4b.v", "verification.json", "network.json", "SHA256SUMS"} <= set(there)
+    said = result.stderr.splitlines()
+    assert said[-1] == (
+        f"verified Verilog and alkaid's estimate are in {out}; "
+        "Yosys counts luts about 10 s (--time-limit 600) ..."
+    )
+    assert re.search(r"LUTs +│ failed: sieve_4b: Yosys stopped", result.stdout)
+    (count,) = json.loads((out / "verification.json").read_text())["synthesis"]
+    assert (count["luts"], count["status"][:6]) == (None, "failed")
+
+
+def test_a_netlist_that_cannot_be_simulated_is_a_line(
+    run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixelsieve.firmware import job
+
+    def broken(*arguments: Any, simulation: Path, **more: Any) -> Any:
+        found = synthesize(*arguments, simulation=simulation, **more)
+        simulation.write_text("module sieve_4b(; endmodule")
+        return found
+
+    monkeypatch.setattr(job, "synthesize", broken)
+    result = call(run_folder, "--out", str(tmp_path / "out"), "--luts", "--json")
+    assert result.exit_code == 0, result.output
+    made = json.loads(result.stdout)
+    assert made["synthesis"][0]["luts"]["total"] > 0
+    assert made["netlist"]["vectors"] == 0
+    assert "syntax error" in made["netlist"]["tool"]
 
 
 def test_a_count_that_does_not_finish_has_no_number(run_folder: Path, verilator: Tool) -> None:

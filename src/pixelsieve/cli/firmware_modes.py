@@ -120,7 +120,7 @@ def verilog(chosen: Chosen, timing: Timing, asked: Asked, *, json: bool) -> None
             front_end=front_end_of(model),
         ),
         jobs=asked.jobs,
-        on_step=lambda step: console.print(f"{step} ...", highlight=False),
+        on_step=lambda step: console.print(f"{step} ...", highlight=False, soft_wrap=True),
         on_flip=lambda done, total: _tell_tenths(console, "bit flips", done, total),
     )
     if json:

@@ -174,8 +174,8 @@ def make_firmware(
         if model.path is not None:
             write_beside(model.path, network)
         if result.passed and extras.measures:
-            say(f"verified Verilog and alkaid's estimate are in {out}")
-            say(f"synthesis by Yosys: {expected_duration(made, extras.measures, extras.settings)}")
+            how_long = expected_duration(made, extras.measures, extras.settings)
+            say(f"verified Verilog and alkaid's estimate are in {out}; Yosys counts {how_long}")
             result = job.written(job.counted(result, extras))
         if result.passed and extras.vhdl:
             say("VHDL")
