@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ from typer.testing import CliRunner, Result
 from pixelsieve.cli import app, options
 from pixelsieve.cli.progress import TrainingProgress
 from pixelsieve.detector import SMART_PIXEL_LHC
+from pixelsieve.evaluation.scores import METRICS
 from pixelsieve.files import read_json
+from pixelsieve.firmware.tools import YOSYS
 from pixelsieve.formats import parquet
 from pixelsieve.model_file import load_model, save_model
 from pixelsieve.networks import ZOO
-from pixelsieve.studies.search_goal import COSTS, Measured
 from pixelsieve.training import recipe
-from tests.conftest import make_clusters
+from tests.conftest import make_clusters, needs_tool
 
 PROGRAM = [sys.executable, "-m", "pixelsieve"]
 QUICK = ["--epochs", "3", "--float-epochs", "3", "--batch-size", "128", "--workers", "2"]
@@ -84,6 +84,41 @@ def test_the_numbers_of_a_comparison(compared: Path) -> None:
     }
     assert len(metrics["paired"]) == 2 * 6 * 3
     assert all(t["difference"] >= 0 for t in metrics["paired"])
+    told = [t for t in metrics["paired"] if t["p_value"] is not None]
+    assert told
+    assert all(t["p_value"] <= t["p_corrected"] <= 1 for t in told)
+
+
+SMALL_NETWORK = """
+name = "small"
+[[layers]]
+kind = "dense"
+name = "hidden"
+units = 3
+inputs = ["x_size", "y_size", "z_global"]
+[[layers]]
+kind = "dense"
+name = "output"
+units = 1
+inputs = ["hidden"]
+relu = false
+"""
+
+
+def test_compare_counts_luts_beside_the_estimate(dataset_file: Path, tmp_path: Path) -> None:
+    needs_tool(YOSYS)
+    (tmp_path / "small.toml").write_text(SMALL_NETWORK)
+    result = pixelsieve(
+        *("compare", "--data", dataset_file, "--out", tmp_path / "run", "--bits", 3, "--seeds", 2),
+        *("--network", tmp_path / "small.toml", "--recipe", "sieve", "--no-baselines", "--luts"),
+        *QUICK,
+    )
+    assert result.exit_code == 0, result.output
+    assert "LUTs of small, combinational" in result.output
+    assert "counted by Yosys" in result.output
+    rows = json.loads((tmp_path / "run" / "metrics.json").read_text())["rows"]
+    assert "counted_luts" not in rows[0]
+    assert rows[1]["counted_luts"]["mean"] > rows[1]["luts"]["mean"] > 0
 
 
 def test_evaluate_repeats_the_number_of_the_comparison(compared: Path, dataset_file: Path) -> None:
@@ -362,8 +397,7 @@ def test_help_lists_what_there_is() -> None:
     assert ", ".join(recipe.RECIPES) == options.KNOWN_RECIPES
     assert ", ".join(ZOO) == options.KNOWN_NETWORKS
     shown = " ".join(pixelsieve("search", "--help").output.replace("│", " ").split())
-    metrics = [f.name for f in fields(Measured) if f.name not in (*COSTS, "differing")]
-    assert f"on validation: {', '.join(metrics)}." in shown
+    assert f"on validation: {', '.join(METRICS)}." in shown
     assert {(r.epochs, r.batch_size) for r in (recipe.FLOAT, *recipe.RECIPES.values())} == {
         (50, 1024)
     }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from pixelsieve.errors import DataError
+from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.baselines import boosted_trees, time_cut, time_of
 from pixelsieve.evaluation.metrics import (
     EFFICIENCIES,
@@ -22,8 +22,9 @@ from pixelsieve.evaluation.metrics import (
     rejection_of,
     roc_auc,
     roc_curve,
+    tie_loss_at,
 )
-from pixelsieve.evaluation.paired import paired_test
+from pixelsieve.evaluation.paired import PairedTest, corrected, paired_test
 from pixelsieve.evaluation.scores import METRICS, bootstrap, score, summarize
 from pixelsieve.features import FeatureSet
 from tests.conftest import make_clusters, random_logits
@@ -117,7 +118,35 @@ def test_ties_count_against_us() -> None:
     scores, labels = np.zeros(10), np.arange(10) % 2
     assert rejection_at(scores, labels, 0.9) == (0.0, 1.0, 0.0)
     assert roc_auc(scores, labels) == 0.5
-    assert accuracy(scores, labels) == 0.5  # a logit of 0 is no signal
+    assert accuracy(scores, labels) == 0.5
+
+
+@given(SCORED, st.integers(-5, 5))
+def test_accuracy_keeps_what_the_keep_bit_keeps(rows: list[tuple[int, bool]], code: int) -> None:
+    right = sum((score >= code) == signal for score, signal in rows)
+    scores, labels = np.array([x for x, _ in rows]), np.array([s for _, s in rows])
+    assert accuracy(scores, labels, code) == pytest.approx(right / len(rows))
+    interval = bootstrap([scores], labels, np.arange(len(rows)), threshold=code)["accuracy"]
+    assert 0 <= interval.low <= interval.high <= 1
+    if right in (0, len(rows)):  # no resample can differ
+        assert interval.low == interval.high == right / len(rows)
+
+
+@given(SCORED, st.sampled_from([0.5, 0.9, 0.98, 1.0]))
+def test_ties_cost_what_a_random_choice_among_them_would_save(
+    rows: list[tuple[int, bool]], efficiency: float
+) -> None:
+    scores, labels = np.array([x for x, _ in rows]), np.array([s for _, s in rows])
+    rejection, _, threshold = rejection_at(scores, labels, efficiency)
+    signal, bib = scores[labels], scores[~labels]
+    # Of the clusters at the threshold so many of the signal need not be kept, and so many BIB.
+    spare = np.sum(signal >= threshold) - efficiency * len(signal)
+    saved = max(spare, 0) / np.sum(signal == threshold) * np.sum(bib == threshold)
+    loss = tie_loss_at(scores, labels, efficiency)
+    assert loss == pytest.approx(saved / len(bib), abs=1e-9)
+    assert 0 <= loss <= 1 - rejection + 1e-12
+    apart = scores + np.linspace(0, 0.5, len(scores))
+    assert tie_loss_at(apart, labels, efficiency) <= 1 / len(bib)
 
 
 @given(st.integers(0, 1000))
@@ -217,8 +246,35 @@ def test_paired_test_agrees_with_scipy() -> None:
 
 def test_paired_test_without_spread_or_seeds() -> None:
     assert paired_test("auc", "a", "b", [0.9], [0.8]).p_value is None
-    assert paired_test("auc", "a", "b", [0.9, 0.8], [0.9, 0.8]).p_value == 1
-    assert paired_test("auc", "a", "b", [0.5, 0.5], [0.25, 0.25]).p_value == 0
+    # Equal differences tell no spread: no p = 0, and no interval of no width.
+    for first, second in (
+        ([0.9, 0.8], [0.9, 0.8]),
+        ([0.5, 0.5], [0.25, 0.25]),
+        ([0.9123, 0.9456], [0.9023, 0.9356]),  # not quite equal in floating point
+    ):
+        got = paired_test("auc", "a", "b", first, second)
+        assert (got.p_value, got.low, got.high) == (None, None, None)
+        assert got.difference == pytest.approx(first[0] - second[0])
+
+
+@given(st.lists(st.none() | st.floats(1e-6, 1.0), max_size=8))
+def test_p_values_are_corrected_by_holm(p_values: list[float | None]) -> None:
+    tests = [PairedTest("auc", "a", "b", 3, 0.1, 0.0, 0.2, p) for p in p_values]
+    got = [t.p_corrected for t in corrected(tests)]
+    known = [p for p in p_values if p is not None]
+    for p, found in zip(p_values, got, strict=True):
+        if p is None or found is None:
+            assert p is found is None
+            continue
+        # The definition: the largest of (tests that are no smaller) x p over all no larger p.
+        steps = [(len(known) - sum(q < r for q in known)) * r for r in known if r <= p]
+        assert found == pytest.approx(min(1.0, max(steps)))
+        assert p <= found <= min(1.0, len(known) * p) + 1e-12
+
+
+def test_holm_gives_the_published_example() -> None:
+    tests = [PairedTest("auc", "a", "b", 3, 0.1, 0.0, 0.2, p) for p in (0.01, 0.04, 0.03, 0.005)]
+    assert [t.p_corrected for t in corrected(tests)] == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_time_cut_separates_late_background() -> None:
@@ -227,7 +283,7 @@ def test_time_cut_separates_late_background() -> None:
     figures = score(cut.scores, test.signal, cut.threshold)
     assert test.hit_time_30ps_ns is not None
     best = max(
-        np.mean((np.abs(test.hit_time_30ps_ns) < t) == (test.signal > 0))
+        np.mean((np.abs(test.hit_time_30ps_ns) <= t) == (test.signal > 0))
         for t in np.linspace(0, 0.5, 200)
     )
     assert best - 0.01 < figures["accuracy"] <= best + 0.001
@@ -251,7 +307,7 @@ def test_a_cut_on_coarse_times_is_the_best_there_is(rows: list[tuple[int, bool]]
     labels = np.array([1, 0, *(s for _, s in rows)], np.int8)
     clusters = make_clusters(n, hit_time_30ps_ns=times, signal=labels)
     cut = time_cut(clusters, clusters, "hit_time_30ps")
-    tried = [np.mean((np.abs(times) < t) == (labels > 0)) for t in (0, 0.5, 1.5, 2.5, 9)]
+    tried = [np.mean((np.abs(times) <= t) == (labels > 0)) for t in (-1, 0, 1, 2, 9)]
     assert accuracy(cut.scores, labels, cut.threshold) == max(tried)
 
 
@@ -261,3 +317,15 @@ def test_boosted_trees_learn_the_task() -> None:
     one, same = (boosted_trees(training, validation, test, seed=0) for _ in range(2))
     assert roc_auc(one.scores, test.labels) > 0.9
     np.testing.assert_array_equal(one.scores, same.scores)
+
+
+def test_boosted_trees_see_what_lies_beyond_the_inputs_of_a_circuit() -> None:
+    features = FeatureSet(("hit_time_30ps",))
+    late = np.linspace(1, 20, 400).astype(np.float32)  # ns; the input ends at 0.25 ns
+    clusters = make_clusters(400, hit_time_30ps_ns=late, signal=(late < 10).astype(np.int8))
+    cut, whole = (features.table(clusters, saturated=s) for s in (True, False))
+    assert np.ptp(cut.inputs["hit_time_30ps"]) == 0
+    scores = boosted_trees(whole, whole, whole, seed=0).scores
+    assert roc_auc(scores, clusters.signal) == 1
+    with pytest.raises(ConfigError, match="saturated False in the data, True in the model"):
+        whole.require(features, "model")

@@ -91,8 +91,22 @@ def test_words_follow_the_tests() -> None:
         }
 
     test = {"bits": 4, "metric": "accuracy", "better": "b", "than": "a", "seeds": 3}
-    sure = {**test, "difference": 0.02, "low": 0.014, "high": 0.026, "p_value": 0.004}
-    unsure = {**test, "difference": 0.02, "low": -0.01, "high": 0.05, "p_value": 0.2}
+    sure = {
+        **test,
+        "difference": 0.02,
+        "low": 0.014,
+        "high": 0.026,
+        "p_value": 0.001,
+        "p_corrected": 0.004,
+    }
+    unsure = {
+        **test,
+        "difference": 0.02,
+        "low": -0.01,
+        "high": 0.05,
+        "p_value": 0.02,
+        "p_corrected": 0.2,
+    }
     single = {**test, "difference": 0.02, "low": None, "high": None, "p_value": None, "seeds": 1}
     metrics = {"rows": [row("a", 0.9), row("b", 0.92)]}
 
@@ -105,7 +119,8 @@ def test_words_follow_the_tests() -> None:
         "It beats a by 2.00 points (95 % interval 1.40 to 2.60, p = 0.004, 3 seeds)."
     )
     assert said(unsure).startswith("It cannot be told apart from a: 2.00 points (95 % interval ")
-    assert said(single) == "2.00 points above a; with one seed this may be chance."
+    assert said(single) == "2.00 points above a; not enough seeds to tell this from chance."
+    assert said({**single, "difference": 0.0}) == "It equals a in every seed."
     head = answers({**metrics, "paired": [sure]})[1].head
     assert head == "b has the highest mean accuracy: 0.9200 ± 0.0100 over 3 seeds."
 

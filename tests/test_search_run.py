@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +19,7 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.files import read_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.pixel_cost import feature_cost
+from pixelsieve.firmware.tools import YOSYS
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
 from pixelsieve.model_file import Model, load_model
@@ -34,6 +36,7 @@ from pixelsieve.studies.trials import Trial, run_trial
 from pixelsieve.training.learned import LEARNED
 from pixelsieve.training.recipe import FLOAT, override
 from pixelsieve.weights import initial_weights
+from tests.conftest import needs_tool
 from tests.test_cli import PROGRAM, pixelsieve, refused
 
 SPACE = """
@@ -108,6 +111,34 @@ def searched(
         made = {p for p, t in after.items() if before.get(p) != t}
         assert {p.name for p in made} <= {".lock", "pareto.png", "pareto.pdf"}
     return out
+
+
+def test_luts_of_the_front_are_counted_also_of_a_finished_search(
+    searched: Path, dataset_file: Path, space_file: Path, tmp_path: Path
+) -> None:
+    needs_tool(YOSYS)
+    out = shutil.copytree(searched, tmp_path / "run")
+    uniform = ["--reference", "tiny", "--reference-bits", "6,4"]
+    values = [*arguments(dataset_file, space_file, out, seeds=2), *uniform, "--luts"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "ZOO", MappingProxyType({"tiny": TINY}))
+        shown = pixelsieve(*values)
+        assert shown.exit_code == 0, shown.output
+        assert "LUTs of run/" in shown.stderr
+        again = pixelsieve(*values, "--json")
+    assert "LUTs of" not in again.stderr  # they are known
+    metrics = json.loads(again.stdout)
+    assert metrics == read_json(out / "metrics.json")
+    counted = {r["name"]: r["counted_luts"]["mean"] for r in metrics["rows"] if r["on_front"]}
+    assert counted
+    assert not any("counted_luts" in r for r in metrics["rows"] if not r["on_front"])
+    kept = read_json(out / "resources.json")["models"]
+    for name, mean in counted.items():
+        counts = [kept[f"{name}_seed{i}"]["synthesis"][0]["luts"]["total"] for i in range(2)]
+        assert mean == sum(counts) / 2 > 0
+    assert {r["counted"]["text"] for r in search_rows(metrics)} >= {
+        f"{m:.0f}" for m in counted.values()
+    }
 
 
 def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file: Path) -> None:

@@ -71,7 +71,13 @@ def comparison(seeds: int) -> dict[str, Any]:
     ]
     baselines = [{"approach": "boosted trees, same inputs", "summary": summary}]
     test = {"metric": "auc", "bits": 4, "better": "first_attempt", "than": "conservative"}
-    test |= {"difference": 0.02, "low": -0.0123, "high": 0.0456, "p_value": 1.2e-8}
+    test |= {
+        "difference": 0.02,
+        "low": -0.0123,
+        "high": 0.0456,
+        "p_value": 1.2e-8,
+        "p_corrected": 2.4e-8,
+    }
     return {"network": "model2", "rows": rows, "baselines": baselines, "paired": [test]}
 
 

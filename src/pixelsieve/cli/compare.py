@@ -13,6 +13,8 @@ from pixelsieve.cli.training_options import TrainingOptions, takes_training_opti
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
+
 __all__ = ["compare"]
 
 
@@ -30,25 +32,18 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions with other seeds.", min=1)] = 5,
     baselines: Annotated[bool, typer.Option(help="Also a time cut and boosted trees.")] = True,
+    luts: options.CountLuts = False,
     workers: options.Workers = None,
 ) -> None:
     """Train a float network and quantize it by several recipes; compare, with uncertainties.
 
-    The run folder gets the models, metrics.json, history.parquet and figures. The same command
-    goes on where an interrupted one stopped.
+    The run folder gets the models, metrics.json, history.parquet and figures. Run the same command
+    again to resume an interrupted run.
     """
     from rich.console import Console
-    from rich.markup import escape
 
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.parallel import default_workers
-    from pixelsieve.report.tables import (
-        collapsed_lines,
-        comparison_tables,
-        paired_table,
-        read_out_table,
-        warm_start_table,
-    )
     from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
     from pixelsieve.training.recipe import RECIPES
@@ -73,14 +68,30 @@ def compare(
             dataset,
             out,
             workers=workers or default_workers(),
+            luts=luts,
             on_report=progress.on_report,
             on_done=progress.on_done,
+            on_count=progress.on_count,
         )
     _draw(metrics, out)
     if training.json:
         options.print_json(metrics)
         return
-    console = Console()
+    _show(metrics, Console())
+    typer.echo(f"{out}: manifest, metrics.json, history.parquet, models and figures")
+
+
+def _show(metrics: dict[str, Any], console: Console) -> None:
+    from pixelsieve.report.tables import (
+        coarse_lines,
+        collapsed_lines,
+        comparison_tables,
+        luts_table,
+        paired_table,
+        read_out_table,
+        warm_start_table,
+    )
+
     if metrics["front_end"]:
         console.print(read_out_table(metrics["front_end"]))
     for row in metrics["rows"]:
@@ -89,17 +100,16 @@ def compare(
             console.print(warm_start_table(name, row["warm_start"][0]))
     for table in comparison_tables(metrics, console.width):
         console.print(table)
-    for line in collapsed_lines(metrics):
+    for line in [*collapsed_lines(metrics), *coarse_lines(metrics)]:
         console.print(line, style="bold", soft_wrap=True)
+    if (costs := luts_table(metrics)) is not None:
+        console.print(costs)
     for metric in ("rejection_98", "auc", "accuracy"):
         if (paired := paired_table(metrics, metric)) is not None:
             console.print(paired)
     for teacher in metrics["teachers"]:
         auc = teacher["validation_auc"]
         console.print(f"{teacher['name']}: validation AUC {auc:.4f}", highlight=False)
-    console.print(
-        f"{escape(str(out))}: manifest, metrics.json, history.parquet, models and figures"
-    )
 
 
 def _draw(metrics: dict[str, Any], out: Path) -> None:

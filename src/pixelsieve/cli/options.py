@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KNOWN_NETWORKS",
     "KNOWN_RECIPES",
+    "CountLuts",
     "Data",
     "FrontEnd",
     "Json",
@@ -48,6 +49,13 @@ FrontEnd = Annotated[
 ]
 Workers = Annotated[
     int | None, typer.Option(help="One-threaded worker processes (default: one a core).", min=1)
+]
+CountLuts = Annotated[
+    bool,
+    typer.Option(
+        "--luts",
+        help="Count the LUTs of the table's networks with Yosys too: seconds each for small ones.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 

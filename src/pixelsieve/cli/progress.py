@@ -51,6 +51,10 @@ class _Bars:
     ) -> None:
         self._progress.stop()
 
+    def on_count(self, name: str) -> None:
+        """Take note of a network whose LUTs are being counted."""
+        self._console.print(f"LUTs of {name} ...", highlight=False, soft_wrap=True)
+
 
 class TrainingProgress(_Bars):
     """Bars on standard error: all epochs, and for each running job loss, AUC and learning rate.

@@ -61,6 +61,7 @@ def search(
     recipes_file: Annotated[
         Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
     ] = None,
+    luts: options.CountLuts = False,
     workers: options.Workers = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler's address (default: processes here).")
@@ -70,8 +71,8 @@ def search(
     """Search small networks: quality against cost, on validation, as a Pareto front.
 
     The front is then trained with several seeds and read once on the test split. Every network in
-    the table is exact: Keras, integers and logic give the same. The same command goes on where an
-    interrupted one stopped.
+    the table is exact: Keras, integers and logic give the same. Run the same command again to
+    resume an interrupted search.
     """
     from rich.console import Console
 
@@ -109,7 +110,9 @@ def search(
             trials=trials,
             workers=workers or default_workers(),
             scheduler=scheduler,
+            luts=luts,
             on_progress=progress.on_progress,
+            on_count=progress.on_count,
         )
     pareto(metrics, out / "figures" / "pareto")
     if json:

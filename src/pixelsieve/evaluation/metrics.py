@@ -18,6 +18,7 @@ from pixelsieve.errors import DataError
 __all__ = [
     "EFFICIENCIES",
     "EFFICIENCY",
+    "LARGEST_TIE_LOSS",
     "RankedScores",
     "RocCurve",
     "accuracy",
@@ -25,6 +26,7 @@ __all__ = [
     "rejection_at",
     "roc_auc",
     "roc_curve",
+    "tie_loss_at",
 ]
 
 EFFICIENCIES = (0.90, 0.95, 0.98, 0.99)
@@ -33,10 +35,16 @@ EFFICIENCIES = (0.90, 0.95, 0.98, 0.99)
 EFFICIENCY = 0.98
 """The one at which a threshold is set where no other is asked for."""
 
+LARGEST_TIE_LOSS = 0.01
+"""A network whose ties at the threshold cost more rejection than this has coarse logits."""
+
 
 def accuracy(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> float:
-    """Share of clusters on the right side; a logit of exactly the threshold counts as BIB."""
-    return float(np.mean((scores > threshold) == (labels > 0)))
+    """Return the fraction of clusters on the right side.
+
+    A logit of exactly the threshold counts as signal, as the keep bit has it.
+    """
+    return float(np.mean((scores >= threshold) == (labels > 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,22 @@ def rejection_at(
     rejection, index = rejection_of(kept_signal, kept_bib, efficiency)
     achieved = kept_signal[index] / kept_signal[-1]
     return float(rejection), float(achieved), float(ranked.distinct[index])
+
+
+def tie_loss_at(scores: NDArray[Any], labels: NDArray[Any], efficiency: float) -> float:
+    """Return the background rejection that ties at the threshold cost, 0 to 1.
+
+    That is how much more of the BIB would be dropped if the clusters of that one score could be
+    split at random, so that exactly `efficiency` of the signal is kept: a straight line between
+    two points of the ROC curve. Coarse logits, of few distinct values, lose much.
+    """
+    ranked = rank(scores, labels)
+    kept_signal, kept_bib = ranked.kept()
+    index = int(rejection_of(kept_signal, kept_bib, efficiency)[1])
+    before = (0.0, 0.0) if index == 0 else (kept_signal[index - 1], kept_bib[index - 1])
+    signal, bib = kept_signal[index] - before[0], kept_bib[index] - before[1]
+    spare = max(kept_signal[index] - efficiency * kept_signal[-1], 0.0)
+    return float(bib * spare / signal / kept_bib[-1])
 
 
 @dataclass(frozen=True, slots=True)

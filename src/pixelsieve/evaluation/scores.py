@@ -18,9 +18,10 @@ from pixelsieve.evaluation.metrics import (
     rejection_at,
     rejection_of,
     roc_auc,
+    tie_loss_at,
 )
 
-__all__ = ["METRICS", "Interval", "bootstrap", "score", "summarize"]
+__all__ = ["METRICS", "Interval", "bootstrap", "mean_and_spread", "score", "summarize"]
 
 _CHUNK = 25
 
@@ -29,10 +30,11 @@ METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES
 
 
 def score(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> dict[str, float]:
-    """Every figure of merit of `METRICS`, and `efficiency_NN` as achieved at each rejection.
+    """Every figure of merit of `METRICS`, and at each rejection `efficiency_NN` and `tie_loss_NN`.
 
     `scores` (n,) are logits (or anything that grows with the likeness to signal); `threshold`
-    is that of the accuracy.
+    is that of the accuracy. The efficiency is the one achieved, the loss what ties cost of the
+    rejection (`metrics.tie_loss_at`).
     """
     figures = {
         "accuracy": accuracy(scores, labels, threshold),
@@ -42,17 +44,19 @@ def score(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) ->
         rejection, achieved, _ = rejection_at(scores, labels, efficiency)
         figures[f"rejection_{100 * efficiency:.0f}"] = rejection
         figures[f"efficiency_{100 * efficiency:.0f}"] = achieved
+        figures[f"tie_loss_{100 * efficiency:.0f}"] = tie_loss_at(scores, labels, efficiency)
     return figures
 
 
 def summarize(figures: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     """Mean and spread (sample standard deviation, 0 for one seed) over seeds, by metric."""
-    summary = {}
-    for name in METRICS:
-        values = np.array([f[name] for f in figures])
-        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        summary[name] = {"mean": float(values.mean()), "spread": spread}
-    return summary
+    return {name: mean_and_spread([f[name] for f in figures]) for name in METRICS}
+
+
+def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "spread": spread}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def bootstrap(
     n_groups = int(members.max()) + 1
     shares = np.full(n_groups, 1 / n_groups)
     ranked = [rank(one, labels) for one in scores]
-    right = [(one > threshold) == (labels > 0) for one in scores]
+    right = [(one >= threshold) == (labels > 0) for one in scores]
     values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
     for first in range(0, resamples, _CHUNK):
         draws = rng.multinomial(n_groups, shares, size=min(_CHUNK, resamples - first))

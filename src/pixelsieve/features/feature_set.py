@@ -68,10 +68,11 @@ class FeatureSet:
                 raise ConfigError(msg)
         return saved
 
-    def table(self, clusters: Clusters) -> FeatureTable:
+    def table(self, clusters: Clusters, *, saturated: bool = True) -> FeatureTable:
         """Compute the inputs, float32 of shape (n, size) in [-1, 1), by feature name.
 
-        Raises `DataError` for clusters of another window and for missing columns.
+        Not `saturated` they keep what lies beyond: for classifiers that are no circuit. Raise
+        `DataError` for clusters of another window and for missing columns.
         """
         if clusters.window != self.window:
             (rows, columns), (its_rows, its_columns) = self.window, clusters.window
@@ -85,8 +86,9 @@ class FeatureSet:
         for name, divisor in zip(self.names, self.divisors, strict=True):
             values = np.asarray(REGISTRY[name].compute(seen), dtype=np.float32)
             values = values.reshape(len(clusters), REGISTRY[name].size(self.window))
-            inputs[name] = np.clip(values / np.float32(divisor), -1, np.float32(LARGEST_INPUT))
-        return FeatureTable(self, inputs, clusters.signal.astype(np.float32))
+            scaled = values / np.float32(divisor)
+            inputs[name] = np.clip(scaled, -1, np.float32(LARGEST_INPUT)) if saturated else scaled
+        return FeatureTable(self, inputs, clusters.signal.astype(np.float32), saturated)
 
 
 def _mirrored(clusters: Clusters) -> Clusters:
@@ -99,22 +101,27 @@ def _mirrored(clusters: Clusters) -> Clusters:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Scaled inputs (n, size) and labels (n,), with the set that made them."""
+    """Scaled inputs (n, size) and labels (n,), with the set that made them.
+
+    Networks take `saturated` inputs alone.
+    """
 
     features: FeatureSet
     inputs: dict[str, Array]
     labels: Array
+    saturated: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def require(self, expected: FeatureSet, model: str) -> None:
         """Raise `ConfigError` unless these inputs were made the way `model` was trained."""
-        if self.features == expected:
+        if self.features == expected and self.saturated:
             return
         differences = [
             f"{part} {ours} in the data, {theirs} in the model"
             for part, ours, theirs in (
+                ("saturated", self.saturated, True),
                 ("features", self.features.names, expected.names),
                 ("divisors", self.features.divisors, expected.divisors),
                 ("mirror_x", self.features.mirror_x, expected.mirror_x),

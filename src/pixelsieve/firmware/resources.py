@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixelsieve.config import to_plain
 from pixelsieve.errors import DataError, ToolError
 from pixelsieve.files import read_kept, telling_unwritable, write_json
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
+from pixelsieve.firmware.integer_file import to_document
 from pixelsieve.firmware.rtl import Design, design, write_verilog
-from pixelsieve.firmware.run_models import quantized_models
+from pixelsieve.firmware.run_models import pick_model, quantized_models
 from pixelsieve.firmware.synthesis import (
     Measure,
     Settings,
@@ -19,12 +21,14 @@ from pixelsieve.firmware.synthesis import (
     synthesize_gates,
     synthesize_luts,
 )
-from pixelsieve.firmware.tools import YOSYS, find
+from pixelsieve.firmware.tools import YOSYS, Tool, find
 from pixelsieve.guard import scratch_folder
 
 __all__ = [
     "RESOURCES",
+    "Counted",
     "Resources",
+    "counted_luts",
     "expected_duration",
     "kept_resources",
     "measure",
@@ -46,7 +50,8 @@ class Resources:
 
     `weights` and `weights_not_zero` count kernels and biases. `lut_estimate`, `levels` (longest
     path in adders) and `register_bits` are alkaid's, for a pipeline of `latency` clocks (0:
-    combinational); `synthesis` are Yosys's counts with their settings.
+    combinational); `synthesis` are Yosys's counts with their settings. `network_sha256` is that of
+    the integer network's JSON.
     """
 
     model: str
@@ -57,11 +62,8 @@ class Resources:
     levels: float
     register_bits: int
     alkaid_version: str
+    network_sha256: str
     synthesis: tuple[Synthesis, ...] = ()
-
-    def to_plain(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def measure(
@@ -92,6 +94,7 @@ def measure(
         made.levels,
         made.register_bits,
         made.alkaid_version,
+        str(to_document(network)["sha256"]),
         synthesis,
     )
 
@@ -121,7 +124,7 @@ def resources_of_run(
         found = measure(
             network, stages=stages, clock_ns=clock_ns, measures=measures, settings=settings
         )
-        kept[name] = found.to_plain()
+        kept[name] = to_plain(found)
         with telling_unwritable(path):
             write_json(path, {"schema": _SCHEMA, "models": kept})
     return [{"run": str(run), **kept[name]} for name in models]
@@ -130,6 +133,43 @@ def resources_of_run(
 def kept_resources(run: Path) -> dict[str, Any]:
     """What `run`/resources.json holds by model; raises `RunError` where it is damaged."""
     return read_kept(run / RESOURCES, _SCHEMA, "models", dict) or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """LUTs of a network as combinational logic: alkaid's `estimate`, and Yosys's count.
+
+    `luts` is None if the count failed or did not finish.
+    """
+
+    estimate: float
+    luts: int | None
+
+
+def counted_luts(
+    run: Path, names: Sequence[str], on_model: Callable[[str], None] | None = None
+) -> list[Counted]:
+    """Return the LUTs of quantized models of a run, in order of their names.
+
+    What `run`/resources.json holds of the same network is not counted again. Raises as
+    `resources_of_run` does.
+    """
+    tool = find(YOSYS)
+    found = []
+    for name in names:
+        sha256 = str(to_document(from_model(pick_model(run, name), name))["sha256"])
+        row = kept_resources(run).get(name, {})
+        if (row.get("network_sha256"), row.get("latency")) != (sha256, 0) or not _luts(row, tool):
+            (row,) = resources_of_run(run, name, measures=("luts",), on_model=on_model)
+        counts = _luts(row, tool)
+        found.append(Counted(row["lut_estimate"], counts[0] if counts else None))
+    return found
+
+
+def _luts(row: Mapping[str, Any], tool: Tool) -> list[int]:
+    """Counts of this version of Yosys."""
+    made = [one for one in row["synthesis"] if one["luts"] and one["version"] == tool.version]
+    return [one["luts"]["total"] for one in made]
 
 
 def synthesize(

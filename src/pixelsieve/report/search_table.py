@@ -8,7 +8,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pixelsieve.report.tables import COST_TITLES, METRIC_TITLES
+from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+from pixelsieve.report.tables import COST_TITLES, METRIC_TITLES, whole
 
 __all__ = ["search_lines", "search_tables"]
 
@@ -21,18 +22,18 @@ def search_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
     One table where `width` characters hold it, else one of the networks and one of their figures.
     """
     seeds = len(metrics["seeds"])
-    counted = f"{seeds} seeds, mean ± spread" if seeds > 1 else "one seed: no spread"
-    title = f"Smallest networks, {counted}"
+    over_seeds = f"{seeds} seeds, mean ± spread" if seeds > 1 else "one seed: no spread"
+    title = f"Smallest networks, {over_seeds}"
     rows = sorted(metrics["rows"], key=lambda r: (r["kind"], r["luts"]["mean"]))
-    metric = metrics["metric"]
+    metric, counted = metrics["metric"], any("counted_luts" in r for r in rows)
     if width >= _WIDE:
         tables = [_table(title)]
         _add_network_columns(tables[0])
-        _add_figure_columns(tables[0], metric)
+        _add_figure_columns(tables[0], metric, counted=counted)
     else:
         tables = [_table("Smallest networks"), _table(title)]
         _add_network_columns(tables[0])
-        _add_figure_columns(tables[1], metric)
+        _add_figure_columns(tables[1], metric, counted=counted)
     for table in tables:
         kind = rows[0]["kind"]
         for row in rows:
@@ -41,7 +42,7 @@ def search_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
             kind = row["kind"]
             cells = [escape(row["name"])]
             cells += _network_cells(row) if table is tables[0] else []
-            cells += _figure_cells(row, metric) if table is tables[-1] else []
+            cells += _figure_cells(row, metric, counted=counted) if table is tables[-1] else []
             table.add_row(*cells)
     return tables
 
@@ -59,8 +60,9 @@ def _add_network_columns(table: Table) -> None:
         table.add_column(name, justify="right", no_wrap=True)
 
 
-def _add_figure_columns(table: Table, metric: str) -> None:
-    for name in ("LUTs", "with features", "levels"):
+def _add_figure_columns(table: Table, metric: str, *, counted: bool) -> None:
+    yosys = ["LUTs by Yosys"] if counted else []
+    for name in ("LUTs (estimate)", *yosys, "with features", "levels"):
         table.add_column(name, justify="right")
     shown = METRIC_TITLES[metric]
     titles = [f"{shown}, validation", f"{shown}, test"]
@@ -74,21 +76,22 @@ def _network_cells(row: Mapping[str, Any]) -> list[str]:
     return [escape(row["network"]), escape(row["inputs"]), row["bits"], str(row["parameters"])]
 
 
-def _figure_cells(row: Mapping[str, Any], metric: str) -> list[str]:
+def _figure_cells(row: Mapping[str, Any], metric: str, *, counted: bool) -> list[str]:
     shares = [_share(row["validation"]), _share(row["test"][metric])]
     shares += [] if metric == "auc" else [_share(row["test"]["auc"])]
     return [
-        _whole(row["luts"]),
+        whole(row["luts"]) + ("~" if _is_coarse(row) else ""),
+        *([whole(row.get("counted_luts"))] if counted else []),
         "-" if row["feature_luts"] is None else f"{row['luts']['mean'] + row['feature_luts']:.0f}",
-        _whole(row["levels"]),
+        whole(row["levels"]),
         *shares,
         "*" if row["on_front"] else "",
     ]
 
 
-def _whole(value: Mapping[str, float]) -> str:
-    more = f" ±{value['spread']:.0f}" if value["spread"] else ""
-    return f"{value['mean']:.0f}{more}"
+def _is_coarse(row: Mapping[str, Any]) -> bool:
+    """Whether a seed loses much to ties at 98 % signal efficiency on test."""
+    return any(one.get("tie_loss_98", 0.0) > LARGEST_TIE_LOSS for one in row["by_seed"])
 
 
 def _share(value: Mapping[str, float]) -> str:
@@ -104,6 +107,10 @@ def search_lines(metrics: Mapping[str, Any], folder: str) -> list[str]:
     volume = metrics["hypervolume"][-1]
     lines = [f"{made} trials: {ended}; hypervolume of the front {volume:.4f}"]
     lines.append("'*': on the front of the means over seeds, on validation")
+    if any(_is_coarse(row) for row in metrics["rows"]):
+        lines.append(
+            f"'~': coarse logits, of which ties cost a seed over {LARGEST_TIE_LOSS:g} of rejection"
+        )
     cost = COST_TITLES[metrics["cost"]]
     metric = METRIC_TITLES[metrics["metric"]]
     rows = {row["name"]: row for row in metrics["rows"]}

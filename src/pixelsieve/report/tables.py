@@ -7,15 +7,22 @@ from typing import Any
 
 from rich.table import Table
 
+from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+
 __all__ = [
     "COST_TITLES",
     "METRIC_TITLES",
+    "TREES_NOTE",
+    "coarse_lines",
     "collapsed_lines",
     "comparison_tables",
+    "correction_line",
+    "luts_table",
     "paired_table",
     "read_out_table",
     "scores_table",
     "warm_start_table",
+    "whole",
 ]
 
 _SHOWN = {
@@ -31,6 +38,7 @@ _FIRST = ("rejection_98", "auc", "accuracy", "rejection_99", "rejection_95", "re
 """Which of them come first where a terminal has no room for all."""
 _MEAN, _WITH_SPREAD, _FRAME = 6, 13, 3
 """Characters of a number, of one with its spread, and of a column's frame."""
+TREES_NOTE = "boosted trees see the inputs without the cut at the ends of their range"
 _RECIPE_COLUMNS = ("first rate", "last rate", "decay", "warm start")
 _WIDE = 165
 METRIC_TITLES = {
@@ -76,7 +84,9 @@ def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
     for row in metrics["baselines"]:
         cells = _cells(row, shown, spread=False)
         table.add_row(row["approach"], "", *fillers, *cells)
-    table.caption = "rej. 98 %: share of the BIB that is dropped where 98 % of the signal is kept"
+    table.caption = "rej. 98 %: fraction of the BIB that is dropped if 98 % of the signal is kept"
+    if any(row["approach"].startswith("boosted trees") for row in metrics["baselines"]):
+        table.caption += f"; {TREES_NOTE}"
     if len(shown) < len(_SHOWN):
         table.caption += "; metrics.json and a wider terminal have more"
     return tables
@@ -160,30 +170,80 @@ def _cells(row: Mapping[str, Any], shown: Sequence[str], spread: bool) -> list[s
     return cells
 
 
+def luts_table(metrics: Mapping[str, Any]) -> Table | None:
+    """LUTs of the quantized networks, estimated and counted; None if none was counted."""
+    rows = [row for row in metrics["rows"] if "counted_luts" in row]
+    if not rows:
+        return None
+    title = f"LUTs of {metrics['network']}, combinational, without its features"
+    table = _approaches(title, metrics)
+    for name in ("alkaid's estimate", "counted by Yosys"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_head(row), whole(row["luts"]), whole(row["counted_luts"]))
+    if any(row["counted_luts"] is None for row in rows):
+        table.caption = "'-': a count failed or did not finish; resources.json says which"
+    return table
+
+
+def whole(value: Mapping[str, float] | None) -> str:
+    """A mean of whole numbers with its spread, if any; "-" for None."""
+    if value is None:
+        return "-"
+    more = f" ±{value['spread']:.0f}" if value["spread"] else ""
+    return f"{value['mean']:.0f}{more}"
+
+
+def coarse_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A line for each approach with networks that lose much to ties at 98 % signal efficiency."""
+    lines = []
+    for row in metrics["rows"]:
+        losses = [f.get("tie_loss_98", 0.0) for f in row["by_seed"]]  # older runs do not tell
+        coarse = [loss for loss in losses if loss > LARGEST_TIE_LOSS]
+        if coarse:
+            name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))
+            lines.append(
+                f"coarse logits: {name}: ties at the threshold cost up to {max(coarse):.3f} of "
+                f"the rejection at 98 % ({len(coarse)} of {len(losses)} seeds)"
+            )
+    return lines
+
+
 def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | None:
-    """Which recipe is better at equal bits, seed by seed; None where nothing is paired."""
+    """Differences of recipes at equal bits, seed by seed; None if nothing is paired."""
     tests = [t for t in metrics["paired"] if t["metric"] == metric]
     if not tests:
         return None
     title = f"Paired over seeds: {METRIC_TITLES[metric]} (t-test)"
-    table = Table(title=title, title_justify="left", pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", caption_justify="left", pad_edge=False, show_lines=False
+    )
     table.add_column("bits", justify="right")
-    for name in ("better", "than"):
-        width = max(len(test[name]) for test in tests)
+    for name, key in (("higher mean", "better"), ("than", "than")):
+        width = max(len(test[key]) for test in tests)
         table.add_column(name, min_width=width, overflow="fold")
     for name in ("by", "95 % interval", "p"):
         table.add_column(name, justify="right")
     for test in tests:
-        single = test["p_value"] is None
+        untold = test["p_value"] is None
         table.add_row(
             str(test["bits"]),
             test["better"],
             test["than"],
-            f"{test['difference']:+.4f}",
-            "one seed" if single else f"{test['low']:+.4f} to {test['high']:+.4f}",
-            "one seed" if single else f"{test['p_value']:.2g}",
+            f"{test['difference']:+.4f}" if test["difference"] else "equal",
+            "not enough seeds" if untold else f"{test['low']:+.4f} to {test['high']:+.4f}",
+            "-" if untold else f"{test['p_corrected']:.2g}",
         )
+    table.caption = correction_line(metrics["paired"])
     return table
+
+
+def correction_line(tests: Sequence[Mapping[str, Any]]) -> str:
+    """What p stands for."""
+    number = sum(test["p_value"] is not None for test in tests)
+    if not number:
+        return "not enough seeds for a test: their differences tell no spread"
+    return f"p is corrected for the {number} tests of this run (Holm); below 0.05 is better"
 
 
 def warm_start_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -206,16 +266,18 @@ def scores_table(title: str, figures: Mapping[str, float], intervals: Mapping[st
     """Figures of merit of one model with their bootstrap intervals."""
     table = Table(title=title, title_justify="left")
     table.add_column("figure of merit")
-    for column in ("value", "68 % interval", "achieved signal efficiency"):
+    for column in ("value", "68 % interval", "achieved signal efficiency", "lost to ties"):
         table.add_column(column, justify="right")
     for name, text in METRIC_TITLES.items():
         achieved = figures.get(name.replace("rejection", "efficiency")) if "rej" in name else None
+        lost = figures.get(name.replace("rejection", "tie_loss")) if "rej" in name else None
         interval = intervals[name]
         table.add_row(
             text,
             f"{figures[name]:.4f}",
             f"{interval['low']:.4f} to {interval['high']:.4f}",
             "" if achieved is None else f"{achieved:.4f}",
+            "" if lost is None else f"{lost:.4f}",
         )
     return table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.files import replacing, write_json
+from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task, run_tasks
 from pixelsieve.precision import Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.studies.counted import with_counted_luts
 from pixelsieve.studies.curves import CURVES, curves
 from pixelsieve.studies.summary import Approach, summarize_comparison
 from pixelsieve.studies.tasks import (
@@ -115,16 +117,21 @@ def compare(
     out: Path,
     *,
     workers: int,
+    luts: bool = False,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
+    on_count: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and compare; returns what it writes to `metrics.json`.
 
     The run folder `out` gets manifest.json, metrics.json, curves.json, history.parquet,
     predictions.parquet and models/*.keras. Epochs and scales are chosen on the validation split;
-    the test split is only scored, by the saved models. Run again with the same arguments to go on
-    after an interruption.
+    the test split is only scored, by the saved models. With `luts` Yosys counts the LUTs of every
+    quantized network, one after the other, and `on_count` gets each one's name. Run again with the
+    same arguments to resume an interrupted run.
     """
+    if luts:
+        find(YOSYS)  # says at once that it is missing
     teachers = teachers_for(config)
     identity = {**to_plain(config), **dataset.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
@@ -133,6 +140,10 @@ def compare(
     with RunFolder(out, identity) as run:
         run.prepare()
         shared = Shared(out, data, features.table(splits.test))
+        if config.baselines:
+            parts = (splits.train, splits.validation, splits.test)
+            train, validation, test = (features.table(c, saturated=False) for c in parts)
+            shared = replace(shared, unsaturated=(train, validation, test))
         jobs = jobs_of(config)
         results = run_tasks(
             _tasks(jobs, teachers, config.baselines),
@@ -168,6 +179,13 @@ def compare(
         }
         write_json(out / CURVES, curves(approaches, others, splits.test))
         write_json(out / "metrics.json", metrics)
+        if luts:
+            names = {
+                place: [f"{row['approach']}_{row['bits']}b_seed{seed}" for seed in row["seeds"]]
+                for place, row in enumerate(metrics["rows"])
+                if row["bits"]
+            }
+            metrics = with_counted_luts(out, metrics, names, on_count)
         return metrics
 
 
@@ -198,8 +216,8 @@ def _predict(shared: Shared, name: str, _report: Callable[[Any], None]) -> NDArr
 
 
 def _baseline(shared: Shared, _report: Callable[[Any], None]) -> BaselineScores:
-    assert shared.test is not None
-    return boosted_trees(shared.data.training, shared.data.validation, shared.test, seed=0)
+    assert shared.unsaturated is not None
+    return boosted_trees(*shared.unsaturated, seed=0)
 
 
 def _write_history(path: Path, trained: dict[str, JobResult]) -> None:

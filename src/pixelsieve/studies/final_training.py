@@ -293,7 +293,7 @@ def _fitting(trainer: BitsTrainer, found: Sequence[LearnedNetwork], limit: float
 
     def best(networks: Sequence[LearnedNetwork]) -> LearnedNetwork:
         able = [network for network in networks if _cost(goal, network) <= limit]
-        return max(able, key=lambda network: (network.measured[goal.metric], -_cost(goal, network)))
+        return max(able, key=lambda one: (goal.merit(one.measured), -_cost(goal, one)))
 
     chosen = best(found)
     chosen = best([chosen, *trainer.refined(chosen)])

@@ -204,6 +204,7 @@ def _measured(checked: Exactness, labels: NDArray[np.float32]) -> Measured:
     figures = score(checked.logits, labels)
     return Measured(
         **{name: figures[name] for name in METRICS},
+        **{name: value for name, value in figures.items() if name.startswith("tie_loss_")},
         luts=checked.cost.luts,
         levels=checked.cost.levels,
         ebops=checked.cost.ebops,

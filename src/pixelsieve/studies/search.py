@@ -14,10 +14,12 @@ from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.features import FeatureSet
 from pixelsieve.files import read_document, replacing, write_json
 from pixelsieve.firmware.logic import alkaid
+from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.parallel import LocalWorkers, Task, Workers
 from pixelsieve.runs import RunFolder
 from pixelsieve.scheduler import dask_workers
+from pixelsieve.studies.counted import with_counted_luts
 from pixelsieve.studies.final_training import Finalist
 from pixelsieve.studies.network_training import SearchData
 from pixelsieve.studies.search_config import SearchConfig
@@ -71,23 +73,29 @@ def search(
     trials: int,
     workers: int,
     scheduler: str | None = None,
+    luts: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    on_count: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run `trials` trials, train the front again, and return what `metrics.json` then holds.
 
     The run folder `out` gets trials/*.json, models/*.keras, final/*.json, study.journal and
     metrics.json. Validation decides everything; the test split is read once, for the final table,
-    and the search then takes no more trials. Run again with the same arguments to go on after an
-    interruption. `scheduler` is the address of a Dask scheduler (default: processes here). Raises
-    `ConfigError` where no network meets the budget.
+    and the search then takes no more trials. Run again with the same arguments to resume an
+    interrupted search. `scheduler` is the address of a Dask scheduler (default: processes here).
+    With `luts` Yosys counts the LUTs of the table's networks on the front, also of a search that
+    is finished; `on_count` gets the name of each. Raise `ConfigError` if no network meets the
+    budget.
     """
     alkaid("trace")  # not installed: said now, not by the first worker
+    if luts:
+        find(YOSYS)
     window = dataset.splits.train.window
     data = _search_data(config, dataset, window)
     with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
         finished = _finished(out, trials)
         if finished is not None:
-            return finished
+            return _with_counts(out, finished, on_count) if luts else finished
         for name in ("trials", "models", "final", "figures"):
             run.folder(name)
         with _workers(data, workers, scheduler) as pool:
@@ -120,7 +128,20 @@ def search(
             **table,
         }
         write_json(out / "metrics.json", metrics)
-        return metrics
+        return _with_counts(out, metrics, on_count) if luts else metrics
+
+
+def _with_counts(
+    out: Path, metrics: dict[str, Any], on_count: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """Count the networks on the front: they are small, seconds each."""
+    seeds = range(len(metrics["seeds"]))
+    names = {
+        place: [f"{row['name']}_seed{i}" for i in seeds]
+        for place, row in enumerate(metrics["rows"])
+        if row["on_front"]
+    }
+    return with_counted_luts(out, metrics, names, on_count)
 
 
 def _finished(out: Path, trials: int) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from pixelsieve.evaluation.metrics import EFFICIENCY, LARGEST_TIE_LOSS
 from pixelsieve.evaluation.pareto import hypervolume, on_front
 
 __all__ = ["COSTS", "Cost", "Goal", "Measured"]
@@ -27,7 +28,7 @@ class Measured:
     """A quantized network on the validation split, by the logits of its integer program.
 
     `luts`, `levels` and `ebops` as `LogicCost` has them; `differing` clusters have another logit
-    in Keras or in alkaid's program.
+    in Keras or in alkaid's program; `tie_loss_NN` is what ties cost of `rejection_NN`.
     """
 
     accuracy: float
@@ -40,6 +41,10 @@ class Measured:
     levels: float
     ebops: int
     differing: int
+    tie_loss_90: float = 0.0
+    tie_loss_95: float = 0.0
+    tie_loss_98: float = 0.0
+    tie_loss_99: float = 0.0
 
     def __getitem__(self, name: str) -> float:
         return float(getattr(self, name))
@@ -61,6 +66,16 @@ class Goal:
     def point(self, measured: Measured) -> tuple[float, float]:
         """Quality and cost; a network of no cost at all counts as one of cost 1."""
         return measured[self.metric], max(measured[self.cost], 1.0)
+
+    def merit(self, measured: Measured) -> float:
+        """Quality, less what ties cost of the rejection where that is more than 0.01.
+
+        For the choice among networks of one training: one with coarse logits has a rejection that
+        other clusters may not bear out, which AUC and accuracy do not tell.
+        """
+        share = self.metric.removeprefix("rejection_")
+        loss = measured[f"tie_loss_{share if share.isdigit() else f'{100 * EFFICIENCY:.0f}'}"]
+        return measured[self.metric] - (loss if loss > LARGEST_TIE_LOSS else 0.0)
 
     def volume(self, networks: Sequence[Measured]) -> float:
         """Hypervolume of their front, 0 to 1.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pixelsieve.config import to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.evaluation.pareto import on_front
-from pixelsieve.evaluation.scores import score, summarize
+from pixelsieve.evaluation.scores import mean_and_spread, score, summarize
 from pixelsieve.files import read_document, write_json
 from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.pixel_cost import feature_cost
@@ -113,12 +113,12 @@ def _line(
         "precision": to_plain(row.precision),
         "bits": _bits(row.precision),
         "recipe": to_plain(row.recipe),
-        "luts": _spread([m.luts for m in measured]),
+        "luts": mean_and_spread([m.luts for m in measured]),
         **_feature_luts(load_model(folder / "models" / f"{names[0]}.keras"), dataset),
-        "levels": _spread([m.levels for m in measured]),
-        "ebops": _spread([float(m.ebops) for m in measured]),
-        "validation": _spread([m[goal.metric] for m in measured]),
-        "validation_auc": _spread([m.auc for m in measured]),
+        "levels": mean_and_spread([m.levels for m in measured]),
+        "ebops": mean_and_spread([float(m.ebops) for m in measured]),
+        "validation": mean_and_spread([m[goal.metric] for m in measured]),
+        "validation_auc": mean_and_spread([m.auc for m in measured]),
         "by_seed": by_seed,
         "test": summarize(by_seed),
     }
@@ -153,11 +153,6 @@ def _score_on_test(path: Path, dataset: Dataset) -> dict[str, float]:
     logits: NDArray[np.int64] = integers.run(integers.input_codes(model.features.table(test)))
     threshold = 0.0
     return score(logits, test.signal, threshold)
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "spread": spread}
 
 
 def _mark_front(table: list[dict[str, Any]], goal: Goal) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pixelsieve.config import to_plain
 from pixelsieve.evaluation.baselines import BaselineScores
 from pixelsieve.evaluation.metrics import roc_curve
-from pixelsieve.evaluation.paired import paired_test
+from pixelsieve.evaluation.paired import PairedTest, corrected, paired_test
 from pixelsieve.evaluation.scores import bootstrap, score, summarize
 from pixelsieve.splits import Splits
 from pixelsieve.training.job import JobResult
@@ -104,7 +104,8 @@ def _figures(
 
 
 def _paired(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    tests = []
+    bits: list[int] = []
+    tests: list[PairedTest] = []
     for first, second in itertools.combinations([r for r in rows if r["bits"]], 2):
         if first["bits"] != second["bits"]:
             continue
@@ -119,5 +120,9 @@ def _paired(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 [f[metric] for f in better["by_seed"]],
                 [f[metric] for f in worse["by_seed"]],
             )
-            tests.append({"bits": first["bits"], **to_plain(test)})
-    return tests
+            bits.append(first["bits"])
+            tests.append(test)
+    return [
+        {"bits": width, **to_plain(test)}
+        for width, test in zip(bits, corrected(tests), strict=True)
+    ]

@@ -161,11 +161,15 @@ def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) ->
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What each worker holds. Training sees `data` alone, never `test`."""
+    """What each worker holds. Training sees `data` alone, never `test`.
+
+    `unsaturated` are the three splits for classifiers that are no circuit.
+    """
 
     folder: Path
     data: TrainingData
     test: FeatureTable | None = None
+    unsaturated: tuple[FeatureTable, FeatureTable, FeatureTable] | None = None
 
 
 def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] = ()) -> list[Task]:

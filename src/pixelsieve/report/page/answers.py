@@ -27,7 +27,7 @@ class Answer:
 def answers(metrics: Mapping[str, Any]) -> list[Answer]:
     """For each width and figure of merit the best approach, and what it was tested against.
 
-    A point is 0.01. Tests are those of `metrics.json`, with no correction for their number.
+    A point is 0.01. Tests are those of `metrics.json`, corrected for their number.
     """
     rows = [r for r in metrics["rows"] if r["bits"]]
     found = []
@@ -55,10 +55,12 @@ def _lines(tests: Sequence[Mapping[str, Any]]) -> list[str]:
 def _line(test: Mapping[str, Any]) -> str:
     points = f"{100 * test['difference']:.2f} points"
     if test["p_value"] is None:
-        return f"{points} above {test['than']}; with one seed this may be chance."
+        if not test["difference"]:
+            return f"It equals {test['than']} in every seed."
+        return f"{points} above {test['than']}; not enough seeds to tell this from chance."
     interval = f"{100 * test['low']:.2f} to {100 * test['high']:.2f}".replace("-", "\N{MINUS SIGN}")
-    numbers = f"95 % interval {interval}, p = {test['p_value']:.2g}, {test['seeds']} seeds"
-    if test["p_value"] < _SURE:
+    numbers = f"95 % interval {interval}, p = {test['p_corrected']:.2g}, {test['seeds']} seeds"
+    if test["p_corrected"] < _SURE:
         return f"It beats {test['than']} by {points} ({numbers})."
     return f"It cannot be told apart from {test['than']}: {points} ({numbers})."
 

@@ -60,19 +60,19 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
 
 
 def paired_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """All paired tests, numbers formatted; `sure` where p is below 0.05."""
+    """All paired tests, numbers formatted."""
     return [
         {
             "bits": t["bits"],
             "metric": METRIC_TITLES[t["metric"]],
             "better": t["better"],
             "than": t["than"],
-            "difference": f"{t['difference']:+.4f}",
-            "interval": "one seed"
+            "difference": f"{t['difference']:+.4f}" if t["difference"] else "equal",
+            "interval": "not enough seeds"
             if t["p_value"] is None
             else f"{t['low']:+.4f} to {t['high']:+.4f}",
-            "p": "" if t["p_value"] is None else f"{t['p_value']:.2g}",
-            "p_value": t["p_value"],
+            "p": "" if t["p_value"] is None else f"{t['p_corrected']:.2g}",
+            "p_value": t["p_corrected"],
         }
         for t in metrics["paired"]
     ]
@@ -174,6 +174,7 @@ def search_rows(metrics: Mapping[str, Any]) -> list[Row]:
             "bits": r["bits"],
             "parameters": r["parameters"],
             "luts": _spread(r["luts"], 0),
+            "counted": _spread(r["counted_luts"], 0) if r.get("counted_luts") else _NOTHING,
             "levels": _spread(r["levels"], 1),
             "ebops": _spread(r["ebops"], 0),
             "validation": _spread(r["validation"], 4),
@@ -183,6 +184,9 @@ def search_rows(metrics: Mapping[str, Any]) -> list[Row]:
         }
         for r in rows
     ]
+
+
+_NOTHING: Row = {"value": -1, "text": DASH, "spread": ""}
 
 
 def _spread(value: Mapping[str, float], digits: int) -> Row:

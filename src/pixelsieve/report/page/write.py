@@ -16,7 +16,13 @@ from pixelsieve.report.page.gather import RunRecord
 from pixelsieve.report.page.slice_charts import slices_figure
 from pixelsieve.report.robustness_table import robustness_rows
 from pixelsieve.report.search_table import search_lines
-from pixelsieve.report.tables import METRIC_TITLES, collapsed_lines
+from pixelsieve.report.tables import (
+    METRIC_TITLES,
+    TREES_NOTE,
+    coarse_lines,
+    collapsed_lines,
+    correction_line,
+)
 
 __all__ = ["render", "write_report"]
 
@@ -166,6 +172,9 @@ def _shown(run: RunRecord, number: int, approaches: Sequence[str]) -> dict[str, 
         "answers": parts.made("answer", answers, compared),
         "paired": parts.made("paired tests", tables.paired_rows, compared),
         "collapsed": parts.made("collapsed trainings", collapsed_lines, compared),
+        "coarse": parts.made("coarse logits", coarse_lines, compared),
+        "correction": correction_line((compared or {}).get("paired", ())),
+        "trees_note": TREES_NOTE,
         "search": parts.made("final table", tables.search_rows, searched),
         "lines": [
             line
