@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pixelsieve.clusters import Clusters
 from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, tie_loss_at
 from pixelsieve.firmware.integer import IntegerNetwork
 
 __all__ = ["Chosen", "choose_threshold"]
@@ -14,12 +14,16 @@ __all__ = ["Chosen", "choose_threshold"]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A threshold code, and what it does on the split that it was chosen on."""
+    """A threshold code, and what it does on the split that it was chosen on.
+
+    `validation_tie_loss` is the rejection that ties at the code cost (`metrics.tie_loss_at`).
+    """
 
     code: int
     efficiency: float
     validation_efficiency: float
     validation_rejection: float
+    validation_tie_loss: float
 
 
 def choose_threshold(
@@ -35,4 +39,5 @@ def choose_threshold(
     validation.require_both_classes()
     logits = network.run(network.input_codes(network.features.table(validation)))
     rejection, achieved, code = rejection_at(logits, validation.signal, efficiency)
-    return Chosen(int(code), efficiency, achieved, rejection)
+    lost = tie_loss_at(logits, validation.signal, efficiency)
+    return Chosen(int(code), efficiency, achieved, rejection, lost)

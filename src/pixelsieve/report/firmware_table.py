@@ -153,6 +153,7 @@ def _built(result: Mapping[str, Any]) -> Table:
         ("threshold code", str(chosen["code"])),
         ("signal efficiency, validation", f"{chosen['validation_efficiency']:.4f}"),
         ("background rejection, validation", f"{chosen['validation_rejection']:.4f}"),
+        ("  lost to ties at the threshold", f"{chosen['validation_tie_loss']:.4f}"),
     ):
         table.add_row(name, value)
     return table
