@@ -2,11 +2,12 @@
 
     python benchmarks/firmware_cost.py --largest 2000
     python benchmarks/firmware_cost.py --largest 20000 --gates --time-limit 1800 \
-        --data '../shared/data/muc-real/simA_*.parquet'
+        --data '../shared/data/muc-real/simA_*.parquet' --learned learned
 
 Networks from tens of LUTs up, smallest first, combinational and in pipelines: dense ones with
 random weights, and with --data also Model2 and narrower versions of it, trained for three epochs
-at 2 to 8 bits, as they are and with three quarters of their weights set to zero. Writes every
+at 2 to 8 bits, as they are and with three quarters of their weights set to zero; with --learned
+networks of learned bits that `learned_front.py` has written, evenly by size. Writes every
 finished network with all settings to --out, a table beside it (.md), and goes on from there when
 it is called again; networks that were not finished are measured again under other limits.
 """
@@ -32,6 +33,7 @@ from pixelsieve.errors import ConfigError
 from pixelsieve.features import REGISTRY, FeatureSet
 from pixelsieve.files import read_json, replacing, write_json
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
+from pixelsieve.firmware.integer_file import read_integer_network
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.resources import Resources, measure
 from pixelsieve.firmware.synthesis import Measure, Settings
@@ -54,12 +56,15 @@ PRUNED = ((2, 0), (4, 0))
 NARROWER = (16, 8, 4, 2, 1)
 """Model2 with all its layers narrower by these factors."""
 EPOCHS = 3
+KINDS = ("random", "trained", "pruned", "learned")
 PRUNED_SHARE = 0.75
+LEARNED_LUTS = np.geomspace(25, 5000, 25)
+"""Estimates of which the nearest networks of learned bits are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One network to build and measure; `size` is weights times bits."""
+    """One network to build and measure; `size` is weights times bits. Learned `bits` are 0."""
 
     kind: str
     name: str
@@ -157,7 +162,27 @@ def cases(options: argparse.Namespace) -> list[Case]:
             size = round(bits * spec.n_parameters * (1 - pruned))
             kind = "pruned" if pruned else "trained"
             found.append(Case(kind, spec.name, bits, stages, size, build))
+    if options.learned:
+        found += learned_cases(options.learned)
     return sorted(found, key=lambda c: c.size)
+
+
+def learned_cases(folder: Path) -> list[Case]:
+    """Networks of learned bits of all cases and seeds, evenly in the logarithm of their LUTs."""
+    points = [
+        (point["luts"], point["network"])
+        for runs in read_json(folder / "validation_points.json").values()
+        for run in runs
+        for point in run["points"]
+    ]
+    chosen = dict(min(points, key=lambda p: abs(p[0] - wanted)) for wanted in LEARNED_LUTS)
+    return [
+        Case(
+            "learned", name.removesuffix(".json"), 0, 0, round(3 * luts),
+            functools.partial(read_integer_network, folder / "networks" / name),
+        )
+        for luts, name in chosen.items()
+    ]  # fmt: skip
 
 
 Row = dict[str, Any]
@@ -237,7 +262,7 @@ def line(row: Row) -> tuple[str, ...]:
 
     return (
         f"{row['kind']} {row['name']}", str(found["weights"]), str(found["weights_not_zero"]),
-        str(row["bits"]), str(row["stages"] or "-"), f"{estimate:.0f}",
+        str(row["bits"] or "-"), str(row["stages"] or "-"), f"{estimate:.0f}",
         of(luts, "total"), of(luts, "total", ratio=True),
         of(luts, "logic_cells"), of(luts, "logic_cells", ratio=True),
         of(luts, "carry"), of(luts, "flip_flops"), str(found["register_bits"]),
@@ -257,7 +282,7 @@ def spread(done: Iterable[Row]) -> Iterator[str]:
     done = list(done)
     groups = {
         "all": done,
-        **{k: [r for r in done if r["kind"] == k] for k in ("random", "trained", "pruned")},
+        **{k: [r for r in done if r["kind"] == k] for k in KINDS},
         "under 1,000 LUTs": [r for r in done if r["resources"]["lut_estimate"] < 1000],
         "from 1,000 LUTs": [r for r in done if r["resources"]["lut_estimate"] >= 1000],
     }
@@ -298,6 +323,7 @@ def main() -> None:
     parser.add_argument("--memory-limit", type=float, default=4, help="of each synthesis (GiB)")
     parser.add_argument("--gates", action="store_true", help="count gates and depth too")
     parser.add_argument("--data", help="clusters to train networks on; quote patterns")
+    parser.add_argument("--learned", type=Path, help="the --out of learned_front.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("firmware_cost.json"))
     options = parser.parse_args()

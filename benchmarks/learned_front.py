@@ -15,7 +15,9 @@ particle group (again another OUT).
 LUTs are alkaid's estimate of the program that Verilog is written of (`firmware.logic.fused`):
 of the network, and with the logic that makes its features out of ADC codes, both traced as one.
 For that, clusters without a front end count as those of a 4-bit ADC whose codes are above 0 where
-there is charge; logic makes no logarithms (`none`).
+there is charge; logic makes no logarithms (`none`). "LUTs by Yosys" are counted after synthesis, of
+the network alone. A network whose ties at the threshold cost more than 0.01 of rejection on the
+validation set is chosen only where there is no other, and marked `~`.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
 from pixelsieve.firmware.logic import fused, traced
 from pixelsieve.firmware.pixel_cost import pixel_cost
+from pixelsieve.firmware.resources import measure
 from pixelsieve.formats import parquet
 from pixelsieve.front_end import FrontEnd, read_front_end, read_out
 from pixelsieve.model_file import Model, save_model
@@ -157,7 +160,9 @@ def one_front(
         name = f"{case_name}_seed{seed}_{i}.json".replace(" ", "_")
         network = from_model(point.model, case.spec.name)
         write_integer_network(out / "networks" / name, network)
-        row = {k: getattr(point, k) for k in ("traced_luts", "levels", "auc", "rejection")}
+        row = {
+            k: getattr(point, k) for k in ("traced_luts", "levels", "auc", "rejection", "tie_loss")
+        }
         row["refined"] = any(candidate is one for one in further)
         row["luts"] = float(fused(traced(network)).cost)
         rows.append({**row, "ebops": candidate.ebops, "network": name})
@@ -198,25 +203,34 @@ def on_front(points: Exact) -> Exact:
     return [(c, p) for c, p in points if id(p) in kept]
 
 
-def count_whole(
+def count(
     source: Source, out: Path, case_name: str, seed: int, _report: Callable[[Any], None]
 ) -> None:
-    """Add the LUTs from pixels on to the points that the tables show; None where logic has none."""
+    """Add to all points what ties cost them, and to those that the tables show two more costs.
+
+    `whole_luts` are those from pixels on, None where logic has none; `counted_luts` are Yosys's,
+    None where it does not finish.
+    """
     case, path = CASES[case_name], result_path(out, case_name, seed)
     result = read_json(path)
-    for point in to_count(case, result):
+    if any("tie_loss" not in point for point in result["points"]):
+        data = source.table("val", case)
+        for point in result["points"]:
+            network = read_integer_network(out / "networks" / point["network"])
+            point["tie_loss"] = merits(network.run(network.input_codes(data)), data.labels)[
+                "tie_loss"
+            ]
+        write_json(path, result)
+    shown = [point for _, point in choices(case, result["points"])]
+    for point in (p for p in result["points"] if p in shown and "counted_luts" not in p):
         network = read_integer_network(out / "networks" / point["network"])
         try:
             point["whole_luts"] = pixel_cost(network, source.adc_bits(case)).whole
         except ConfigError:
             point["whole_luts"] = None
+        (made,) = measure(network, measures=("luts",)).synthesis
+        point["counted_luts"] = made.luts.total if made.luts else None
         write_json(path, result)
-
-
-def to_count(case: Case, result: Any) -> list[Any]:
-    """Points of the tables whose LUTs with features are not known yet."""
-    shown = [point for _, point in choices(case, result["points"])]
-    return [p for p in result["points"] if p in shown and "whole_luts" not in p]
 
 
 def is_done(source: Source, out: Path, case: str, seed: int) -> bool:
@@ -276,7 +290,7 @@ def main() -> None:
     results: dict[str, list[Any]] = {}
     done = [w for w in wanted if is_done(source, options.out, *w)]
     if not options.test:
-        run(count_whole, done, source, options)
+        run(count, done, source, options)
     for case, seed in done:
         results.setdefault(case, []).append(read_json(result_path(options.out, case, seed)))
     if options.test:

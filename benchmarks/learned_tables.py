@@ -8,15 +8,24 @@ from typing import Any
 
 from learned_cases import CASES, Case
 
+from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+
 
 def best_under(points: Sequence[Any], merit: str, limit: float) -> Any:
     """The best of at most `limit` LUTs on the validation set, None where there is none."""
-    return max((p for p in points if p["luts"] <= limit), key=lambda p: p[merit], default=None)
+    able = fine([p for p in points if p["luts"] <= limit])
+    return max(able, key=lambda p: p[merit], default=None)
 
 
 def smallest_with(points: Sequence[Any], merit: str, level: float) -> Any:
     """The smallest that reaches `level` on the validation set."""
-    return min((p for p in points if p[merit] >= level), key=lambda p: p["luts"], default=None)
+    able = fine([p for p in points if p[merit] >= level])
+    return min(able, key=lambda p: p["luts"], default=None)
+
+
+def fine(points: Sequence[Any]) -> Sequence[Any]:
+    """Those of which ties cost little of the rejection, all where there is none."""
+    return [p for p in points if p["tie_loss"] <= LARGEST_TIE_LOSS] or points
 
 
 def choices(case: Case, points: Sequence[Any]) -> Iterator[tuple[str, Any]]:
@@ -33,15 +42,21 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{statistics.mean(values):.{digits}f}{more}"
 
 
+def all_known(values: Sequence[float | None], otherwise: str) -> str:
+    known = [value for value in values if value is not None]
+    return spread(known, 0) if len(known) == len(values) else otherwise
+
+
 def row(what: str, chosen: Sequence[Any], *, test: bool) -> str:
     found = [p for p in chosen if p is not None]
     if not found:
-        return f"| {what} | 0 of {len(chosen)} | | | | | | |"
-    whole = [p["whole_luts"] for p in found]
+        return f"| {what} | 0 of {len(chosen)} | | | | | | | |"
+    coarse = "~" if any(p["tie_loss"] > LARGEST_TIE_LOSS for p in found) else ""
     cells = [
-        f"{len(found)} of {len(chosen)}",
+        f"{len(found)} of {len(chosen)}{coarse}",
         spread([p["luts"] for p in found], 0),
-        "none" if None in whole else spread(whole, 0),
+        all_known([p["counted_luts"] for p in found], "not finished"),
+        all_known([p["whole_luts"] for p in found], "none"),
         spread([p["auc"] for p in found], 4),
         spread([p["rejection"] for p in found], 3),
         spread([p["test_auc"] for p in found], 4) if test else "",
@@ -51,9 +66,9 @@ def row(what: str, chosen: Sequence[Any], *, test: bool) -> str:
 
 
 HEAD = (
-    "| choice on validation | seeds | LUTs | with features | val AUC | val rejection | test AUC "
-    "| test rejection |\n"
-    "|---|---|---|---|---|---|---|---|"
+    "| choice on validation | seeds | LUTs | LUTs by Yosys | with features | val AUC "
+    "| val rejection | test AUC | test rejection |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError, GuaranteeError
-from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc, tie_loss_at
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.logic import traced
@@ -33,13 +33,15 @@ class ExactPoint:
     levels: float
     auc: float
     rejection: float
+    tie_loss: float
 
 
 def merits(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
-    """`auc`, and `rejection` of BIB at `EFFICIENCY`."""
+    """`auc`, `rejection` of BIB at `EFFICIENCY`, and `tie_loss`, what ties cost of that."""
     return {
         "auc": roc_auc(scores, labels),
         "rejection": rejection_at(scores, labels, EFFICIENCY)[0],
+        "tie_loss": tie_loss_at(scores, labels, EFFICIENCY),
     }
 
 
@@ -64,9 +66,7 @@ def exact_point(model: Model, validation: FeatureTable) -> ExactPoint | None:
         )
         raise GuaranteeError(msg)
     found = merits(logits, validation.labels)
-    return ExactPoint(
-        model, float(program.cost), float(program.latency[1]), found["auc"], found["rejection"]
-    )
+    return ExactPoint(model, float(program.cost), float(program.latency[1]), **found)
 
 
 def _of_program(
