@@ -33,6 +33,15 @@ def run_block(page: str, title: str, folder: Path) -> str:
     return done.stdout
 
 
+def test_the_map_of_the_house_names_every_room() -> None:
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text()
+    house = DOCS.parent / "src" / "pixelsieve"
+    rooms = [p.stem for p in house.glob("[!_]*.py")]
+    rooms += [f"{p.parent.name}/" for p in house.glob("*/__init__.py")]
+    assert len(rooms) > 30
+    assert [room for room in rooms if f"`{room}`" not in text] == []
+
+
 @pytest.mark.parametrize("script", ["cli", "tutorial"])
 def test_generated_pages_are_fresh(script: str) -> None:
     command = [sys.executable, str(DOCS / "generate" / f"{script}.py"), "--check"]

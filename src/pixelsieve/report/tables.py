@@ -243,7 +243,10 @@ def correction_line(tests: Sequence[Mapping[str, Any]]) -> str:
     number = sum(test["p_value"] is not None for test in tests)
     if not number:
         return "not enough seeds for a test: their differences tell no spread"
-    return f"p is corrected for the {number} tests of this run (Holm); below 0.05 is better"
+    return (
+        f"better: p below 0.05, corrected for the {number} tests of this run (Holm); an interval is "
+        "that of one test alone"
+    )
 
 
 def warm_start_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
