@@ -21,6 +21,7 @@ def broken(column: str, row: int, value: float) -> dict[str, Any]:
     ("column", "value", "expected"),
     [
         ("pixels_e", np.nan, r"'pixels_e', row 7, pixel \(0, 0\): nan is not a finite number"),
+        ("pixels_e", 3e38, r"'pixels_e', row 7, pixel \(0, 0\): 3e\+38 is a charge above 1e\+12 e"),
         ("pixels_e", -1.5, r"'pixels_e', row 7, pixel \(0, 0\): -1.5 is a charge below -1 e"),
         ("z_global_mm", np.inf, "'z_global_mm', row 7: inf is not a finite number"),
         ("hit_time_30ps_ns", np.nan, "'hit_time_30ps_ns', row 7: nan"),

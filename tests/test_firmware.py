@@ -20,6 +20,7 @@ from pixelsieve.firmware import logic
 from pixelsieve.firmware.folder import claimed_folder, replacing_folder
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
+from pixelsieve.firmware.job import make_firmware
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.simulation import Answers, pack, simulate_verilog
 from pixelsieve.firmware.tools import Tool
@@ -341,6 +342,20 @@ def test_the_gate_sees_what_alkaid_does_wrong(
     write_verilog(tmp_path, made)
     answers = simulate_verilog(tmp_path, made, codes, verilator)
     assert (answers.logits != network.run(codes)).any()
+
+
+def test_a_model_made_in_memory_writes_nothing_but_what_was_asked_for(
+    tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    clusters = make_clusters(300)
+    result = make_firmware(tiny_model(4, 1), clusters, clusters, tmp_path / "out")
+    assert result.passed
+    assert (result.model, result.design.top) == ("tiny", "tiny")
+    assert list(here.iterdir()) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["here", "out"]
 
 
 # ---- folders

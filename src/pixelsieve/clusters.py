@@ -18,6 +18,9 @@ __all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate", "require_both_classes"]
 LOWEST_CHARGE_E = -1.0
 """Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
 
+HIGHEST_CHARGE_E = 1e12
+"""No pixel holds so much; sums of more leave the range of float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
@@ -76,6 +79,11 @@ class Clusters:
             "pixels_e",
             self.pixels_e < LOWEST_CHARGE_E,
             f"a charge below {LOWEST_CHARGE_E:g} e; expected collected electrons",
+        )
+        self._refuse(
+            "pixels_e",
+            self.pixels_e > HIGHEST_CHARGE_E,
+            f"a charge above {HIGHEST_CHARGE_E:g} e; expected collected electrons",
         )
         self._refuse("signal", ~np.isin(self.signal, (0, 1)), "neither 0 (BIB) nor 1 (signal)")
 

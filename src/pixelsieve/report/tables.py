@@ -244,8 +244,8 @@ def correction_line(tests: Sequence[Mapping[str, Any]]) -> str:
     if not number:
         return "not enough seeds for a test: their differences tell no spread"
     return (
-        f"better: p below 0.05, corrected for the {number} tests of this run (Holm); an interval is "
-        "that of one test alone"
+        f"better: p below 0.05, corrected for the {number} tests of this run (Holm); intervals are "
+        "those of one test alone"
     )
 
 
