@@ -22,7 +22,7 @@ endef
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; print("Python", v, "from", sys.executable); sys.exit(None if sys.version_info >= (3, 11) else f"pixelsieve needs Python 3.11 or newer, not {v}: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@$(PYTHON) -m venv .venv || { echo "No .venv could be made; Debian and Ubuntu keep that part apart: apt install python3-venv" >&2; rm -rf .venv; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip
-	$(call install,pixelsieve and what it needs,1.5 GB on disk; a minute at 10 MB/s,--editable '.[firmware]')
+	$(call install,pixelsieve and what it needs,1.5 GB on disk (0.4 GB to download); one to two minutes,--editable '.[firmware]')
 
 .venv/test: .venv/package
 	$(call install,the packages of the tests,0.2 GB,--group test)
