@@ -247,7 +247,7 @@ def test_without_hls4ml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_gpp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, network = branches(4)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolError, match=r"^g\+\+ missing; .*apt install g\+\+\)$"):
+    with pytest.raises(ToolError, match=r"^g\+\+ is missing; .*apt install g\+\+\)$"):
         hand_over(model, network, few(network), tmp_path / "out")
     assert nothing_in(tmp_path)
 

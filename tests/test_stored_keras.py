@@ -101,7 +101,8 @@ def test_a_changed_keras_part_is_refused_by_both_verbs(
     pytest.importorskip("alkaid", reason="alkaid is not installed")
     model = tampered(run / "models" / "tiny.keras", tmp_path / "models" / "tiny.keras", **changes)
     data = ["--data", run / "clusters.parquet"]
-    for arguments in (["evaluate", model, *data], ["firmware", tmp_path, *data]):
+    hand_over = ["firmware", tmp_path, *data, "--hand-over", "vitis"]
+    for arguments in (["evaluate", model, *data], ["firmware", tmp_path, *data], hand_over):
         result = pixelsieve(*arguments)
         assert result.exit_code == 2, result.output
         last = result.stderr.splitlines()[-1]

@@ -37,7 +37,7 @@ from pixelsieve.firmware.tools import GXX, find
 from pixelsieve.firmware.vectors import Vectors
 from pixelsieve.firmware.verify import Clock, FirstDifference
 from pixelsieve.guard import scratch_folder
-from pixelsieve.model_file import Model
+from pixelsieve.model_file import Model, require_same_keras
 
 __all__ = ["CLOCK_NS", "HandOver", "hand_over"]
 
@@ -105,6 +105,7 @@ def hand_over(
     """
     say = on_step or (lambda _: None)
     settings = HlsSettings(backend, clock_ns, part, reuse_factor)
+    require_same_keras(model)
     compiler = str(find(GXX))
     hls4ml()  # says at once that it is missing
     check_replaceable(out)
