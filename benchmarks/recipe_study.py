@@ -69,7 +69,7 @@ def main() -> None:
     for job in jobs:
         result = results[job.name]
         best = result["history"][result["best_epoch"]]
-        key = (job.precision.weight_bits if job.precision else 0, job.recipe.name)
+        key = (job.bits if isinstance(job.bits, int) else 0, job.recipe.name)
         rows.setdefault(key, []).append((best["validation_auc"], best["validation_loss"]))
     print(f"\n{'bits':>5}  {'recipe':26}  validation AUC     validation loss")
     for (bits, name), values in sorted(rows.items()):

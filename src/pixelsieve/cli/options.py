@@ -14,6 +14,7 @@ from pixelsieve.errors import ConfigError, PixelsieveError, nearest
 if TYPE_CHECKING:
     from pixelsieve.clusters import Clusters
     from pixelsieve.formats.dataset import Dataset, Parts
+    from pixelsieve.precision import LearnedPrecision
 
 __all__ = [
     "KNOWN_NETWORKS",
@@ -25,6 +26,7 @@ __all__ = [
     "Workers",
     "bits",
     "load",
+    "precisions",
     "print_json",
     "read_parts",
     "require_bits",
@@ -110,6 +112,20 @@ def bits(text: str, option: str) -> tuple[int, ...]:
     for width in widths:
         require_bits(width, option)
     return widths
+
+
+def precisions(text: str, option: str) -> tuple[int | LearnedPrecision, ...]:
+    """Uniform widths and learned bits from a list such as `2,4,learned:300`.
+
+    Raise `ConfigError` naming the option for anything else.
+    """
+    from pixelsieve.precision import parse_bits
+
+    try:
+        return tuple(dict.fromkeys(parse_bits(part) for part in text.split(",")))
+    except ConfigError as error:
+        msg = f"{option}: {error}"
+        raise ConfigError(msg) from error
 
 
 def require_bits(width: int, option: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+from pixelsieve.precision import bits_text
 
 __all__ = [
     "COST_TITLES",
@@ -17,6 +18,7 @@ __all__ = [
     "collapsed_lines",
     "comparison_tables",
     "correction_line",
+    "learned_table",
     "luts_table",
     "paired_table",
     "read_out_table",
@@ -116,7 +118,7 @@ def collapsed_lines(metrics: Mapping[str, Any]) -> list[str]:
         if row.get("collapsed"):  # older runs do not tell
             aucs = {s: f["auc"] for s, f in zip(row["seeds"], row["by_seed"], strict=True)}
             which = ", ".join(f"seed {s} (AUC {aucs[s]:.3f})" for s in row["collapsed"])
-            name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))
+            name = ", ".join((row["approach"], bits_text(row["bits"])))
             lines.append(
                 f"warning: {name}: {which} hardly better than chance; the training collapsed, "
                 "and the mean and spread above contain it"
@@ -170,6 +172,18 @@ def _cells(row: Mapping[str, Any], shown: Sequence[str], spread: bool) -> list[s
     return cells
 
 
+def learned_table(result: Mapping[str, Any]) -> Table:
+    """The networks of a training of bits, on validation, largest first."""
+    table = Table(title=f"Networks of {result['name']}, validation", title_justify="left")
+    merits = list(result["networks"][0]["merits"])
+    for name in ("network", "epoch", "EBOPs", *(METRIC_TITLES[merit] for merit in merits)):
+        table.add_column(name, justify="left" if name == "network" else "right")
+    for one in result["networks"]:
+        values = [f"{one['merits'][merit]:.4f}" for merit in merits]
+        table.add_row(one["model"], str(one["epoch"]), f"{one['ebops']:.0f}", *values)
+    return table
+
+
 def luts_table(metrics: Mapping[str, Any]) -> Table | None:
     """LUTs of the quantized networks, estimated and counted; None if none was counted."""
     rows = [row for row in metrics["rows"] if "counted_luts" in row]
@@ -201,7 +215,7 @@ def coarse_lines(metrics: Mapping[str, Any]) -> list[str]:
         losses = [f.get("tie_loss_98", 0.0) for f in row["by_seed"]]  # older runs do not tell
         coarse = [loss for loss in losses if loss > LARGEST_TIE_LOSS]
         if coarse:
-            name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))
+            name = ", ".join((row["approach"], bits_text(row["bits"])))
             lines.append(
                 f"coarse logits: {name}: ties at the threshold cost up to {max(coarse):.3f} of "
                 f"the rejection at 98 % ({len(coarse)} of {len(losses)} seeds)"

@@ -23,7 +23,7 @@ from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task, run_tasks
-from pixelsieve.precision import Precision
+from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.runs import RunFolder
 from pixelsieve.studies.counted import with_counted_luts
 from pixelsieve.studies.curves import CURVES, curves
@@ -54,7 +54,7 @@ class CompareConfig:
 
     spec: NetworkSpec
     recipes: tuple[Recipe, ...]
-    bits: tuple[int, ...]
+    bits: tuple[int | LearnedPrecision, ...]
     seeds: int
     float_recipe: Recipe = FLOAT
     mirror_x: bool = False
@@ -69,6 +69,17 @@ class CompareConfig:
             if names.count(name) > 1 or name == self.float_recipe.name:
                 msg = f"recipes: '{name}' appears twice; every recipe needs a name of its own"
                 raise ConfigError(msg)
+
+        for bits in self.bits:
+            if not self.of(bits):
+                kind = "learned" if isinstance(bits, LearnedPrecision) else "uniform"
+                msg = f"recipes: {', '.join(names)}: none is for {kind} bits"
+                raise ConfigError(msg)
+
+    def of(self, bits: int | LearnedPrecision) -> list[Recipe]:
+        """The recipes for these bits, learned or uniform."""
+        learns = isinstance(bits, LearnedPrecision)
+        return [recipe for recipe in self.recipes if recipe.learns_bits == learns]
 
     @property
     def features(self) -> FeatureSet:
@@ -90,13 +101,14 @@ def jobs_of(config: CompareConfig) -> list[Job]:
     quantized = [
         Job(
             config.spec,
-            Precision(bits),
+            Precision(bits) if isinstance(bits, int) else bits,
             recipe,
             seed,
             floats[starts[recipe.name], seed].name if recipe.needs_float else None,
             teachers[seed][recipe.name].name if recipe.name in teachers[seed] else None,
         )
-        for seed, bits, recipe in itertools.product(seeds, config.bits, config.recipes)
+        for seed, bits in itertools.product(seeds, config.bits)
+        for recipe in config.of(bits)
     ]
     return [*floats.values(), *quantized]
 
@@ -181,9 +193,7 @@ def compare(
         write_json(out / "metrics.json", metrics)
         if luts:
             names = {
-                place: [f"{row['approach']}_{row['bits']}b_seed{seed}" for seed in row["seeds"]]
-                for place, row in enumerate(metrics["rows"])
-                if row["bits"]
+                place: row["models"] for place, row in enumerate(metrics["rows"]) if row["bits"]
             }
             metrics = with_counted_luts(out, metrics, names, on_count)
         return metrics
@@ -226,13 +236,15 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
             "job": name,
             "approach": result["recipe"]["name"],
             "bits": (result["precision"] or {}).get("weight_bits"),
+            "budget_ebops": (result["precision"] or {}).get("budget_ebops"),
             "seed": result["seed"],
             **record,
         }
         for name, result in trained.items()
         for record in result["history"]
     ]
-    _write_table(path, pa.Table.from_pylist(rows))
+    names = dict.fromkeys(name for row in rows for name in row)
+    _write_table(path, pa.table({n: [row.get(n) for row in rows] for n in names}))
 
 
 def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Any) -> None:
@@ -250,15 +262,16 @@ def _write_table(path: Path, table: pa.Table) -> None:
 def _approaches(
     jobs: Sequence[Job], trained: dict[str, JobResult], scores: dict[str, NDArray[np.float32]]
 ) -> list[Approach]:
-    members: dict[tuple[Recipe, Precision | None], list[Job]] = {}
+    members: dict[tuple[Recipe, Precision | LearnedPrecision | None], list[Job]] = {}
     for job in jobs:
         members.setdefault((job.recipe, job.precision), []).append(job)
     return [
         Approach(
             recipe,
-            precision.weight_bits if precision else None,
+            group[0].bits,
+            [j.name for j in group],
             [trained[j.name] for j in group],
             [scores[j.name] for j in group],
         )
-        for (recipe, precision), group in members.items()
+        for (recipe, _), group in members.items()
     ]

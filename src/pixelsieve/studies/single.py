@@ -16,7 +16,7 @@ from pixelsieve.files import replacing
 from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import run_tasks
-from pixelsieve.precision import Precision
+from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.runs import RunFolder
 from pixelsieve.studies.tasks import (
     Shared,
@@ -37,14 +37,16 @@ _START = "start"
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """One network to train; `bits` None is float, by `float_recipe` alone.
+    """One network to train, or with learned bits those of one training.
+
+    `bits` None is float, by `float_recipe` alone.
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
     float network of its own. Raises `ConfigError` where nothing would be taken from it.
     """
 
     spec: NetworkSpec
-    bits: int | None
+    bits: int | LearnedPrecision | None
     recipe: Recipe
     seed: int
     float_recipe: Recipe = FLOAT
@@ -78,9 +80,10 @@ class TrainConfig:
     def _teachers(self) -> dict[str, Job | TreesTeacher]:
         return teachers_of([self.recipe], self.spec, self.float_recipe, self.seed)
 
-    def _quantized(self, bits: int, source: str | None) -> Job:
+    def _quantized(self, bits: int | LearnedPrecision, source: str | None) -> Job:
         teacher = next((t.name for t in self._teachers().values()), None)
-        return Job(self.spec, Precision(bits), self.recipe, self.seed, source, teacher)
+        precision = Precision(bits) if isinstance(bits, int) else bits
+        return Job(self.spec, precision, self.recipe, self.seed, source, teacher)
 
 
 def train_one(

@@ -32,10 +32,14 @@ _ROC_EFFICIENCIES = np.linspace(0.5, 1.0, 201)
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """One recipe at one width: results and test logits (n,) by seed. `bits` None is float."""
+    """One recipe at one precision: models, results and test logits (n,) by seed.
+
+    `bits` are those of a weight, a label such as `learned:300`, or None for float.
+    """
 
     recipe: Recipe
-    bits: int | None
+    bits: int | str | None
+    models: list[str]
     results: list[JobResult]
     logits: list[NDArray[np.float32]]
 
@@ -70,6 +74,7 @@ def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict
     return {
         "approach": approach.recipe.name,
         "bits": approach.bits,
+        "models": approach.models,
         "recipe": to_plain(approach.recipe),
         "warm_start": [r["warm_start"] for r in results],
         "scales": [(r["precision"] or {}).get("scales", []) for r in results],
@@ -104,7 +109,7 @@ def _figures(
 
 
 def _paired(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    bits: list[int] = []
+    bits: list[int | str] = []
     tests: list[PairedTest] = []
     for first, second in itertools.combinations([r for r in rows if r["bits"]], 2):
         if first["bits"] != second["bits"]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from pixelsieve.fixed_point import Rounding
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision
+from pixelsieve.training.objective import Softening, cross_entropy
 from pixelsieve.weights import Weights
 
 __all__ = [
@@ -95,7 +96,9 @@ def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Wei
 
 
 @lru_cache(maxsize=8)
-def learned_program(spec: NetworkSpec, precision: LearnedPrecision) -> LearnedProgram:
+def learned_program(
+    spec: NetworkSpec, precision: LearnedPrecision, softening: Softening | None = None
+) -> LearnedProgram:
     """The program of a network; the budget and all schedules are arguments of its functions."""
     import jax
     import jax.numpy as jnp
@@ -109,7 +112,7 @@ def learned_program(spec: NetworkSpec, precision: LearnedPrecision) -> LearnedPr
         variables: Tree, ranges: Tree, inputs: Tree, labels: Any, factor: Any
     ) -> tuple[Any, tuple[Tree, Any]]:
         out = forward(variables, ranges, inputs)
-        fit = optax.sigmoid_binary_cross_entropy(out.logits, labels).mean()
+        fit = cross_entropy(out.logits, labels, softening)
         return fit + factor * out.cost, (out.ranges, (fit, out.ebops))
 
     def moved(path: Any, value: Any, update: Any, rate: Any, bits_rate: Any) -> Any:

@@ -29,6 +29,8 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
     """
     rows = metrics["rows"]
     approaches = list(dict.fromkeys(r["approach"] for r in rows))
+    rows = [r for r in rows if not isinstance(r["bits"], str)]
+    approaches = [a for a in approaches if any(r["approach"] == a for r in rows)]
     beside = [a for a in approaches if any(r["bits"] for r in rows if r["approach"] == a)]
     with canvas(path, (12.0, 4.2), 1, len(_PANELS)) as figure:
         for axes, (metric, label, reach) in zip(figure.axes, _PANELS, strict=True):
