@@ -35,8 +35,9 @@ def compare(
     recipe: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Recipe: {options.KNOWN_RECIPES}, or one of --recipes-file; may be repeated.",
-            show_default="all of these",
+            help=f"Recipe: {options.KNOWN_RECIPES}, learned (for learned bits), or one of "
+            "--recipes-file; may be repeated.",
+            show_default="all of these for the bits given",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions with other seeds.", min=1)] = 5,
