@@ -37,8 +37,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"Recipe of quantized training: {options.KNOWN_RECIPES}, learned (for learned bits), "
-            "or of --recipes-file.",
+            help=f"Recipe of quantized training: {options.KNOWN_RECIPES}, learned (for learned "
+            "bits), or of --recipes-file.",
             show_default="sieve; learned for learned bits",
         ),
     ] = None,
