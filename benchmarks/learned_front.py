@@ -49,7 +49,8 @@ from pixelsieve.firmware.resources import measure
 from pixelsieve.formats import parquet
 from pixelsieve.front_end import FrontEnd, read_front_end, read_out
 from pixelsieve.model_file import Model, save_model
-from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.parallel import Task
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.front import ExactPoint, exact_point, front, merits
 from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.distillation import soft_labels, trees_teacher

@@ -17,8 +17,9 @@ import numpy as np
 from pixelsieve.evaluation.paired import paired_test
 from pixelsieve.formats.dataset import load
 from pixelsieve.networks import network
-from pixelsieve.parallel import default_workers, run_tasks
+from pixelsieve.parallel import default_workers
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
 from pixelsieve.studies.tasks import Shared, training_data, training_tasks
 from pixelsieve.training.recipe import override, read_recipes, recipe

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,31 @@ def test_killed_it_resumes_to_the_same_numbers(
         ours, theirs = (read_json(run / "jobs" / f"{name}.json") for run in (out, compared))
         assert ours["history"] == theirs["history"]
         assert ours["networks"] == theirs["networks"]
+
+
+def test_dask_workers_give_the_same_numbers_with_one_killed_midway(
+    compared: Path, dataset_file: Path, network_file: Path, tmp_path: Path
+) -> None:
+    from distributed import LocalCluster
+
+    out = tmp_path / "run"
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+
+        def kill_when_training() -> None:
+            deadline = time.monotonic() + 240
+            while not list(out.glob("jobs/*.npz")) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(victim, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_when_training)
+        killer.start()
+        words = [*_compare(dataset_file, network_file, out), "--scheduler"]
+        result = pixelsieve(*words, cluster.scheduler_address)
+        killer.join()
+    assert result.exit_code == 0, result.output
+    mine, before = (read_json(run / "metrics.json")["rows"] for run in (out, compared))
+    assert [one["by_seed"] for one in mine] == [one["by_seed"] for one in before]
 
 
 def test_train_gives_a_front_and_firmware_takes_any_of_it(

@@ -57,6 +57,7 @@ def compare(
     from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
 
+    options.require_one(workers, training.scheduler)
     out = training.out
     precisions = options.precisions(bits, "--bits")
     names = list(dict.fromkeys(recipe or _recipes_of(precisions, training)))
@@ -78,6 +79,7 @@ def compare(
             dataset,
             out,
             workers=workers or default_workers(),
+            scheduler=training.scheduler,
             luts=luts,
             on_report=progress.on_report,
             on_done=progress.on_done,

@@ -23,6 +23,7 @@ __all__ = [
     "Data",
     "FrontEnd",
     "Json",
+    "Scheduler",
     "Workers",
     "bits",
     "load",
@@ -31,6 +32,7 @@ __all__ = [
     "read_parts",
     "require_bits",
     "require_efficiency",
+    "require_one",
     "shows_errors",
     "time_feature",
     "warn",
@@ -51,6 +53,10 @@ FrontEnd = Annotated[
 ]
 Workers = Annotated[
     int | None, typer.Option(help="One-threaded worker processes (default: one a core).", min=1)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler (default: processes here).", metavar="ADDRESS"),
 ]
 CountLuts = Annotated[
     bool,
@@ -126,6 +132,13 @@ def precisions(text: str, option: str) -> tuple[int | LearnedPrecision, ...]:
     except ConfigError as error:
         msg = f"{option}: {error}"
         raise ConfigError(msg) from error
+
+
+def require_one(workers: int | None, scheduler: str | None) -> None:
+    """Raise `ConfigError` if both say where the work goes."""
+    if scheduler is not None and workers is not None:
+        msg = "--workers: counts processes here; leave it out with --scheduler"
+        raise ConfigError(msg)
 
 
 def require_bits(width: int, option: str) -> None:

@@ -95,7 +95,13 @@ def train(
     jobs = [*config.teachers(), *config.jobs()]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
         results, source = train_one(
-            config, dataset, training.out, start, progress.on_report, progress.on_done
+            config,
+            dataset,
+            training.out,
+            start,
+            training.scheduler,
+            progress.on_report,
+            progress.on_done,
         )
     if training.json:
         options.print_json(results)

@@ -88,6 +88,7 @@ class TrainingOptions:
             help="Clusters a batch, float and quantized.", show_default="the recipe's: 1024"
         ),
     ] = None
+    scheduler: options.Scheduler = None
     json: options.Json = False
 
     def spec(self) -> NetworkSpec:

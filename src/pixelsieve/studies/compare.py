@@ -22,9 +22,10 @@ from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.counted import with_counted_luts
 from pixelsieve.studies.curves import CURVES, curves
 from pixelsieve.studies.summary import Approach, summarize_comparison
@@ -129,6 +130,7 @@ def compare(
     out: Path,
     *,
     workers: int,
+    scheduler: str | None = None,
     luts: bool = False,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
@@ -138,9 +140,10 @@ def compare(
 
     The run folder `out` gets manifest.json, metrics.json, curves.json, history.parquet,
     predictions.parquet and models/*.keras. Epochs and scales are chosen on the validation split;
-    the test split is only scored, by the saved models. With `luts` Yosys counts the LUTs of every
-    quantized network, one after the other, and `on_count` gets each one's name. Run again with the
-    same arguments to resume an interrupted run.
+    the test split is only scored, by the saved models. `scheduler` is the address of a Dask
+    scheduler, whose workers see the run folder (default: processes here). With `luts` Yosys counts
+    the LUTs of every quantized network, one after the other, and `on_count` gets each one's name.
+    Run again with the same arguments to resume an interrupted run.
     """
     if luts:
         find(YOSYS)  # says at once that it is missing
@@ -161,6 +164,7 @@ def compare(
             _tasks(jobs, teachers, config.baselines),
             shared,
             workers=workers,
+            scheduler=scheduler,
             on_report=on_report,
             on_done=on_done,
         )

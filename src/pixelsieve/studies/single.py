@@ -15,9 +15,9 @@ from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.files import replacing
 from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import run_tasks
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.tasks import (
     Shared,
     float_recipe_for,
@@ -91,6 +91,7 @@ def train_one(
     dataset: Dataset | StreamedDataset,
     out: Path,
     start: Path | None = None,
+    scheduler: str | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> tuple[list[JobResult], Parts]:
@@ -98,7 +99,8 @@ def train_one(
 
     Gives the results in order of training, and how the data were split and read out. `start` is
     the model file that `config.start` is the hash of; the run keeps a copy. Runs again from where
-    an interrupted call stopped. Recipes with an augmentation need a `Dataset`.
+    an interrupted call stopped. `scheduler` as in `compare`. Recipes with an augmentation need a
+    `Dataset`.
     """
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
     jobs, teachers = config.jobs(), config.teachers()
@@ -116,5 +118,12 @@ def train_one(
                 shutil.copyfile(start, copy)
         tasks, shared = training_tasks(jobs, teachers), [Shared(out, data)]
         del data  # so that the worker alone holds it
-        results = run_tasks(tasks, shared.pop(), workers=1, on_report=on_report, on_done=on_done)
+        results = run_tasks(
+            tasks,
+            shared.pop(),
+            workers=1,
+            scheduler=scheduler,
+            on_report=on_report,
+            on_done=on_done,
+        )
         return [results[j.name] for j in jobs], source
