@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.firmware import exactness
 from pixelsieve.firmware.integer import from_model
-from pixelsieve.networks import Dense, NetworkSpec, network
+from pixelsieve.networks import Conv, Dense, Flatten, MaxPool, NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.front import ExactPoint, exact_point, front
 from pixelsieve.training.candidates import Candidate, Met, meet
@@ -158,6 +160,51 @@ def test_soft_labels_and_copies_take_the_place_of_labels_and_inputs() -> None:
     assert front_of(recipe, copies=[training, shown]) != plain
 
 
+IMAGES = NetworkSpec(
+    "images",
+    (
+        Conv("conv", 3, (3, 2), ("log_charges",)),
+        MaxPool("pool", (2, 2), ("conv",)),
+        Conv("narrow", 2, (2, 2), ("pool",), padding="valid"),
+        Flatten("flat", ("narrow",)),
+        Dense("hidden", 4, ("flat", "z_global")),
+        Dense("output", 1, ("hidden",), relu=False),
+    ),
+)
+
+
+def test_bits_of_convolutions_are_learned_and_exact() -> None:
+    features = FeatureSet(IMAGES.features, mirror_x=True)
+    rows = Rows(features.table(make_clusters(600)), features.table(make_clusters(300, seed=1)))
+    history: list[EpochRecord] = []
+    several, _ = train_learned(
+        IMAGES,
+        Precision.learned(budget_ebops=3000),
+        replace(RECIPE, epochs=30),
+        initial_weights(IMAGES, 3),
+        rows,
+        seed=5,
+        monitors={"auc": roc_auc},
+        report=history.append,
+    )
+    assert history[-1]["ebops"] < 0.5 * history[1]["ebops"]
+    assert max(c.merits["auc"] for c in several) > 0.8
+    for candidate in (several[0], several[-1]):
+        model = candidate.model(IMAGES, features, {})
+        integers = from_model(model)
+        logits = integers.run(integers.input_codes(rows.training))
+        keras = model.logits(rows.training).astype(np.float64)
+        np.testing.assert_array_equal(keras * 2.0**integers.logit_fraction_bits, logits)
+        assert not any(
+            c.saturated for c in integers.trace(integers.input_codes(rows.training)).counters
+        )
+        got = roc_auc(model.logits(rows.validation), rows.validation.labels)
+        assert got == pytest.approx(candidate.merits["auc"], abs=0.02)
+        # What training counts is what the integers have, but for the biases and unused digits.
+        biases = sum(prod(IMAGES.shapes()[layer]) for layer in model.weights) * 16
+        assert 0 < exactness.ebops(integers) <= candidate.ebops + biases
+
+
 def test_refining_keeps_bits_and_zeros() -> None:
     training, validation = tables()
     candidate = found()[-1]
@@ -225,10 +272,3 @@ def test_what_cannot_be_trained_is_one_line() -> None:
         run(recipe=replace(RECIPE, epochs=2))
     with pytest.raises(DataError, match=r"batch_size is 4096, the training set has 800 rows"):
         run(recipe=replace(RECIPE, batch_size=4096))
-    training, validation = tables()
-    model3 = network("model3")
-    with pytest.raises(ConfigError, match="bits are learned of dense layers only"):
-        train_learned(
-            model3, PRECISION, RECIPE, initial_weights(model3, 0), Rows(training, validation),
-            seed=0, monitors={},
-        )  # fmt: skip

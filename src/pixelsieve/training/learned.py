@@ -35,6 +35,7 @@ _LEAST_HOLD = 2
 LEAST_EPOCHS = _LEAST_HOLD + 1
 """Fewest epochs of a training of bits."""
 
+_PART = 65_536  # clusters
 _FIRST_FACTOR = 1e-6
 _NO_FACTOR = 1e-9
 _PRUNED = -24.0
@@ -252,7 +253,12 @@ class _Learned:
         By feature and layer. Each table is on the device once.
         """
         names = tables[0].features.names
-        taken = [self.taken({n: table.inputs[n] for n in names}) for table in tables]
+        # What convolutions give is larger than the inputs: a large set goes part by part.
+        taken = [
+            self.taken({n: table.inputs[n][i : i + _PART] for n in names})
+            for table in tables
+            for i in range(0, len(table), _PART)
+        ]
 
         def extremes(variables: Variables) -> Any:
             found = [self._program.logits(variables, inputs)[1] for inputs in taken]
