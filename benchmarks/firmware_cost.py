@@ -2,7 +2,8 @@
 
     python benchmarks/firmware_cost.py --largest 2000
     python benchmarks/firmware_cost.py --largest 20000 --gates --time-limit 1800 \
-        --data '../shared/data/muc-real/simA_*.parquet' --learned learned
+        --data '../shared/data/muc-real/simA_*.parquet'
+    python benchmarks/firmware_cost.py --largest 20000 --gates --kinds learned --learned learned
 
 Networks from tens of LUTs up, smallest first, combinational and in pipelines: dense ones with
 random weights, and with --data also Model2 and narrower versions of it, trained for three epochs
@@ -164,7 +165,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
             found.append(Case(kind, spec.name, bits, stages, size, build))
     if options.learned:
         found += learned_cases(options.learned)
-    return sorted(found, key=lambda c: c.size)
+    return sorted((case for case in found if case.kind in options.kinds), key=lambda c: c.size)
 
 
 def learned_cases(folder: Path) -> list[Case]:
@@ -323,6 +324,7 @@ def main() -> None:
     parser.add_argument("--memory-limit", type=float, default=4, help="of each synthesis (GiB)")
     parser.add_argument("--gates", action="store_true", help="count gates and depth too")
     parser.add_argument("--data", help="clusters to train networks on; quote patterns")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--learned", type=Path, help="the --out of learned_front.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("firmware_cost.json"))

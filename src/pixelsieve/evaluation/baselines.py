@@ -62,7 +62,7 @@ def boosted_trees(
     """scikit-learn's histogram gradient boosting on the network's inputs (see `fit_trees`).
 
     A fair baseline sees them as `FeatureSet.table` makes them without saturation: a cut at the end
-    of the inputs' range is the circuit's need, and costs trees 0.01 of rejection.
+    of the inputs' range is the need of a circuit.
     """
     trees = fit_trees(training, validation, seed)
     return BaselineScores(tree_scores(trees, test), 0.0)

@@ -15,7 +15,7 @@ class PairedTest:
     """`better`, the one with the higher mean, minus `than`, seed by seed.
 
     `difference` is the mean, `low` to `high` its 95 % interval, `p_value` that of the two-sided
-    paired t-test, `p_corrected` the same corrected for all tests that were made with it. All but
+    paired t-test, `p_corrected` the same corrected for all tests of this metric. All but
     the difference are None if the seeds tell no spread: a single one, or equal differences.
     """
 

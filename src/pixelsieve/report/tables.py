@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -248,18 +249,19 @@ def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | Non
             "not enough seeds" if untold else f"{test['low']:+.4f} to {test['high']:+.4f}",
             "-" if untold else f"{test['p_corrected']:.2g}",
         )
-    table.caption = correction_line(metrics["paired"])
+    table.caption = correction_line(tests)
     return table
 
 
 def correction_line(tests: Sequence[Mapping[str, Any]]) -> str:
-    """What p stands for."""
-    number = sum(test["p_value"] is not None for test in tests)
+    """What p stands for in the tests of a run, or of one figure of merit in it."""
+    made = Counter(test["metric"] for test in tests if test["p_value"] is not None)
+    number = max(made.values(), default=0)
     if not number:
         return "not enough seeds for a test: their differences tell no spread"
     return (
-        f"better: p below 0.05, corrected for the {number} tests of this run (Holm); intervals are "
-        "those of one test alone"
+        f"better: p below 0.05, corrected for the {number} tests of a figure of merit (Holm); "
+        "intervals are those of one test alone"
     )
 
 

@@ -109,25 +109,30 @@ def _figures(
 
 
 def _paired(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    bits: list[int | str] = []
-    tests: list[PairedTest] = []
-    for first, second in itertools.combinations([r for r in rows if r["bits"]], 2):
-        if first["bits"] != second["bits"]:
-            continue
-        for metric in PAIRED_METRICS:
-            better, worse = first, second
-            if worse["summary"][metric]["mean"] > better["summary"][metric]["mean"]:
-                better, worse = second, first
-            test = paired_test(
-                metric,
-                better["approach"],
-                worse["approach"],
-                [f[metric] for f in better["by_seed"]],
-                [f[metric] for f in worse["by_seed"]],
-            )
-            bits.append(first["bits"])
-            tests.append(test)
-    return [
-        {"bits": width, **to_plain(test)}
-        for width, test in zip(bits, corrected(tests), strict=True)
+    """Tests of all pairs at equal bits, corrected for the number of those of the same metric."""
+    pairs = [
+        (one, other)
+        for one, other in itertools.combinations([r for r in rows if r["bits"]], 2)
+        if one["bits"] == other["bits"]
     ]
+    found: list[tuple[int, dict[str, Any]]] = []
+    for metric in PAIRED_METRICS:
+        tests = corrected([_pair(one, other, metric) for one, other in pairs])
+        found += [
+            (place, {"bits": one["bits"], **to_plain(test)})
+            for place, ((one, _), test) in enumerate(zip(pairs, tests, strict=True))
+        ]
+    return [test for _, test in sorted(found, key=lambda pair: pair[0])]
+
+
+def _pair(one: dict[str, Any], other: dict[str, Any], metric: str) -> PairedTest:
+    better, worse = one, other
+    if worse["summary"][metric]["mean"] > better["summary"][metric]["mean"]:
+        better, worse = other, one
+    return paired_test(
+        metric,
+        better["approach"],
+        worse["approach"],
+        [f[metric] for f in better["by_seed"]],
+        [f[metric] for f in worse["by_seed"]],
+    )
