@@ -9,14 +9,16 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import read_json
 from pixelsieve.firmware.integer import from_model
+from pixelsieve.firmware.run_models import pick_model
 from pixelsieve.firmware.tools import Tool
 from pixelsieve.formats.dataset import load
 from pixelsieve.model_file import load_model
@@ -29,6 +31,8 @@ from pixelsieve.precision import (
     bits_text,
     parse_bits,
 )
+from pixelsieve.studies.approaches import approaches_of
+from pixelsieve.studies.tasks import training_tasks
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import LEARNED, RECIPES, override
 from tests.test_cli import PROGRAM, SMALL_NETWORK, pixelsieve, refused
@@ -130,7 +134,11 @@ def test_killed_it_resumes_to_the_same_numbers(
 
 
 def test_dask_workers_give_the_same_numbers_with_one_killed_midway(
-    compared: Path, dataset_file: Path, network_file: Path, tmp_path: Path
+    compared: Path,
+    dataset_file: Path,
+    network_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from distributed import LocalCluster
 
@@ -146,7 +154,8 @@ def test_dask_workers_give_the_same_numbers_with_one_killed_midway(
 
         killer = threading.Thread(target=kill_when_training)
         killer.start()
-        words = [*_compare(dataset_file, network_file, out), "--scheduler"]
+        monkeypatch.chdir(tmp_path)  # where the workers are not
+        words = [*_compare(dataset_file, network_file, Path("run")), "--scheduler"]
         result = pixelsieve(*words, cluster.scheduler_address)
         killer.join()
     assert result.exit_code == 0, result.output
@@ -162,7 +171,10 @@ def test_train_gives_a_front_and_firmware_takes_any_of_it(
     result = pixelsieve(*words, "--bits", "learned:40", "--epochs", 30, *QUICK[2:])
     assert result.exit_code == 0, result.output
     assert "Networks of learned_40ebops_seed0, validation" in result.stdout
+    (chosen,) = approaches_of(run, [])["learned_40ebops"]
+    assert pick_model(run, None).name == chosen.name == "learned_40ebops_seed0"
     name = read_json(run / "jobs" / "learned_40ebops_seed0.json")["networks"][1]["model"]
+    assert list(approaches_of(run, [name])) == [name]
     built = pixelsieve("firmware", run, "--data", dataset_file, "--model", name)
     assert built.exit_code == 0, built.output
     assert "0 mismatches" in built.stdout
@@ -182,6 +194,18 @@ def test_a_budget_that_is_not_reached_is_said(
     result = pixelsieve(*words, "--bits", "learned:1", "--epochs", 4, "--batch-size", 512)
     assert result.exit_code == 0, result.output
     assert "over the budget of 1; give more --epochs" in result.stderr
+    words = ["compare", *words[1:-1], tmp_path / "c", "--seeds", 1, "--no-baselines"]
+    result = pixelsieve(*words, "--bits", "learned:1", "--epochs", 4, "--batch-size", 512)
+    assert result.exit_code == 0, result.output
+    assert "warning: learned_1ebops_seed0: ends at" in result.stdout
+
+
+def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path) -> None:
+    job = Job(SPEC, LearnedPrecision(40.0), LEARNED, 0)
+    (task,) = training_tasks([job])
+    shared: Any = SimpleNamespace(folder=tmp_path / "absent")
+    with pytest.raises(RunError, match=r"absent: not seen by a worker; --out must be on a disk"):
+        task.function(shared, job, print)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +213,13 @@ def test_a_budget_that_is_not_reached_is_said(
     [
         (["train", "--bits", "learned:"], r"--bits: bits 'learned:'; expected a number such as 4"),
         (["train", "--bits", "learned:-3"], "budget_ebops is -3.0; expected above 0"),
+        (["train", "--bits", "learned:37.5"], "--bits: bits 'learned:37.5'; expected a number"),
+        (["train", "--bits", "learned:40", "--epochs", 2], "epochs is 2; expected at least 3"),
+        (["compare", "--bits", "4", "--float-recipe", "learned"], "'learned' learns bits; a float"),
+        (
+            ["compare", "--bits", "4", "--recipe", "sieve", "--recipe", "learned"],
+            "recipe 'learned': is for learned bits, and bits has none",
+        ),
         (["train", "--bits", "3,4"], "--bits: 3,4; train takes one"),
         (["train", "--bits", "learned:40", "--recipe", "sieve"], "is for uniform bits"),
         (["train", "--bits", "4", "--recipe", "learned"], "is for learned bits, not for 4"),
@@ -197,7 +228,7 @@ def test_a_budget_that_is_not_reached_is_said(
     ],
 )
 def test_what_cannot_be_is_one_line(
-    dataset_file: Path, tmp_path: Path, words: list[str], message: str
+    dataset_file: Path, tmp_path: Path, words: list[Any], message: str
 ) -> None:
     line = refused(pixelsieve(*words, "--data", dataset_file, "--out", tmp_path / "run"))
     assert message in line
@@ -207,6 +238,8 @@ def test_how_precisions_are_called() -> None:
     assert parse_bits("4") == 4
     assert parse_bits(" learned:300 ") == LearnedPrecision(300.0)
     assert LearnedPrecision(300.0).label == "learned:300"
+    assert LearnedPrecision(1234567.0).label == "learned:1234567"
+    assert LearnedPrecision(100000.2).label == "learned:100000.2"
     labels: list[Any] = ["learned:300", 16, None, 4, "learned:1000"]
     assert sorted(labels, key=bits_order) == [None, 4, 16, "learned:300", "learned:1000"]
     assert list(map(bits_text, [None, 4, "learned:300"])) == ["float", "4 bits", "learned:300"]

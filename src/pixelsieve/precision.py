@@ -246,7 +246,7 @@ class LearnedPrecision:
     @property
     def label(self) -> str:
         """E.g. `learned:300`: how it is asked for and what tables call it."""
-        return f"{_LEARNED}{self.budget_ebops:g}"
+        return f"{_LEARNED}{_exact(self.budget_ebops)}"
 
     def without_budget(self) -> LearnedPrecision:
         """The same with no say about the schedule; equal for trainings of one compiled program."""
@@ -256,16 +256,22 @@ class LearnedPrecision:
 def parse_bits(text: str) -> int | LearnedPrecision:
     """Return what `4` (bits of a weight) or `learned:300` (EBOPs to end with) asks for.
 
-    Raise `ConfigError` for anything else.
+    Raise `ConfigError` for anything else; EBOPs are whole numbers, since models are named after
+    them.
     """
     number = text.strip().removeprefix(_LEARNED)
     try:
         if number == text.strip():
             return Precision(int(number)).weight_bits
-        return LearnedPrecision(float(number))
+        return LearnedPrecision(float(int(number)))
     except ValueError as error:
         msg = f"bits {text!r}; expected a number such as 4, or learned:300 (EBOPs to end with)"
         raise ConfigError(msg) from error
+
+
+def _exact(budget: float) -> str:
+    """No two budgets look alike."""
+    return str(int(budget)) if budget == int(budget) else repr(budget)
 
 
 def bits_label(precision: Mapping[str, Any] | None) -> int | str | None:
@@ -276,16 +282,16 @@ def bits_label(precision: Mapping[str, Any] | None) -> int | str | None:
     if not precision:
         return None
     if (budget := precision.get("budget_ebops")) is not None:
-        return f"{_LEARNED}{budget:g}"
+        return f"{_LEARNED}{_exact(budget)}"
     bits = precision.get("weight_bits")
     return None if bits is None else int(bits)
 
 
-def bits_order(bits: int | str | None) -> tuple[int, int, str]:
+def bits_order(bits: int | str | None) -> tuple[int, float]:
     """Sort float first, then uniform bits by number, then learned ones."""
     if isinstance(bits, str):
-        return 2, len(bits), bits
-    return (0, 0, "") if bits is None else (1, bits, "")
+        return 2, float(bits.removeprefix(_LEARNED))
+    return (0, 0) if bits is None else (1, bits)
 
 
 def bits_text(bits: int | str | None) -> str:

@@ -147,4 +147,8 @@ def _call(function: Callable[..., Any], shared: Any, arguments: tuple[Any, ...])
     with _one_at_a_time:  # Keras keeps its state by process
         if "jax" not in sys.modules:
             os.environ.update(one_thread())
-        return function(shared, *arguments, lambda _: None)
+        try:
+            return function(shared, *arguments, lambda _: None)
+        except OSError as error:  # of the task's own; others are lost connections
+            msg = f"{type(error).__name__} on a worker: {error}"
+            raise RunError(msg) from error

@@ -111,6 +111,7 @@ def _show(metrics: dict[str, Any], console: Console) -> None:
         collapsed_lines,
         comparison_tables,
         luts_table,
+        over_budget_lines,
         paired_table,
         read_out_table,
         warm_start_table,
@@ -124,7 +125,8 @@ def _show(metrics: dict[str, Any], console: Console) -> None:
             console.print(warm_start_table(name, row["warm_start"][0]))
     for table in comparison_tables(metrics, console.width):
         console.print(table)
-    for line in [*collapsed_lines(metrics), *coarse_lines(metrics)]:
+    warnings = collapsed_lines(metrics) + over_budget_lines(metrics) + coarse_lines(metrics)
+    for line in warnings:
         console.print(line, style="bold", soft_wrap=True)
     if (costs := luts_table(metrics)) is not None:
         console.print(costs)

@@ -120,7 +120,7 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
     from rich.markup import escape
 
     from pixelsieve.report.tables import learned_table, read_out_table, warm_start_table
-    from pixelsieve.training.job import OVER_BUDGET
+    from pixelsieve.training.job import over_budget
 
     console = Console()
     if source.front_end:
@@ -129,12 +129,8 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
         best = result["history"][result["best_epoch"]]
         if "networks" in result:
             console.print(learned_table(result))
-            least, budget = result["networks"][-1]["ebops"], result["precision"]["budget_ebops"]
-            if least > OVER_BUDGET * budget:
-                options.warn(
-                    f"{result['name']}: ends at {least:.0f} EBOPs, over the budget of {budget:g}; "
-                    "give more --epochs or a smaller --batch-size"
-                )
+            if (warning := over_budget(result)) is not None:
+                options.warn(warning)
         if result["warm_start"]:
             console.print(warm_start_table(result["name"], result["warm_start"]))
         console.print(

@@ -21,6 +21,7 @@ __all__ = [
     "correction_line",
     "learned_table",
     "luts_table",
+    "over_budget_lines",
     "paired_table",
     "read_out_table",
     "scores_table",
@@ -56,6 +57,11 @@ METRIC_TITLES = {
 
 COST_TITLES = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 """What a cost is called in tables."""
+
+
+def over_budget_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A warning for each learned network that costs more than its budget."""
+    return [f"warning: {line}" for row in metrics["rows"] for line in row.get("over_budget", [])]
 
 
 def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
@@ -100,9 +106,13 @@ def _longest_name(metrics: Mapping[str, Any]) -> int:
     return max(len(row["approach"]) for row in metrics["rows"])
 
 
+def _longest_bits(metrics: Mapping[str, Any]) -> int:
+    return max(len(str(row["bits"] or "float")) for row in metrics["rows"])
+
+
 def _that_fit(metrics: Mapping[str, Any], width: int, spread: bool) -> list[str]:
     """The figures that `width` characters hold beside the names, one at least."""
-    room = width - 1 - (_longest_name(metrics) + _FRAME) - (len("float") + _FRAME)
+    room = width - 1 - (_longest_name(metrics) + _FRAME) - (_longest_bits(metrics) + _FRAME)
     number = _WITH_SPREAD if spread else _MEAN
     fitting: list[str] = []
     for name in _FIRST:

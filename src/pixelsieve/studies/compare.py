@@ -70,11 +70,16 @@ class CompareConfig:
             if names.count(name) > 1 or name == self.float_recipe.name:
                 msg = f"recipes: '{name}' appears twice; every recipe needs a name of its own"
                 raise ConfigError(msg)
-
         for bits in self.bits:
             if not self.of(bits):
                 kind = "learned" if isinstance(bits, LearnedPrecision) else "uniform"
                 msg = f"recipes: {', '.join(names)}: none is for {kind} bits"
+                raise ConfigError(msg)
+        used = {one.name for bits in self.bits for one in self.of(bits)}
+        for one in self.recipes:
+            if one.name not in used:
+                kind = "learned" if one.learns_bits else "uniform"
+                msg = f"recipe '{one.name}': is for {kind} bits, and bits has none"
                 raise ConfigError(msg)
 
     def of(self, bits: int | LearnedPrecision) -> list[Recipe]:
@@ -154,7 +159,7 @@ def compare(
     data = training_data(dataset, features, [config.float_recipe, *config.recipes], teachers)
     with RunFolder(out, identity) as run:
         run.prepare()
-        shared = Shared(out, data, features.table(splits.test))
+        shared = Shared(out.absolute(), data, features.table(splits.test))
         if config.baselines:
             parts = (splits.train, splits.validation, splits.test)
             train, validation, test = (features.table(c, saturated=False) for c in parts)

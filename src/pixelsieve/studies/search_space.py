@@ -15,10 +15,10 @@ from pixelsieve.features import WINDOW, FeatureSet
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.training.job import Job
-from pixelsieve.training.learned import LEAST_EPOCHS
 from pixelsieve.training.recipe import (
     FLOAT,
     LEARNED,
+    LEAST_EPOCHS,
     OWN_FLOAT,
     Recipe,
     override,

@@ -116,7 +116,7 @@ def train_one(
         if start is not None:
             with replacing(run.folder("models") / f"{_START}.keras") as copy:
                 shutil.copyfile(start, copy)
-        tasks, shared = training_tasks(jobs, teachers), [Shared(out, data)]
+        tasks, shared = training_tasks(jobs, teachers), [Shared(out.absolute(), data)]
         del data  # so that the worker alone holds it
         results = run_tasks(
             tasks,

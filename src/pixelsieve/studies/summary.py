@@ -16,7 +16,7 @@ from pixelsieve.evaluation.metrics import roc_curve
 from pixelsieve.evaluation.paired import PairedTest, corrected, paired_test
 from pixelsieve.evaluation.scores import bootstrap, score, summarize
 from pixelsieve.splits import Splits
-from pixelsieve.training.job import JobResult
+from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
 
 __all__ = ["COLLAPSED_AUC", "PAIRED_METRICS", "Approach", "summarize_comparison"]
@@ -87,6 +87,7 @@ def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict
             for r, one in zip(results, figures["by_seed"], strict=True)
             if one["auc"] < COLLAPSED_AUC
         ],
+        "over_budget": [line for r in results if (line := over_budget(r)) is not None],
         **figures,
     }
 

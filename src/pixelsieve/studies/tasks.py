@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pixelsieve.config import fingerprint, from_mapping, to_plain
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.errors import ConfigError, DataError, RunError
 from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.features.streamed import StreamedDataset
@@ -195,11 +195,13 @@ def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] =
 def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None]) -> dict[str, Any]:
     data = shared.data
     assert data.groups is not None
+    _require_folder(shared)
     tables = data.tables(teacher.features)
     return grow(teacher, shared.folder, *tables, data.groups, data.fingerprint)
 
 
 def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
+    _require_folder(shared)
     monitors: dict[str, Monitor] = {"auc": roc_auc}
     if job.recipe.learns_bits:
         monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
@@ -211,6 +213,12 @@ def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult
         if not integers.exists() or integers.stat().st_mtime_ns < path.stat().st_mtime_ns:
             write_beside(path, from_model(load_model(path), name))
     return result
+
+
+def _require_folder(shared: Shared) -> None:
+    if not shared.folder.is_dir():
+        msg = f"{shared.folder}: not seen by a worker; --out must be on a disk that all share"
+        raise RunError(msg)
 
 
 def _rejection(logits: NDArray[Any], labels: NDArray[Any]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -86,13 +86,12 @@ def thinned(archive: Iterable[Met]) -> list[Met]:
 
 
 def final(
-    spec: NetworkSpec, precision: LearnedPrecision, met: Met, extremes: Callable[[Any], Any]
+    spec: NetworkSpec, precision: LearnedPrecision, met: Met, ends: Mapping[str, Any]
 ) -> Candidate:
     """Weights on their grids, and quantizers that hold all values of the training set.
 
-    `extremes` gives for variables the smallest and largest values by feature and layer.
+    `ends` are the smallest and largest values there, by feature and layer.
     """
-    ends = extremes(met.variables)
 
     def named(name: str, fractions: NDArray[Any]) -> NamedQuantizer:
         low, high = (np.asarray(end, np.float64) for end in ends[name])

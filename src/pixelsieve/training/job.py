@@ -32,7 +32,7 @@ from pixelsieve.training.uniform import train_uniform
 from pixelsieve.training.warm_start import warm_start
 from pixelsieve.weights import Weights, initial_weights
 
-__all__ = ["OVER_BUDGET", "Job", "JobResult", "TrainingData", "run_job"]
+__all__ = ["Job", "JobResult", "TrainingData", "over_budget", "run_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,27 @@ class TrainingData:
 
 JobResult = dict[str, Any]
 """Plain data: `name`, `best_epoch`, `history`, `warm_start` (rows or None), `precision`, and of
-learned bits `networks`: `model`, `epoch`, `ebops` and `merits` of each, largest first."""
+learned bits `ebops`, and `networks`: `model`, `epoch`, `ebops` and `merits` of each, largest
+first."""
 
-OVER_BUDGET = 1.25
+_OVER_BUDGET = 1.25
 """A network with so many times the EBOPs of the budget may still stand for it."""
 
 _APART = 1.25
 """Of learned networks within this factor in EBOPs the best is saved."""
+
+
+def over_budget(result: JobResult) -> str | None:
+    """Return one line on a learned network that costs more than its budget, else None."""
+    if "ebops" not in result:
+        return None
+    ebops, budget = result["ebops"], result["precision"]["budget_ebops"]
+    if ebops <= _OVER_BUDGET * budget:
+        return None
+    return (
+        f"{result['name']}: ends at {ebops:.0f} EBOPs, over the budget of {budget:g}; "
+        "give more --epochs or a smaller --batch-size"
+    )
 
 
 def run_job(
@@ -277,12 +291,13 @@ def _train_learned(
         {"model": name, "epoch": one.epoch, "ebops": one.ebops, "merits": one.merits}
         for name, one in networks.items()
     ]
-    return models, {"precision": to_plain(precision), "history": history, "networks": told}
+    found = {"precision": to_plain(precision), "history": history}
+    return models, {**found, "ebops": chosen.ebops, "networks": told}
 
 
 def _at_budget(candidates: Sequence[Candidate], budget_ebops: float, merit: str) -> Candidate:
     """The best that costs about the budget, or the smallest if none does."""
-    able = [one for one in candidates if one.ebops <= OVER_BUDGET * budget_ebops]
+    able = [one for one in candidates if one.ebops <= _OVER_BUDGET * budget_ebops]
     return max(able, key=lambda one: one.merits[merit], default=candidates[-1])
 
 

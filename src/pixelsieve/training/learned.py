@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.errors import ConfigError
-from pixelsieve.features import FeatureTable
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision
-from pixelsieve.training.candidates import Candidate, Met, Variables, final, meet, thinned
+from pixelsieve.training.candidates import Candidate, Met, final, meet, thinned
 from pixelsieve.training.checkpoint import Arrays, Checkpoint
 from pixelsieve.training.engine import EpochRecord, Monitor, Rows, train
 from pixelsieve.training.learned_program import (
@@ -24,16 +23,13 @@ from pixelsieve.training.learned_program import (
     start_variables,
 )
 from pixelsieve.training.objective import softening_of
-from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.recipe import LEAST_EPOCHS, Recipe
 from pixelsieve.weights import Weights
 
-__all__ = ["LEAST_EPOCHS", "refine_learned", "train_learned"]
+__all__ = ["refine_learned", "train_learned"]
 
-_LEAST_HOLD = 2
+_LEAST_HOLD = LEAST_EPOCHS - 1
 """Epochs before the EBOPs go down: those after the last but one of them are where they start."""
-
-LEAST_EPOCHS = _LEAST_HOLD + 1
-"""Fewest epochs of a training of bits."""
 
 _PART = 65_536  # clusters
 _FIRST_FACTOR = 1e-6
@@ -59,11 +55,8 @@ def train_learned(
     A candidate is an epoch that no other beats in EBOPs and in every monitor on the validation set
     (larger is better). The history tells, besides, `ebops` and `pressure` (factor of the cost in
     the loss). The rest as `engine.train`. Raise `ConfigError` if no network is left under the
-    budget, and for a recipe of too few epochs.
+    budget.
     """
-    if recipe.epochs < LEAST_EPOCHS:
-        msg = f"recipe '{recipe.name}': epochs is {recipe.epochs}; learned bits need {LEAST_EPOCHS}"
-        raise ConfigError(msg)
     batches = rows.batches(recipe)
     hold = min(recipe.epochs - 1, max(_LEAST_HOLD, round(precision.hold * recipe.epochs)))
     path = _Path(precision.budget_ebops, hold, recipe.epochs, batches)
@@ -81,8 +74,7 @@ def train_learned(
     if not program.kept:
         msg = f"budget_ebops {precision.budget_ebops:g}: no network was left of '{spec.name}'"
         raise ConfigError(msg)
-    extremes = program.extremes_of(rows.shown)
-    return [final(spec, precision, met, extremes) for met in thinned(program.kept)], history
+    return program.finals(spec, precision, thinned(program.kept), rows), history
 
 
 def refine_learned(
@@ -106,8 +98,7 @@ def refine_learned(
             own[f"{name}_bits"] = np.where(values == 0, _PRUNED, own[f"{name}_bits"])
     program = _Learned(spec, precision, recipe, rows, variables, None)
     train(program, recipe, rows, seed=seed, monitors=monitors)
-    extremes = program.extremes_of(rows.shown)
-    return [final(spec, precision, met, extremes) for met in program.kept]
+    return program.finals(spec, precision, program.kept, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,30 +238,28 @@ class _Learned:
             for epoch in arrays["kept_epochs"][0]
         ]
 
-    def extremes_of(self, tables: Sequence[FeatureTable]) -> Callable[[Variables], Any]:
-        """Return what gives, for variables, the smallest and largest values on these tables.
-
-        By feature and layer. Each table is on the device once.
-        """
-        names = tables[0].features.names
-        # What convolutions give is larger than the inputs: a large set goes part by part.
-        taken = [
-            self.taken({n: table.inputs[n][i : i + _PART] for n in names})
-            for table in tables
-            for i in range(0, len(table), _PART)
+    def finals(
+        self, spec: NetworkSpec, precision: LearnedPrecision, several: Sequence[Met], rows: Rows
+    ) -> list[Candidate]:
+        """Return networks of what was met; one part of one table is on the device at a time."""
+        ends: list[dict[str, Any]] = [{} for _ in several]
+        for table in rows.shown:
+            # What convolutions give is larger than the inputs: a large set goes part by part.
+            for i in range(0, len(table), _PART):
+                inputs = self.taken({n: v[i : i + _PART] for n, v in table.inputs.items()})
+                for known, met in zip(ends, several, strict=True):
+                    _widen(known, self._program.logits(met.variables, inputs)[1])
+        return [
+            final(spec, precision, met, known) for met, known in zip(several, ends, strict=True)
         ]
 
-        def extremes(variables: Variables) -> Any:
-            found = [self._program.logits(variables, inputs)[1] for inputs in taken]
-            return {
-                name: (
-                    np.min([np.asarray(one[name][0]) for one in found], axis=0),
-                    np.max([np.asarray(one[name][1]) for one in found], axis=0),
-                )
-                for name in found[0]
-            }
 
-        return extremes
+def _widen(known: dict[str, Any], extremes: Mapping[str, Any]) -> None:
+    """Make the smallest and largest values by name hold those of one more part."""
+    for name, ends in extremes.items():
+        low, high = (np.asarray(end) for end in ends)
+        before = known.get(name, (low, high))
+        known[name] = np.minimum(before[0], low), np.maximum(before[1], high)
 
 
 def _met(record: EpochRecord, variables: Any) -> Met:

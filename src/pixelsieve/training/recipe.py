@@ -18,6 +18,7 @@ __all__ = [
     "FLOAT",
     "FLOAT_ORIGINAL",
     "LEARNED",
+    "LEAST_EPOCHS",
     "OWN_FLOAT",
     "RECIPES",
     "REFINED",
@@ -36,6 +37,9 @@ OWN_FLOAT = "float"
 
 BOOSTED_TREES = "boosted_trees"
 """Teacher: boosted trees on the student's inputs and on profiles, sizes, charge and position."""
+
+LEAST_EPOCHS = 3
+"""Fewest epochs of a training of bits: two in which they are free, one to lead them down."""
 
 _OF_UNIFORM_BITS: dict[str, Any] = {"scales": "fixed", "keep_in_range": False, "patience": None}
 """Settings that learned bits do not have, and what they are then."""
@@ -95,6 +99,11 @@ class Recipe:
         rules = (
             ("name", bool(_NAME.fullmatch(self.name)), "letters, digits, '_', '-' and '.'"),
             ("epochs", self.epochs >= 1, "at least 1"),
+            (
+                "epochs",
+                self.epochs >= LEAST_EPOCHS or not self.learns_bits,
+                f"at least {LEAST_EPOCHS}, since the recipe learns bits",
+            ),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("initial_rate", self.initial_rate > 0, "above 0"),
             ("end_rate", 0 <= self.end_rate <= self.initial_rate, "from 0 to initial_rate"),
@@ -130,11 +139,7 @@ class Recipe:
                     not self.learns_bits or getattr(self, name) == usual,
                     f"{usual!r}, since the recipe learns bits",
                 )
-                for name, usual in (
-                    ("scales", "fixed"),
-                    ("keep_in_range", False),
-                    ("patience", None),
-                )
+                for name, usual in _OF_UNIFORM_BITS.items()
             ),
             (
                 "skip_layers",

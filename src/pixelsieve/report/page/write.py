@@ -24,6 +24,7 @@ from pixelsieve.report.tables import (
     coarse_lines,
     collapsed_lines,
     correction_line,
+    over_budget_lines,
 )
 
 __all__ = ["render", "write_report"]
@@ -174,6 +175,7 @@ def _shown(run: RunRecord, number: int, approaches: Sequence[str]) -> dict[str, 
         "answers": parts.made("answer", _answers, compared),
         "paired": parts.made("paired tests", tables.paired_rows, compared),
         "collapsed": parts.made("collapsed trainings", collapsed_lines, compared),
+        "over_budget": parts.made("budgets", over_budget_lines, compared),
         "coarse": parts.made("coarse logits", coarse_lines, compared),
         "correction": correction_line((compared or {}).get("paired", ())),
         "trees_note": TREES_NOTE,
