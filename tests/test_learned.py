@@ -268,7 +268,7 @@ def test_without_a_hold_the_budget_is_reached_from_above(hold: float) -> None:
 
 
 def test_what_cannot_be_trained_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="recipe 'learned': epochs is 2; learned bits need 3"):
+    with pytest.raises(ConfigError, match="epochs is 2; expected at least 3"):
         run(recipe=replace(RECIPE, epochs=2))
     with pytest.raises(DataError, match=r"batch_size is 4096, the training set has 800 rows"):
         run(recipe=replace(RECIPE, batch_size=4096))
