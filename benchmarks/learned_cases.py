@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.training.learned import LEARNED
+from pixelsieve.training.recipe import LEARNED
 
 SCALARS = ("x_size", "y_size", "z_global", "y_local")
 TIME = "hit_time_30ps"

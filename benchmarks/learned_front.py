@@ -49,12 +49,14 @@ from pixelsieve.firmware.resources import measure
 from pixelsieve.formats import parquet
 from pixelsieve.front_end import FrontEnd, read_front_end, read_out
 from pixelsieve.model_file import Model, save_model
-from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.parallel import Task
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.front import ExactPoint, exact_point, front, merits
 from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.distillation import soft_labels, trees_teacher
-from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
-from pixelsieve.training.recipe import BOOSTED_TREES
+from pixelsieve.training.engine import Rows
+from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.recipe import BOOSTED_TREES, LEARNED, REFINED
 from pixelsieve.training.trees import grow
 from pixelsieve.weights import initial_weights
 
@@ -125,16 +127,15 @@ def one_front(
     training, validation = (source.table(split, case) for split in ("train", "val"))
     labels = source.soft_labels(case, seed, result_path(out, case_name, seed).with_suffix(""))
     start = time.monotonic()
-    candidates = train_learned(
+    rows = Rows(training, validation, soft_labels=None if labels is None else [labels])
+    candidates, _ = train_learned(
         case.spec,
         case.precision,
         replace(LEARNED, epochs=case.epochs),
         initial_weights(case.spec, seed),
-        training,
-        validation,
+        rows,
         seed=seed,
         monitors=MONITORS,
-        soft_labels=labels,
     )
     trained = time.monotonic()
     points = exact(case, [c for c in candidates if c.ebops <= case.largest], validation)
@@ -146,15 +147,13 @@ def one_front(
             case.precision,
             REFINED,
             candidate,
-            training,
-            validation,
+            rows,
             seed=seed,
             monitors=MONITORS,
-            soft_labels=labels,
         )
     ]
     refined = exact(case, further, validation)
-    rows: list[dict[str, Any]] = []
+    points_told: list[dict[str, Any]] = []
     models: dict[str, Model] = {}
     for i, (candidate, point) in enumerate(on_front([*points, *refined])):
         name = f"{case_name}_seed{seed}_{i}.json".replace(" ", "_")
@@ -165,11 +164,11 @@ def one_front(
         }
         row["refined"] = any(candidate is one for one in further)
         row["luts"] = float(fused(traced(network)).cost)
-        rows.append({**row, "ebops": candidate.ebops, "network": name})
+        points_told.append({**row, "ebops": candidate.ebops, "network": name})
         models[name] = point.model
     if seed == 0:
         for limit in case.limits:
-            if (best := best_under(rows, case.merit, limit)) is not None:
+            if (best := best_under(points_told, case.merit, limit)) is not None:
                 stem = f"{case.spec.name}_{limit}_luts"
                 save_model(out / "models" / f"{stem}.keras", models[best["network"]])
     write_json(
@@ -179,7 +178,7 @@ def one_front(
             "seed": seed,
             "settings": source.settings(case),
             "candidates": len(candidates),
-            "points": rows,
+            "points": points_told,
             "training_seconds": round(trained - start, 1),
             "exact_seconds": round(time.monotonic() - trained, 1),
         },

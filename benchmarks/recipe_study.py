@@ -17,8 +17,9 @@ import numpy as np
 from pixelsieve.evaluation.paired import paired_test
 from pixelsieve.formats.dataset import load
 from pixelsieve.networks import network
-from pixelsieve.parallel import default_workers, run_tasks
+from pixelsieve.parallel import default_workers
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
 from pixelsieve.studies.tasks import Shared, training_data, training_tasks
 from pixelsieve.training.recipe import override, read_recipes, recipe
@@ -69,7 +70,7 @@ def main() -> None:
     for job in jobs:
         result = results[job.name]
         best = result["history"][result["best_epoch"]]
-        key = (job.precision.weight_bits if job.precision else 0, job.recipe.name)
+        key = (job.bits if isinstance(job.bits, int) else 0, job.recipe.name)
         rows.setdefault(key, []).append((best["validation_auc"], best["validation_loss"]))
     print(f"\n{'bits':>5}  {'recipe':26}  validation AUC     validation loss")
     for (bits, name), values in sorted(rows.items()):

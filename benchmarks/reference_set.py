@@ -33,8 +33,9 @@ from pixelsieve.firmware.integer_file import to_document
 from pixelsieve.formats.dataset import load
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import Precision
-from pixelsieve.training.learned import LEARNED, train_learned
-from pixelsieve.training.recipe import override
+from pixelsieve.training.engine import Rows
+from pixelsieve.training.learned import train_learned
+from pixelsieve.training.recipe import LEARNED, override
 from pixelsieve.weights import initial_weights
 
 SPACE = """
@@ -101,13 +102,12 @@ def learned(data: Path) -> list[dict[str, Any]]:
     splits = load([data]).splits
     features = FeatureSet(SCALARS.features, mirror_x=True)
     monitors = {"auc": roc_auc, "rejection": lambda s, y: rejection_at(s, y, EFFICIENCY)[0]}
-    found = train_learned(
+    found, _ = train_learned(
         SCALARS,
         Precision.learned(budget_ebops=150),
         override(LEARNED, epochs=300),
         initial_weights(SCALARS, 0),
-        features.table(splits.train),
-        features.table(splits.validation),
+        Rows(features.table(splits.train), features.table(splits.validation)),
         seed=0,
         monitors=monitors,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from pixelsieve.build import build
 from pixelsieve.networks import network
 from pixelsieve.precision import Precision
-from pixelsieve.training.program import StepLimits, program
+from pixelsieve.training.uniform_program import StepLimits, uniform_program
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
 
     spec = network("model2")
     model = build(spec, Precision(options.bits) if options.bits else None)
-    compiled = program(spec, options.bits > 0)
+    compiled = uniform_program(spec, options.bits > 0)
     grids = [np.asarray(v.value) for v in model.non_trainable_variables]
     weights = [jnp.array(v.value) for v in model.trainable_variables]
     state = compiled.start(weights)

@@ -25,9 +25,10 @@ from pixelsieve.studies.single import TrainConfig
 from pixelsieve.studies.tasks import teachers_of, training_data
 from pixelsieve.training.augmentation import Augmentation, augmented, varied
 from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import train
+from pixelsieve.training.engine import Rows
 from pixelsieve.training.job import Job, run_job
 from pixelsieve.training.recipe import FLOAT, RECIPES, Recipe, read_recipes
+from pixelsieve.training.uniform import train_uniform
 from pixelsieve.weights import initial_weights
 from pixelsieve.windows import shift_window
 from tests.conftest import make_clusters
@@ -198,7 +199,8 @@ def test_a_stopped_training_goes_on_with_the_copy_it_was_at(
 
     def run(**more: Any) -> Any:
         start = initial_weights(SPEC, 3)
-        return train(SPEC, Precision(4), recipe, start, table, table, seed=5, copies=copies, **more)
+        rows = Rows(table, table, copies)
+        return train_uniform(SPEC, Precision(4), recipe, start, rows, seed=5, **more)
 
     def stop(record: dict[str, float]) -> None:
         if record["epoch"] == stop_after + 1:
@@ -227,12 +229,8 @@ def test_a_network_learns_what_varies() -> None:
     table, shown = FEATURES.table(clusters), FEATURES.table(unseen)
     aucs = []
     for copies in ((), augmented(moving, FEATURES, clusters, None)):
-        found = train(
-            *(SPEC, None, recipe, initial_weights(SPEC, 0), table, shown),
-            seed=0,
-            copies=copies,
-            monitors={"auc": roc_auc},
-        )
+        rows, start = Rows(table, shown, copies), initial_weights(SPEC, 0)
+        found = train_uniform(SPEC, None, recipe, start, rows, seed=0, monitors={"auc": roc_auc})
         aucs.append(found.history[found.best_epoch]["validation_auc"])
     assert aucs[1] > aucs[0] + 0.02
 

@@ -21,11 +21,13 @@ from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.studies.single import TrainConfig, train_one
 from pixelsieve.training.distillation import soft_labels, teacher_network, trees_teacher
-from pixelsieve.training.engine import train
+from pixelsieve.training.engine import Rows
 from pixelsieve.training.job import Job
-from pixelsieve.training.program import Softening, program
+from pixelsieve.training.objective import Softening
 from pixelsieve.training.recipe import FLOAT, Recipe, read_recipes
 from pixelsieve.training.trees import TREE_FEATURES, TreesTeacher, fit_trees, grow
+from pixelsieve.training.uniform import train_uniform
+from pixelsieve.training.uniform_program import StepLimits, uniform_program
 from pixelsieve.weights import initial_weights
 from tests.conftest import make_clusters
 
@@ -63,7 +65,7 @@ def test_a_temperature_follows_the_formula(share: float, temperature: float) -> 
     teacher = rng.normal(0, 2, 64)
     told = np.stack([hard, expit(teacher / temperature)], axis=1).astype(np.float32)
     start = initial_weights(STUDENT, 3)
-    softened = program(STUDENT, quantized=False, softening=Softening(share, temperature))
+    softened = uniform_program(STUDENT, quantized=False, softening=Softening(share, temperature))
     weights = [jnp.array(v) for layer in start.values() for v in layer.values()]
 
     def loss(weights: Any) -> Any:
@@ -76,7 +78,6 @@ def test_a_temperature_follows_the_formula(share: float, temperature: float) -> 
         return (own + share * temperature**2 * entropy(told[:, 1], z / temperature)).mean()
 
     value, gradient = jax.value_and_grad(loss)(weights)
-    from pixelsieve.training.program import StepLimits
 
     limits = StepLimits(np.inf, [-np.inf] * 4, [np.inf] * 4)
     order, rates = np.arange(64, dtype=np.int32)[None], np.zeros(1, np.float32)
@@ -228,8 +229,8 @@ def test_a_good_teacher_beats_wrong_labels(clusters: Clusters) -> None:
     losses = []
     for told in (None, soft_labels(recipe, noisy, logits)):
         shown = replace(table, labels=noisy)
-        found = train(STUDENT, None, recipe, initial_weights(STUDENT, 0), shown, table, seed=0,
-                      soft_labels=None if told is None else [told])  # fmt: skip
+        rows = Rows(shown, table, soft_labels=None if told is None else [told])
+        found = train_uniform(STUDENT, None, recipe, initial_weights(STUDENT, 0), rows, seed=0)
         losses.append(min(r["validation_loss"] for r in found.history))
     assert losses[1] < losses[0]
 

@@ -13,9 +13,10 @@ from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import Precision
 from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import Trained, roughness, train
+from pixelsieve.training.engine import Rows, roughness
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.schedule import learning_rates
+from pixelsieve.training.uniform import Trained, train_uniform
 from pixelsieve.weights import Weights, initial_weights
 from tests.conftest import make_clusters
 
@@ -38,7 +39,8 @@ def run(precision: Precision | None = None, recipe: Recipe = RECIPE, **more: Any
     training, validation = tables()
     start = initial_weights(SPEC, 3)
     arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
-    return train(SPEC, precision, recipe, start, training, validation, **arguments)
+    rows = Rows(training, validation, soft_labels=arguments.pop("soft_labels", None))
+    return train_uniform(SPEC, precision, recipe, start, rows, **arguments)
 
 
 def same(one: Weights, other: Weights) -> bool:
@@ -59,7 +61,7 @@ def test_one_step_is_one_step_of_adam() -> None:
     training, validation = tables()
     start = initial_weights(SPEC, 3)
     recipe = replace(RECIPE, epochs=1, batch_size=600, decay="constant", end_rate=1e-2)
-    got = train(SPEC, None, recipe, start, training, validation, seed=0).weights
+    got = train_uniform(SPEC, None, recipe, start, Rows(training, validation), seed=0).weights
     x = np.concatenate([training.inputs[n] for n in SPEC.features], axis=1).astype(np.float64)
     kernel = start["hidden"]["kernel"].astype(np.float64)
     hidden = np.maximum(x @ kernel, 0)

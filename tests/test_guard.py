@@ -13,7 +13,8 @@ import pytest
 
 from pixelsieve.firmware.bounded import run_bounded
 from pixelsieve.guard import scratch_folder
-from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.parallel import Task
+from pixelsieve.scheduler import run_tasks
 
 PROGRAM = """
 import sys

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,16 @@ from hypothesis import strategies as st
 from pixelsieve.errors import ConfigError, DataError
 from pixelsieve.evaluation.metrics import roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.firmware import exactness
 from pixelsieve.firmware.integer import from_model
-from pixelsieve.networks import Dense, NetworkSpec, network
+from pixelsieve.networks import Conv, Dense, Flatten, MaxPool, NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.front import ExactPoint, exact_point, front
 from pixelsieve.training.candidates import Candidate, Met, meet
-from pixelsieve.training.engine import EpochRecord
-from pixelsieve.training.learned import LEARNED, REFINED, refine_learned, train_learned
+from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.training.engine import EpochRecord, Rows
+from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
 from pixelsieve.weights import initial_weights
 
 from .conftest import make_clusters
@@ -47,7 +52,8 @@ def run(precision: LearnedPrecision = PRECISION, **more: Any) -> list[Candidate]
     arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
     recipe = arguments.pop("recipe", RECIPE)
     start = initial_weights(SPEC, 3)
-    return train_learned(SPEC, precision, recipe, start, training, validation, **arguments)
+    rows = Rows(training, validation)
+    return train_learned(SPEC, precision, recipe, start, rows, **arguments)[0]
 
 
 @lru_cache(maxsize=1)
@@ -99,6 +105,106 @@ def test_the_same_seed_gives_the_same_networks() -> None:
     assert [c.ebops for c in one] != [c.ebops for c in different]
 
 
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 12])
+def test_a_stopped_training_goes_on_to_the_same_networks(tmp_path: Path, stop_after: int) -> None:
+    recipe = replace(RECIPE, epochs=16)
+
+    def stop(record: EpochRecord) -> None:
+        if record["epoch"] == stop_after + 1:
+            raise StoppedError
+
+    path = tmp_path / "job.npz"
+    with pytest.raises(StoppedError):
+        run(recipe=recipe, checkpoint=Checkpoint(path, "mark", every_s=0), report=stop)
+    seen: list[float] = []
+    resumed = run(
+        recipe=recipe,
+        checkpoint=Checkpoint(path, "mark", every_s=0),
+        report=lambda r: seen.append(r["epoch"]),
+    )
+    assert seen[0] == stop_after + 1
+    undisturbed = run(recipe=recipe)
+    assert [(c.epoch, c.ebops, c.merits, c.precision) for c in resumed] == [
+        (c.epoch, c.ebops, c.merits, c.precision) for c in undisturbed
+    ]
+    for one, other in zip(resumed, undisturbed, strict=True):
+        for layer, values in one.weights.items():
+            for name, value in values.items():
+                np.testing.assert_array_equal(value, other.weights[layer][name])
+
+
+def test_soft_labels_and_copies_take_the_place_of_labels_and_inputs() -> None:
+    training, validation = tables()
+    recipe, start = replace(RECIPE, epochs=8), initial_weights(SPEC, 3)
+
+    def front_of(recipe: Recipe, **more: Any) -> list[tuple[float, dict[str, float]]]:
+        rows = Rows(training, validation, **more)
+        several, _ = train_learned(
+            SPEC, PRECISION, recipe, start, rows, seed=5, monitors={"auc": roc_auc}
+        )
+        return [(c.ebops, c.merits) for c in several]
+
+    plain = front_of(recipe)
+    assert front_of(recipe, copies=[training], soft_labels=[training.labels]) == plain
+    assert front_of(recipe, soft_labels=[1 - training.labels]) != plain
+    # At a temperature the teacher's part has a loss of its own; a share of 0 leaves the labels.
+    heated = replace(recipe, distillation=0.5, temperature=3.0)
+    told = np.stack([training.labels, np.full(len(training), 0.5, np.float32)], axis=1)
+    assert front_of(heated, soft_labels=[told]) != plain
+    other = FeatureSet(SPEC.features, mirror_x=True).table(make_clusters(800, seed=7))
+    shown = replace(training, inputs=other.inputs)
+    assert front_of(recipe, copies=[training, shown]) != plain
+
+
+IMAGES = NetworkSpec(
+    "images",
+    (
+        Conv("conv", 3, (3, 2), ("log_charges",)),
+        MaxPool("pool", (2, 2), ("conv",)),
+        Conv("narrow", 2, (2, 2), ("pool",), padding="valid"),
+        Flatten("flat", ("narrow",)),
+        Dense("hidden", 4, ("flat", "z_global")),
+        Dense("output", 1, ("hidden",), relu=False),
+    ),
+)
+
+
+def test_bits_of_convolutions_are_learned_and_exact() -> None:
+    features = FeatureSet(IMAGES.features, mirror_x=True)
+    rows = Rows(features.table(make_clusters(600)), features.table(make_clusters(300, seed=1)))
+    history: list[EpochRecord] = []
+    several, _ = train_learned(
+        IMAGES,
+        Precision.learned(budget_ebops=3000),
+        replace(RECIPE, epochs=30),
+        initial_weights(IMAGES, 3),
+        rows,
+        seed=5,
+        monitors={"auc": roc_auc},
+        report=history.append,
+    )
+    assert history[-1]["ebops"] < 0.5 * history[1]["ebops"]
+    assert max(c.merits["auc"] for c in several) > 0.8
+    for candidate in (several[0], several[-1]):
+        model = candidate.model(IMAGES, features, {})
+        integers = from_model(model)
+        logits = integers.run(integers.input_codes(rows.training))
+        keras = model.logits(rows.training).astype(np.float64)
+        np.testing.assert_array_equal(keras * 2.0**integers.logit_fraction_bits, logits)
+        assert not any(
+            c.saturated for c in integers.trace(integers.input_codes(rows.training)).counters
+        )
+        got = roc_auc(model.logits(rows.validation), rows.validation.labels)
+        assert got == pytest.approx(candidate.merits["auc"], abs=0.02)
+        # What training counts is what the integers have, but for the biases and unused digits.
+        biases = sum(prod(IMAGES.shapes()[layer]) for layer in model.weights) * 16
+        assert 0 < exactness.ebops(integers) <= candidate.ebops + biases
+
+
 def test_refining_keeps_bits_and_zeros() -> None:
     training, validation = tables()
     candidate = found()[-1]
@@ -107,8 +213,7 @@ def test_refining_keeps_bits_and_zeros() -> None:
         PRECISION,
         replace(REFINED, epochs=10, batch_size=64, initial_rate=2e-2),
         candidate,
-        training,
-        validation,
+        Rows(training, validation),
         seed=1,
         monitors={"auc": roc_auc},
     )
@@ -163,14 +268,7 @@ def test_without_a_hold_the_budget_is_reached_from_above(hold: float) -> None:
 
 
 def test_what_cannot_be_trained_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="recipe 'learned': epochs is 2; learned bits need 3"):
+    with pytest.raises(ConfigError, match="epochs is 2; expected at least 3"):
         run(recipe=replace(RECIPE, epochs=2))
     with pytest.raises(DataError, match=r"batch_size is 4096, the training set has 800 rows"):
         run(recipe=replace(RECIPE, batch_size=4096))
-    training, validation = tables()
-    model3 = network("model3")
-    with pytest.raises(ConfigError, match="bits are learned of dense layers only"):
-        train_learned(
-            model3, PRECISION, RECIPE, initial_weights(model3, 0), training, validation,
-            seed=0, monitors={},
-        )  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pixelsieve.errors import DataError, RunError, WorkerError
-from pixelsieve.parallel import Task, run_tasks
+from pixelsieve.parallel import Task
+from pixelsieve.scheduler import run_tasks
 
 Report = Callable[[Any], None]
 

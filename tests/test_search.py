@@ -17,6 +17,7 @@ from pixelsieve.config import from_mapping, to_plain
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import file_hash, read_json, write_json
 from pixelsieve.model_file import model_hash, save_model
+from pixelsieve.networks import Dense
 from pixelsieve.parallel import Task
 from pixelsieve.precision import LearnedPrecision
 from pixelsieve.report.page.search_charts import pareto_figure
@@ -57,7 +58,7 @@ def measured(quality: float, luts: float) -> Measured:
 
 def result_of(trial: Trial) -> TrialResult:
     """Made up from the trial alone, as a real one is; some are stopped, some fail."""
-    units = sum(layer.units for layer in trial.spec.dense_layers("made up"))
+    units = sum(layer.units for layer in trial.spec.layers if isinstance(layer, Dense))
     if isinstance(trial.precision, LearnedPrecision):
         sizes = [measured(0.4 + 0.1 * i, units * 2.0**i) for i in range(1 + trial.seed % 3)]
         return TrialResult("complete", networks=tuple(sizes))

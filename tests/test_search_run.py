@@ -33,8 +33,7 @@ from pixelsieve.studies.search_goal import Goal
 from pixelsieve.studies.search_table import _feature_luts
 from pixelsieve.studies.tasks import training_data
 from pixelsieve.studies.trials import Trial, run_trial
-from pixelsieve.training.learned import LEARNED
-from pixelsieve.training.recipe import FLOAT, override
+from pixelsieve.training.recipe import FLOAT, LEARNED, override
 from pixelsieve.weights import initial_weights
 from tests.conftest import needs_tool
 from tests.test_cli import PROGRAM, pixelsieve, refused

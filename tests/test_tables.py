@@ -32,7 +32,7 @@ def test_a_network_that_collapsed_is_named() -> None:
         {"seed": s, "history": [epoch], "best_epoch": 0, "warm_start": None, "precision": None}
         for s in (0, 1)
     ]
-    approach = Approach(RECIPES["sieve"], 2, results, [good, np.zeros_like(good)])
+    approach = Approach(RECIPES["sieve"], 2, ["a", "b"], results, [good, np.zeros_like(good)])
     metrics = summarize_comparison([approach], {}, splits)
     assert metrics["rows"][0]["collapsed"] == [1]
     (line,) = collapsed_lines(metrics)

@@ -27,8 +27,7 @@ from pixelsieve.networks import (
     model3,
     network,
 )
-from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.training.learned_program import start_variables
+from pixelsieve.precision import Precision
 from pixelsieve.training.scales import fit_scales
 from pixelsieve.training.warm_start import warm_start
 from pixelsieve.weights import Weights, initial_weights, read_weights
@@ -184,11 +183,6 @@ def test_warm_starts_are_total(name: str) -> None:
     for layer, variables in floats.items():
         for variable, values in variables.items():
             np.testing.assert_array_equal(started[layer][variable], values)
-
-
-def test_what_takes_dense_layers_alone_says_so() -> None:
-    with pytest.raises(ConfigError, match="layer 'conv' is no dense layer; bits are learned of"):
-        start_variables(SMALL_CONV, LearnedPrecision(1000), initial_weights(SMALL_CONV, 0))
 
 
 def test_modules_and_places_on_them_follow_from_z() -> None:

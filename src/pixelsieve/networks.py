@@ -123,14 +123,6 @@ class NetworkSpec:
         """Weights and biases."""
         return sum(prod(s) for variables in self.variables().values() for s in variables.values())
 
-    def dense_layers(self, purpose: str) -> tuple[Dense, ...]:
-        """All layers; raises `ConfigError` where one is not dense, as `purpose` needs."""
-        for layer in self.layers:
-            if not isinstance(layer, Dense):
-                msg = f"network '{self.name}': layer '{layer.name}' is no dense layer; {purpose}"
-                raise ConfigError(msg)
-        return tuple(layer for layer in self.layers if isinstance(layer, Dense))
-
     def with_feature(self, feature: str, layer_name: str) -> NetworkSpec:
         """The same network with one more feature into the named layer."""
         if feature not in REGISTRY:

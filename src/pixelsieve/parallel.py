@@ -28,7 +28,6 @@ __all__ = [
     "check_names",
     "default_workers",
     "one_thread",
-    "run_tasks",
 ]
 
 Report = Callable[[Any], None]
@@ -61,30 +60,6 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else mp.cpu_count()
 
 
-def run_tasks(
-    tasks: Sequence[Task],
-    shared: Any,
-    *,
-    workers: int,
-    on_report: Callable[[str, Any], None] | None = None,
-    on_done: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """Run all tasks and return their results by name.
-
-    `shared` is sent once to each worker and becomes the first argument of every call. An error in
-    a task ends the whole run: `PixelsieveError` as it was, the death of a worker as
-    `RunError`, anything else as `WorkerError`. Workers end when this process does, killed or not.
-    """
-    results: dict[str, Any] = {}
-    with LocalWorkers(shared, workers) as pool:
-        del shared  # the last worker to start takes it along
-        for name, value in pool.run(tasks, on_report):
-            results[name] = value
-            if on_done:
-                on_done(name)
-    return results
-
-
 class Workers(Protocol):
     """Somebody who runs tasks: processes here, or those of a Dask cluster."""
 
@@ -97,8 +72,9 @@ class Workers(Protocol):
 class LocalWorkers:
     """Worker processes on this machine, kept with what they have compiled while in a `with` block.
 
-    `shared` is sent once to each worker and becomes the first argument of every call. Errors are
-    those of `run_tasks`.
+    `shared` is sent once to each worker and becomes the first argument of every call. An error in
+    a task ends the whole run: `PixelsieveError` as it was, the death of a worker as `RunError`,
+    anything else as `WorkerError`. Workers end when this process does, killed or not.
     """
 
     def __init__(self, shared: Any, workers: int) -> None:

@@ -19,12 +19,19 @@ __all__ = [
     "MixedPrecision",
     "NamedQuantizer",
     "Precision",
+    "bits_label",
+    "bits_order",
+    "bits_suffix",
+    "bits_text",
     "element_config",
+    "parse_bits",
     "quantizer_config",
 ]
 
 SMALLEST_BITS = 2
 LARGEST_BITS = 16
+
+_LEARNED = "learned:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +243,62 @@ class LearnedPrecision:
         """Grid of the network's inputs before each element takes its own bits."""
         return FixedPoint(signed=True, bits=self.input_bits)
 
+    @property
+    def label(self) -> str:
+        """E.g. `learned:300`: how it is asked for and what tables call it."""
+        return f"{_LEARNED}{_exact(self.budget_ebops)}"
+
     def without_budget(self) -> LearnedPrecision:
         """The same with no say about the schedule; equal for trainings of one compiled program."""
         return replace(self, budget_ebops=1.0, hold=0.0)
+
+
+def parse_bits(text: str) -> int | LearnedPrecision:
+    """Return what `4` (bits of a weight) or `learned:300` (EBOPs to end with) asks for.
+
+    Raise `ConfigError` for anything else; EBOPs are whole numbers, since models are named after
+    them.
+    """
+    number = text.strip().removeprefix(_LEARNED)
+    try:
+        if number == text.strip():
+            return Precision(int(number)).weight_bits
+        return LearnedPrecision(float(int(number)))
+    except ValueError as error:
+        msg = f"bits {text!r}; expected a number such as 4, or learned:300 (EBOPs to end with)"
+        raise ConfigError(msg) from error
+
+
+def _exact(budget: float) -> str:
+    """No two budgets look alike."""
+    return str(int(budget)) if budget == int(budget) else repr(budget)
+
+
+def bits_label(precision: Mapping[str, Any] | None) -> int | str | None:
+    """Return what the table of a run calls a precision, given as plain data.
+
+    The bits of a weight, `learned:300`, or None for float.
+    """
+    if not precision:
+        return None
+    if (budget := precision.get("budget_ebops")) is not None:
+        return f"{_LEARNED}{_exact(budget)}"
+    bits = precision.get("weight_bits")
+    return None if bits is None else int(bits)
+
+
+def bits_order(bits: int | str | None) -> tuple[int, float]:
+    """Sort float first, then uniform bits by number, then learned ones."""
+    if isinstance(bits, str):
+        return 2, float(bits.removeprefix(_LEARNED))
+    return (0, 0) if bits is None else (1, bits)
+
+
+def bits_text(bits: int | str | None) -> str:
+    """E.g. `float`, `4 bits`, `learned:300`."""
+    return "float" if bits is None else bits if isinstance(bits, str) else f"{bits} bits"
+
+
+def bits_suffix(bits: int | str) -> str:
+    """What names of models say: `4b`, `300ebops`."""
+    return f"{bits.removeprefix(_LEARNED)}ebops" if isinstance(bits, str) else f"{bits}b"

@@ -1,4 +1,4 @@
-"""A Dask scheduler elsewhere: connecting to it, and its processes as workers."""
+"""Work on processes here or on those of a Dask scheduler, behind one interface."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pixelsieve.errors import RunError
-from pixelsieve.parallel import Task, check_names, one_thread
+from pixelsieve.parallel import LocalWorkers, Task, Workers, check_names, one_thread
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["DaskWorkers", "connected", "dask_workers", "result_of"]
+__all__ = ["DaskWorkers", "connected", "result_of", "run_tasks", "workers_of"]
 
 _CONNECT_S = 20
 
@@ -104,14 +104,51 @@ class DaskWorkers:
 
 
 @contextmanager
-def dask_workers(scheduler: str, shared: Any) -> Iterator[DaskWorkers]:
-    """The workers of the Dask scheduler at that address; errors as `connected` has them."""
-    with connected(scheduler) as (client, executor, _):
-        yield DaskWorkers(client, executor, shared)
+def workers_of(shared: Any, workers: int, scheduler: str | None) -> Iterator[Workers]:
+    """Give `workers` processes here, or those of the Dask scheduler at that address.
+
+    `shared` is the first argument of every call. Errors are those of `LocalWorkers`, or as
+    `connected` has them.
+    """
+    if scheduler is None:
+        with LocalWorkers(shared, workers) as local:
+            del shared  # the last worker to start takes it along
+            yield local
+    else:
+        with connected(scheduler) as (client, executor, _):
+            yield DaskWorkers(client, executor, shared)
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    shared: Any,
+    *,
+    workers: int,
+    scheduler: str | None = None,
+    on_report: Callable[[str, Any], None] | None = None,
+    on_done: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Run all tasks by `workers_of` and return their results by name.
+
+    Workers of a scheduler report nothing on their way, and what tasks write must be on a disk that
+    they share with this process.
+    """
+    results: dict[str, Any] = {}
+    with workers_of(shared, workers, scheduler) as pool:
+        del shared
+        for name, value in pool.run(tasks, on_report):
+            results[name] = value
+            if on_done:
+                on_done(name)
+    return results
 
 
 def _call(function: Callable[..., Any], shared: Any, arguments: tuple[Any, ...]) -> Any:
     with _one_at_a_time:  # Keras keeps its state by process
         if "jax" not in sys.modules:
             os.environ.update(one_thread())
-        return function(shared, *arguments, lambda _: None)
+        try:
+            return function(shared, *arguments, lambda _: None)
+        except OSError as error:  # of the task's own; others are lost connections
+            msg = f"{type(error).__name__} on a worker: {error}"
+            raise RunError(msg) from error

@@ -14,6 +14,7 @@ from pixelsieve.errors import ConfigError, PixelsieveError, nearest
 if TYPE_CHECKING:
     from pixelsieve.clusters import Clusters
     from pixelsieve.formats.dataset import Dataset, Parts
+    from pixelsieve.precision import LearnedPrecision
 
 __all__ = [
     "KNOWN_NETWORKS",
@@ -22,13 +23,16 @@ __all__ = [
     "Data",
     "FrontEnd",
     "Json",
+    "Scheduler",
     "Workers",
     "bits",
     "load",
+    "precisions",
     "print_json",
     "read_parts",
     "require_bits",
     "require_efficiency",
+    "require_one",
     "shows_errors",
     "time_feature",
     "warn",
@@ -49,6 +53,10 @@ FrontEnd = Annotated[
 ]
 Workers = Annotated[
     int | None, typer.Option(help="One-threaded worker processes (default: one a core).", min=1)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler (default: processes here).", metavar="ADDRESS"),
 ]
 CountLuts = Annotated[
     bool,
@@ -110,6 +118,27 @@ def bits(text: str, option: str) -> tuple[int, ...]:
     for width in widths:
         require_bits(width, option)
     return widths
+
+
+def precisions(text: str, option: str) -> tuple[int | LearnedPrecision, ...]:
+    """Uniform widths and learned bits from a list such as `2,4,learned:300`.
+
+    Raise `ConfigError` naming the option for anything else.
+    """
+    from pixelsieve.precision import parse_bits
+
+    try:
+        return tuple(dict.fromkeys(parse_bits(part) for part in text.split(",")))
+    except ConfigError as error:
+        msg = f"{option}: {error}"
+        raise ConfigError(msg) from error
+
+
+def require_one(workers: int | None, scheduler: str | None) -> None:
+    """Raise `ConfigError` if both say where the work goes."""
+    if scheduler is not None and workers is not None:
+        msg = "--workers: counts processes here; leave it out with --scheduler"
+        raise ConfigError(msg)
 
 
 def require_bits(width: int, option: str) -> None:

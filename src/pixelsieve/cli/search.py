@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixelsieve.studies.search_config import SearchConfig
@@ -63,9 +62,7 @@ def search(
     ] = None,
     luts: options.CountLuts = False,
     workers: options.Workers = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler's address (default: processes here).")
-    ] = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Search small networks: quality against cost, on validation, as a Pareto front.
@@ -83,9 +80,7 @@ def search(
     from pixelsieve.report.search_table import search_lines, search_tables
     from pixelsieve.studies.search import search as run_search
 
-    if scheduler is not None and workers is not None:
-        msg = "--workers: counts processes here; leave it out with --scheduler"
-        raise ConfigError(msg)
+    options.require_one(workers, scheduler)
     config = _config(
         space,
         recipes_file,

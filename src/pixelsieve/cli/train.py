@@ -13,7 +13,12 @@ from pixelsieve.cli.training_options import TrainingOptions, takes_training_opti
 from pixelsieve.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pixelsieve.formats.dataset import Parts
     from pixelsieve.model_file import Model
+    from pixelsieve.precision import LearnedPrecision
+    from pixelsieve.training.job import JobResult
 
 __all__ = ["train"]
 
@@ -23,14 +28,18 @@ __all__ = ["train"]
 def train(
     training: TrainingOptions,
     bits: Annotated[
-        int | None,
-        typer.Option(help="Bits of a weight (default: a float network)."),
+        str | None,
+        typer.Option(
+            help="Bits of a weight, e.g. 4; or learned:300, bits learned one by one down to 300 "
+            "EBOPs (default: a float network)."
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"Recipe of quantized training: {options.KNOWN_RECIPES}, or of --recipes-file.",
-            show_default="sieve",
+            help=f"Recipe of quantized training: {options.KNOWN_RECIPES}, learned (for learned "
+            "bits), or of --recipes-file.",
+            show_default="sieve; learned for learned bits",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and row order.", min=0)] = 0,
@@ -43,12 +52,8 @@ def train(
     ] = None,
 ) -> None:
     """Train one network, with the float network it starts from; the test split is not scored."""
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.files import file_hash
-    from pixelsieve.report.tables import read_out_table, warm_start_table
     from pixelsieve.studies.single import TrainConfig, train_one
 
     quantized_only = {
@@ -59,8 +64,13 @@ def train(
         "--power": training.power,
     }
     given = [option for option, value in quantized_only.items() if value is not None]
+    precision = None
     if bits is not None:
-        options.require_bits(bits, "--bits")
+        several = options.precisions(bits, "--bits")
+        precision = several[0]
+        if len(several) > 1:
+            msg = f"--bits: {bits}; train takes one, compare several"
+            raise ConfigError(msg)
     elif given:
         msg = (
             f"{', '.join(given)}: for quantized training; give --bits (a float network has "
@@ -70,8 +80,8 @@ def train(
     started = None if start is None else _started(start, training)
     config = TrainConfig(
         spec=started.spec if started else training.spec(),
-        bits=bits,
-        recipe=training.recipes([recipe or "sieve"])[0],
+        bits=precision,
+        recipe=training.recipes([recipe or _default_recipe(precision)])[0],
         seed=seed,
         float_recipe=training.chosen_float_recipe(),
         mirror_x=started.features.mirror_x if started else training.mirror_x,
@@ -85,22 +95,48 @@ def train(
     jobs = [*config.teachers(), *config.jobs()]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
         results, source = train_one(
-            config, dataset, training.out, start, progress.on_report, progress.on_done
+            config,
+            dataset,
+            training.out,
+            start,
+            training.scheduler,
+            progress.on_report,
+            progress.on_done,
         )
     if training.json:
         options.print_json(results)
         return
+    _show(results, source, training.out)
+
+
+def _default_recipe(precision: int | LearnedPrecision | None) -> str:
+    from pixelsieve.training.recipe import LEARNED
+
+    return "sieve" if precision is None or isinstance(precision, int) else LEARNED.name
+
+
+def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from pixelsieve.report.tables import learned_table, read_out_table, warm_start_table
+    from pixelsieve.training.job import over_budget
+
     console = Console()
     if source.front_end:
         console.print(read_out_table(source.front_end))
     for result in results:
         best = result["history"][result["best_epoch"]]
+        if "networks" in result:
+            console.print(learned_table(result))
+            if (warning := over_budget(result)) is not None:
+                options.warn(warning)
         if result["warm_start"]:
             console.print(warm_start_table(result["name"], result["warm_start"]))
         console.print(
             f"{result['name']}: best epoch {result['best_epoch']}, validation loss "
             f"{best['validation_loss']:.4f}, validation AUC {best['validation_auc']:.4f} -> "
-            f"{escape(str(training.out / 'models' / result['name']))}.keras",
+            f"{escape(str(out / 'models' / result['name']))}.keras",
             soft_wrap=True,
         )
 

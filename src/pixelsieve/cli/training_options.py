@@ -59,7 +59,11 @@ class TrainingOptions:
     ] = None
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of quantized training.", min=1, show_default="the recipe's: 50"),
+        typer.Option(
+            help="Epochs of quantized training.",
+            min=1,
+            show_default="the recipe's: 50; of learned bits 2000",
+        ),
     ] = None
     float_epochs: Annotated[
         int | None,
@@ -88,6 +92,7 @@ class TrainingOptions:
             help="Clusters a batch, float and quantized.", show_default="the recipe's: 1024"
         ),
     ] = None
+    scheduler: options.Scheduler = None
     json: options.Json = False
 
     def spec(self) -> NetworkSpec:
@@ -148,6 +153,9 @@ class TrainingOptions:
         )
         if chosen.needs_float:
             msg = f"--float-recipe: '{name}' starts from a float network; it cannot make one"
+            raise ConfigError(msg)
+        if chosen.learns_bits:
+            msg = f"--float-recipe: '{name}' learns bits; a float network has none"
             raise ConfigError(msg)
         return replace(chosen, name="float")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.config import to_plain
-from pixelsieve.errors import DataError, ToolError
+from pixelsieve.errors import ConfigError, DataError, ToolError
 from pixelsieve.files import read_kept, telling_unwritable, write_json
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import to_document
@@ -139,10 +139,11 @@ def kept_resources(run: Path) -> dict[str, Any]:
 class Counted:
     """LUTs of a network as combinational logic: alkaid's `estimate`, and Yosys's count.
 
-    `luts` is None if the count failed or did not finish.
+    `luts` is None if the count failed or did not finish; so is `estimate` of a network whose logit
+    is the same for every input, of which there is nothing to build.
     """
 
-    estimate: float
+    estimate: float | None
     luts: int | None
 
 
@@ -160,7 +161,11 @@ def counted_luts(
         sha256 = str(to_document(from_model(pick_model(run, name), name))["sha256"])
         row = kept_resources(run).get(name, {})
         if (row.get("network_sha256"), row.get("latency")) != (sha256, 0) or not _luts(row, tool):
-            (row,) = resources_of_run(run, name, measures=("luts",), on_model=on_model)
+            try:
+                (row,) = resources_of_run(run, name, measures=("luts",), on_model=on_model)
+            except ConfigError:  # nothing to build
+                found.append(Counted(None, None))
+                continue
         counts = _luts(row, tool)
         found.append(Counted(row["lut_estimate"], counts[0] if counts else None))
     return found

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from pixelsieve.errors import ConfigError, RunError, nearest
 from pixelsieve.model_file import Model, load_model
 
-__all__ = ["model_paths", "pick_model", "quantized_models", "the_path", "unknown_model"]
+__all__ = [
+    "model_paths",
+    "pick_model",
+    "quantized_models",
+    "the_path",
+    "unknown_model",
+    "without_front",
+]
+
+_ON_THE_WAY = re.compile(r"_\d\d+$")
 
 
 def model_paths(run: Path) -> dict[str, Path]:
@@ -18,6 +28,12 @@ def model_paths(run: Path) -> dict[str, Path]:
         msg = f"{run}: no models in it; expected the folder of a run (models/NAME.keras)"
         raise RunError(msg)
     return paths
+
+
+def without_front(names: Iterable[str]) -> list[str]:
+    """Leave out what a training of bits kept on its way (`NAME_00`, ... beside `NAME`)."""
+    names = list(names)
+    return [n for n in names if (base := _ON_THE_WAY.sub("", n)) == n or base not in names]
 
 
 def unknown_model(
@@ -75,9 +91,13 @@ def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
 
 
 def pick_model(run: Path, name: str | None) -> Model:
-    """The named model, or the only quantized one; `ConfigError` where there are several."""
+    """The named model, or the only quantized one; `ConfigError` where there are several.
+
+    What a training of bits kept on its way counts only by name.
+    """
     found = quantized_models(run, name)
-    if len(found) > 1:
-        msg = f"{run}: several quantized models; choose one with --model: {', '.join(found)}"
+    names = without_front(found)
+    if len(names) > 1:
+        msg = f"{run}: several quantized models; choose one with --model: {', '.join(names)}"
         raise ConfigError(msg)
-    return next(iter(found.values()))
+    return found[names[0]]

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+from pixelsieve.precision import bits_text
 
 __all__ = [
     "COST_TITLES",
@@ -18,7 +19,9 @@ __all__ = [
     "collapsed_lines",
     "comparison_tables",
     "correction_line",
+    "learned_table",
     "luts_table",
+    "over_budget_lines",
     "paired_table",
     "read_out_table",
     "scores_table",
@@ -54,6 +57,11 @@ METRIC_TITLES = {
 
 COST_TITLES = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 """What a cost is called in tables."""
+
+
+def over_budget_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A warning for each learned network that costs more than its budget."""
+    return [f"warning: {line}" for row in metrics["rows"] for line in row.get("over_budget", [])]
 
 
 def comparison_tables(metrics: Mapping[str, Any], width: int) -> list[Table]:
@@ -98,9 +106,13 @@ def _longest_name(metrics: Mapping[str, Any]) -> int:
     return max(len(row["approach"]) for row in metrics["rows"])
 
 
+def _longest_bits(metrics: Mapping[str, Any]) -> int:
+    return max(len(str(row["bits"] or "float")) for row in metrics["rows"])
+
+
 def _that_fit(metrics: Mapping[str, Any], width: int, spread: bool) -> list[str]:
     """The figures that `width` characters hold beside the names, one at least."""
-    room = width - 1 - (_longest_name(metrics) + _FRAME) - (len("float") + _FRAME)
+    room = width - 1 - (_longest_name(metrics) + _FRAME) - (_longest_bits(metrics) + _FRAME)
     number = _WITH_SPREAD if spread else _MEAN
     fitting: list[str] = []
     for name in _FIRST:
@@ -117,7 +129,7 @@ def collapsed_lines(metrics: Mapping[str, Any]) -> list[str]:
         if row.get("collapsed"):  # older runs do not tell
             aucs = {s: f["auc"] for s, f in zip(row["seeds"], row["by_seed"], strict=True)}
             which = ", ".join(f"seed {s} (AUC {aucs[s]:.3f})" for s in row["collapsed"])
-            name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))
+            name = ", ".join((row["approach"], bits_text(row["bits"])))
             lines.append(
                 f"warning: {name}: {which} hardly better than chance; the training collapsed, "
                 "and the mean and spread above contain it"
@@ -171,6 +183,18 @@ def _cells(row: Mapping[str, Any], shown: Sequence[str], spread: bool) -> list[s
     return cells
 
 
+def learned_table(result: Mapping[str, Any]) -> Table:
+    """The networks of a training of bits, on validation, largest first."""
+    table = Table(title=f"Networks of {result['name']}, validation", title_justify="left")
+    merits = list(result["networks"][0]["merits"])
+    for name in ("network", "epoch", "EBOPs", *(METRIC_TITLES[merit] for merit in merits)):
+        table.add_column(name, justify="left" if name == "network" else "right")
+    for one in result["networks"]:
+        values = [f"{one['merits'][merit]:.4f}" for merit in merits]
+        table.add_row(one["model"], str(one["epoch"]), f"{one['ebops']:.0f}", *values)
+    return table
+
+
 def luts_table(metrics: Mapping[str, Any]) -> Table | None:
     """LUTs of the quantized networks, estimated and counted; None if none was counted."""
     rows = [row for row in metrics["rows"] if "counted_luts" in row]
@@ -202,7 +226,7 @@ def coarse_lines(metrics: Mapping[str, Any]) -> list[str]:
         losses = [f.get("tie_loss_98", 0.0) for f in row["by_seed"]]  # older runs do not tell
         coarse = [loss for loss in losses if loss > LARGEST_TIE_LOSS]
         if coarse:
-            name = ", ".join((row["approach"], f"{row['bits']} bits" if row["bits"] else "float"))
+            name = ", ".join((row["approach"], bits_text(row["bits"])))
             lines.append(
                 f"coarse logits: {name}: ties at the threshold cost up to {max(coarse):.3f} of "
                 f"the rejection at 98 % ({len(coarse)} of {len(losses)} seeds)"

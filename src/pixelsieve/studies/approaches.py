@@ -10,7 +10,7 @@ import numpy as np
 
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import read_json
-from pixelsieve.firmware.run_models import model_paths, unknown_model
+from pixelsieve.firmware.run_models import model_paths, unknown_model, without_front
 from pixelsieve.model_file import Model, load_model
 
 __all__ = ["approaches_of"]
@@ -28,7 +28,7 @@ def approaches_of(run: Path, names: Sequence[str]) -> dict[str, list[Model]]:
     """
     paths = model_paths(run)
     every: dict[str, list[str]] = {}
-    for stem in sorted(paths, key=_by_seed):
+    for stem in sorted(without_front(paths), key=_by_seed):
         every.setdefault(_SEED.sub("", stem), []).append(stem)
     if not names:
         return _best(run, {a: [load_model(paths[s]) for s in every[a]] for a in every})

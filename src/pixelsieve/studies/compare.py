@@ -22,9 +22,10 @@ from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.model_file import load_model
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import Task, run_tasks
-from pixelsieve.precision import Precision
+from pixelsieve.parallel import Task
+from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.counted import with_counted_luts
 from pixelsieve.studies.curves import CURVES, curves
 from pixelsieve.studies.summary import Approach, summarize_comparison
@@ -54,7 +55,7 @@ class CompareConfig:
 
     spec: NetworkSpec
     recipes: tuple[Recipe, ...]
-    bits: tuple[int, ...]
+    bits: tuple[int | LearnedPrecision, ...]
     seeds: int
     float_recipe: Recipe = FLOAT
     mirror_x: bool = False
@@ -69,6 +70,22 @@ class CompareConfig:
             if names.count(name) > 1 or name == self.float_recipe.name:
                 msg = f"recipes: '{name}' appears twice; every recipe needs a name of its own"
                 raise ConfigError(msg)
+        for bits in self.bits:
+            if not self.of(bits):
+                kind = "learned" if isinstance(bits, LearnedPrecision) else "uniform"
+                msg = f"recipes: {', '.join(names)}: none is for {kind} bits"
+                raise ConfigError(msg)
+        used = {one.name for bits in self.bits for one in self.of(bits)}
+        for one in self.recipes:
+            if one.name not in used:
+                kind = "learned" if one.learns_bits else "uniform"
+                msg = f"recipe '{one.name}': is for {kind} bits, and bits has none"
+                raise ConfigError(msg)
+
+    def of(self, bits: int | LearnedPrecision) -> list[Recipe]:
+        """The recipes for these bits, learned or uniform."""
+        learns = isinstance(bits, LearnedPrecision)
+        return [recipe for recipe in self.recipes if recipe.learns_bits == learns]
 
     @property
     def features(self) -> FeatureSet:
@@ -90,13 +107,14 @@ def jobs_of(config: CompareConfig) -> list[Job]:
     quantized = [
         Job(
             config.spec,
-            Precision(bits),
+            Precision(bits) if isinstance(bits, int) else bits,
             recipe,
             seed,
             floats[starts[recipe.name], seed].name if recipe.needs_float else None,
             teachers[seed][recipe.name].name if recipe.name in teachers[seed] else None,
         )
-        for seed, bits, recipe in itertools.product(seeds, config.bits, config.recipes)
+        for seed, bits in itertools.product(seeds, config.bits)
+        for recipe in config.of(bits)
     ]
     return [*floats.values(), *quantized]
 
@@ -117,6 +135,7 @@ def compare(
     out: Path,
     *,
     workers: int,
+    scheduler: str | None = None,
     luts: bool = False,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
@@ -126,9 +145,10 @@ def compare(
 
     The run folder `out` gets manifest.json, metrics.json, curves.json, history.parquet,
     predictions.parquet and models/*.keras. Epochs and scales are chosen on the validation split;
-    the test split is only scored, by the saved models. With `luts` Yosys counts the LUTs of every
-    quantized network, one after the other, and `on_count` gets each one's name. Run again with the
-    same arguments to resume an interrupted run.
+    the test split is only scored, by the saved models. `scheduler` is the address of a Dask
+    scheduler, whose workers see the run folder (default: processes here). With `luts` Yosys counts
+    the LUTs of every quantized network, one after the other, and `on_count` gets each one's name.
+    Run again with the same arguments to resume an interrupted run.
     """
     if luts:
         find(YOSYS)  # says at once that it is missing
@@ -139,7 +159,7 @@ def compare(
     data = training_data(dataset, features, [config.float_recipe, *config.recipes], teachers)
     with RunFolder(out, identity) as run:
         run.prepare()
-        shared = Shared(out, data, features.table(splits.test))
+        shared = Shared(out.absolute(), data, features.table(splits.test))
         if config.baselines:
             parts = (splits.train, splits.validation, splits.test)
             train, validation, test = (features.table(c, saturated=False) for c in parts)
@@ -149,6 +169,7 @@ def compare(
             _tasks(jobs, teachers, config.baselines),
             shared,
             workers=workers,
+            scheduler=scheduler,
             on_report=on_report,
             on_done=on_done,
         )
@@ -181,9 +202,7 @@ def compare(
         write_json(out / "metrics.json", metrics)
         if luts:
             names = {
-                place: [f"{row['approach']}_{row['bits']}b_seed{seed}" for seed in row["seeds"]]
-                for place, row in enumerate(metrics["rows"])
-                if row["bits"]
+                place: row["models"] for place, row in enumerate(metrics["rows"]) if row["bits"]
             }
             metrics = with_counted_luts(out, metrics, names, on_count)
         return metrics
@@ -226,13 +245,15 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
             "job": name,
             "approach": result["recipe"]["name"],
             "bits": (result["precision"] or {}).get("weight_bits"),
+            "budget_ebops": (result["precision"] or {}).get("budget_ebops"),
             "seed": result["seed"],
             **record,
         }
         for name, result in trained.items()
         for record in result["history"]
     ]
-    _write_table(path, pa.Table.from_pylist(rows))
+    names = dict.fromkeys(name for row in rows for name in row)
+    _write_table(path, pa.table({n: [row.get(n) for row in rows] for n in names}))
 
 
 def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Any) -> None:
@@ -250,15 +271,16 @@ def _write_table(path: Path, table: pa.Table) -> None:
 def _approaches(
     jobs: Sequence[Job], trained: dict[str, JobResult], scores: dict[str, NDArray[np.float32]]
 ) -> list[Approach]:
-    members: dict[tuple[Recipe, Precision | None], list[Job]] = {}
+    members: dict[tuple[Recipe, Precision | LearnedPrecision | None], list[Job]] = {}
     for job in jobs:
         members.setdefault((job.recipe, job.precision), []).append(job)
     return [
         Approach(
             recipe,
-            precision.weight_bits if precision else None,
+            group[0].bits,
+            [j.name for j in group],
             [trained[j.name] for j in group],
             [scores[j.name] for j in group],
         )
-        for (recipe, precision), group in members.items()
+        for (recipe, _), group in members.items()
     ]

@@ -22,16 +22,20 @@ def with_counted_luts(
     """Count the LUTs of rows of `metrics` by Yosys; return and write what metrics.json then holds.
 
     `models` are the names of each row's models, one per seed, by the row's place. A row gets
-    `luts` (alkaid's estimate) and `counted_luts`, mean and spread over seeds; the latter is None if
-    a count failed or did not finish. The counts are kept in resources.json, so that an
-    interrupted count is resumed.
+    `luts` (alkaid's estimate) and `counted_luts`, mean and spread over seeds, or None if one of
+    them is not known. The counts are kept in resources.json, so that an interrupted count is
+    resumed.
     """
     for place, names in models.items():
         counted = counted_luts(run, names, on_model)
-        whole = [one.luts for one in counted if one.luts is not None]
         metrics["rows"][place] |= {
-            "luts": mean_and_spread([one.estimate for one in counted]),
-            "counted_luts": mean_and_spread(whole) if len(whole) == len(counted) else None,
+            "luts": _of_all([one.estimate for one in counted]),
+            "counted_luts": _of_all([one.luts for one in counted]),
         }
         write_json(run / "metrics.json", metrics)
     return metrics
+
+
+def _of_all(values: Sequence[float | None]) -> dict[str, float] | None:
+    known = [value for value in values if value is not None]
+    return mean_and_spread(known) if len(known) == len(values) else None

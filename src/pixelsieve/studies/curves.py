@@ -83,6 +83,7 @@ def _seen(approaches: Sequence[Approach], test: Clusters) -> dict[str, Any]:
         "approach": chosen.recipe.name,
         "bits": chosen.bits,
         "seed": chosen.results[0]["seed"],
+        "model": chosen.models[0],
         "networks": [
             {
                 "approach": one.recipe.name,

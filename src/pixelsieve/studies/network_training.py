@@ -22,10 +22,10 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.studies.search_goal import Goal, Measured
 from pixelsieve.training.candidates import Candidate as BitsCandidate
-from pixelsieve.training.engine import Monitor
+from pixelsieve.training.engine import Monitor, Rows
 from pixelsieve.training.job import Job, TrainingData, run_job
-from pixelsieve.training.learned import REFINED, refine_learned, train_learned
-from pixelsieve.training.recipe import Recipe, override
+from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.recipe import REFINED, Recipe, override
 from pixelsieve.weights import initial_weights
 
 __all__ = ["BitsTrainer", "LearnedNetwork", "NoNetworkError", "SearchData", "Trainer", "file_of"]
@@ -139,13 +139,12 @@ class BitsTrainer:
         """
         start = initial_weights(self.spec, self.seed)
         try:
-            candidates = train_learned(
+            candidates, _ = train_learned(
                 self.spec,
                 self.precision,
                 self.recipe,
                 start,
-                self.data.training,
-                self.data.validation,
+                Rows(self.data.training, self.data.validation),
                 seed=self.seed,
                 monitors=self._monitors(),
             )
@@ -166,8 +165,7 @@ class BitsTrainer:
                 self.precision,
                 override(REFINED, batch_size=self.recipe.batch_size),
                 network.candidate,
-                self.data.training,
-                self.data.validation,
+                Rows(self.data.training, self.data.validation),
                 seed=self.seed,
                 monitors=self._monitors(),
             )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -16,9 +15,9 @@ from pixelsieve.files import read_document, replacing, write_json
 from pixelsieve.firmware.logic import alkaid
 from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.formats.dataset import Dataset
-from pixelsieve.parallel import LocalWorkers, Task, Workers
+from pixelsieve.parallel import Task, Workers
 from pixelsieve.runs import RunFolder
-from pixelsieve.scheduler import dask_workers
+from pixelsieve.scheduler import workers_of
 from pixelsieve.studies.counted import with_counted_luts
 from pixelsieve.studies.final_training import Finalist
 from pixelsieve.studies.network_training import SearchData
@@ -98,7 +97,7 @@ def search(
             return _with_counts(out, finished, on_count) if luts else finished
         for name in ("trials", "models", "final", "figures"):
             run.folder(name)
-        with _workers(data, workers, scheduler) as pool:
+        with workers_of(data, workers, scheduler) as pool:
             study = _Search(config, window, out, trials, on_progress or (lambda _: None))
             records = study.run(pool)
             finalists = _finalists(config, records, window)
@@ -172,16 +171,6 @@ def _search_data(config: SearchConfig, dataset: Dataset, window: tuple[int, int]
         for mirror in (False, True)
     )
     return SearchData(plain, mirrored)
-
-
-@contextmanager
-def _workers(data: SearchData, workers: int, scheduler: str | None) -> Iterator[Workers]:
-    if scheduler is None:
-        with LocalWorkers(data, workers) as local:
-            yield local
-    else:
-        with dask_workers(scheduler, data) as remote:
-            yield remote
 
 
 class _Search:

@@ -15,8 +15,16 @@ from pixelsieve.features import WINDOW, FeatureSet
 from pixelsieve.networks import Dense, NetworkSpec
 from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.training.job import Job
-from pixelsieve.training.learned import LEARNED, LEAST_EPOCHS
-from pixelsieve.training.recipe import FLOAT, OWN_FLOAT, Recipe, override, read_recipes, recipe
+from pixelsieve.training.recipe import (
+    FLOAT,
+    LEARNED,
+    LEAST_EPOCHS,
+    OWN_FLOAT,
+    Recipe,
+    override,
+    read_recipes,
+    recipe,
+)
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

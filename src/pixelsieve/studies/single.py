@@ -15,9 +15,9 @@ from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.files import replacing
 from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import run_tasks
-from pixelsieve.precision import Precision
+from pixelsieve.precision import LearnedPrecision, Precision
 from pixelsieve.runs import RunFolder
+from pixelsieve.scheduler import run_tasks
 from pixelsieve.studies.tasks import (
     Shared,
     float_recipe_for,
@@ -37,14 +37,16 @@ _START = "start"
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """One network to train; `bits` None is float, by `float_recipe` alone.
+    """One network to train, or with learned bits those of one training.
+
+    `bits` None is float, by `float_recipe` alone.
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
     float network of its own. Raises `ConfigError` where nothing would be taken from it.
     """
 
     spec: NetworkSpec
-    bits: int | None
+    bits: int | LearnedPrecision | None
     recipe: Recipe
     seed: int
     float_recipe: Recipe = FLOAT
@@ -78,9 +80,10 @@ class TrainConfig:
     def _teachers(self) -> dict[str, Job | TreesTeacher]:
         return teachers_of([self.recipe], self.spec, self.float_recipe, self.seed)
 
-    def _quantized(self, bits: int, source: str | None) -> Job:
+    def _quantized(self, bits: int | LearnedPrecision, source: str | None) -> Job:
         teacher = next((t.name for t in self._teachers().values()), None)
-        return Job(self.spec, Precision(bits), self.recipe, self.seed, source, teacher)
+        precision = Precision(bits) if isinstance(bits, int) else bits
+        return Job(self.spec, precision, self.recipe, self.seed, source, teacher)
 
 
 def train_one(
@@ -88,6 +91,7 @@ def train_one(
     dataset: Dataset | StreamedDataset,
     out: Path,
     start: Path | None = None,
+    scheduler: str | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> tuple[list[JobResult], Parts]:
@@ -95,7 +99,8 @@ def train_one(
 
     Gives the results in order of training, and how the data were split and read out. `start` is
     the model file that `config.start` is the hash of; the run keeps a copy. Runs again from where
-    an interrupted call stopped. Recipes with an augmentation need a `Dataset`.
+    an interrupted call stopped. `scheduler` as in `compare`. Recipes with an augmentation need a
+    `Dataset`.
     """
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
     jobs, teachers = config.jobs(), config.teachers()
@@ -111,7 +116,14 @@ def train_one(
         if start is not None:
             with replacing(run.folder("models") / f"{_START}.keras") as copy:
                 shutil.copyfile(start, copy)
-        tasks, shared = training_tasks(jobs, teachers), [Shared(out, data)]
+        tasks, shared = training_tasks(jobs, teachers), [Shared(out.absolute(), data)]
         del data  # so that the worker alone holds it
-        results = run_tasks(tasks, shared.pop(), workers=1, on_report=on_report, on_done=on_done)
+        results = run_tasks(
+            tasks,
+            shared.pop(),
+            workers=1,
+            scheduler=scheduler,
+            on_report=on_report,
+            on_done=on_done,
+        )
         return [results[j.name] for j in jobs], source

@@ -16,7 +16,7 @@ from pixelsieve.evaluation.metrics import roc_curve
 from pixelsieve.evaluation.paired import PairedTest, corrected, paired_test
 from pixelsieve.evaluation.scores import bootstrap, score, summarize
 from pixelsieve.splits import Splits
-from pixelsieve.training.job import JobResult
+from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
 
 __all__ = ["COLLAPSED_AUC", "PAIRED_METRICS", "Approach", "summarize_comparison"]
@@ -32,10 +32,14 @@ _ROC_EFFICIENCIES = np.linspace(0.5, 1.0, 201)
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """One recipe at one width: results and test logits (n,) by seed. `bits` None is float."""
+    """One recipe at one precision: models, results and test logits (n,) by seed.
+
+    `bits` are those of a weight, a label such as `learned:300`, or None for float.
+    """
 
     recipe: Recipe
-    bits: int | None
+    bits: int | str | None
+    models: list[str]
     results: list[JobResult]
     logits: list[NDArray[np.float32]]
 
@@ -70,6 +74,7 @@ def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict
     return {
         "approach": approach.recipe.name,
         "bits": approach.bits,
+        "models": approach.models,
         "recipe": to_plain(approach.recipe),
         "warm_start": [r["warm_start"] for r in results],
         "scales": [(r["precision"] or {}).get("scales", []) for r in results],
@@ -82,6 +87,7 @@ def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict
             for r, one in zip(results, figures["by_seed"], strict=True)
             if one["auc"] < COLLAPSED_AUC
         ],
+        "over_budget": [line for r in results if (line := over_budget(r)) is not None],
         **figures,
     }
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from pixelsieve.config import fingerprint, from_mapping, to_plain
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.errors import ConfigError, DataError, RunError
+from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.firmware.integer import from_model
@@ -22,6 +24,7 @@ from pixelsieve.networks import NetworkSpec
 from pixelsieve.parallel import Task
 from pixelsieve.training.augmentation import augmented
 from pixelsieve.training.distillation import teacher_network, trees_teacher
+from pixelsieve.training.engine import Monitor
 from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.trees import TreesTeacher, grow
@@ -192,15 +195,31 @@ def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] =
 def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None]) -> dict[str, Any]:
     data = shared.data
     assert data.groups is not None
+    _require_folder(shared)
     tables = data.tables(teacher.features)
     return grow(teacher, shared.folder, *tables, data.groups, data.fingerprint)
 
 
 def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
-    result = run_job(job, shared.folder, shared.data, {"auc": roc_auc}, report)
-    if job.precision is not None:
-        path = shared.folder / "models" / f"{job.name}.keras"
+    _require_folder(shared)
+    monitors: dict[str, Monitor] = {"auc": roc_auc}
+    if job.recipe.learns_bits:
+        monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
+    result = run_job(job, shared.folder, shared.data, monitors, report)
+    names = [job.name, *(one["model"] for one in result.get("networks", []))]
+    for name in names if job.precision is not None else []:
+        path = shared.folder / "models" / f"{name}.keras"
         integers = path.with_suffix(".json")
         if not integers.exists() or integers.stat().st_mtime_ns < path.stat().st_mtime_ns:
-            write_beside(path, from_model(load_model(path), job.name))
+            write_beside(path, from_model(load_model(path), name))
     return result
+
+
+def _require_folder(shared: Shared) -> None:
+    if not shared.folder.is_dir():
+        msg = f"{shared.folder}: not seen by a worker; --out must be on a disk that all share"
+        raise RunError(msg)
+
+
+def _rejection(logits: NDArray[Any], labels: NDArray[Any]) -> float:
+    return rejection_at(logits, labels, EFFICIENCY)[0]

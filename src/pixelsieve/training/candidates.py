@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -15,7 +15,7 @@ from pixelsieve.fixed_point import Overflow, Quantizer, Rounding
 from pixelsieve.model_file import Model
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision, MixedPrecision, NamedQuantizer
-from pixelsieve.training.learned_program import DENSE_ONLY, INPUTS
+from pixelsieve.training.learned_program import INPUTS, learning_layers
 from pixelsieve.weights import Weights
 
 __all__ = ["Candidate", "Met", "Variables", "final", "meet", "thinned"]
@@ -86,13 +86,12 @@ def thinned(archive: Iterable[Met]) -> list[Met]:
 
 
 def final(
-    spec: NetworkSpec, precision: LearnedPrecision, met: Met, extremes: Callable[[Any], Any]
+    spec: NetworkSpec, precision: LearnedPrecision, met: Met, ends: Mapping[str, Any]
 ) -> Candidate:
     """Weights on their grids, and quantizers that hold all values of the training set.
 
-    `extremes` gives for variables the smallest and largest values by feature and layer.
+    `ends` are the smallest and largest values there, by feature and layer.
     """
-    ends = extremes(met.variables)
 
     def named(name: str, fractions: NDArray[Any]) -> NamedQuantizer:
         low, high = (np.asarray(end, np.float64) for end in ends[name])
@@ -100,15 +99,16 @@ def final(
             name, _covering(low, high, fractions, precision.rounding, precision.overflow)
         )
 
+    layers = learning_layers(spec)
     weights: Weights = {
         layer.name: {name: _on_grid(met.variables[layer.name], name) for name in ("kernel", "bias")}
-        for layer in spec.layers
+        for layer in layers
     }
     mixed = MixedPrecision(
         tuple(named(n, met.variables[INPUTS][n]) for n in spec.features),
         tuple(
             named(layer.name, met.variables[layer.name]["activation_bits"])
-            for layer in spec.dense_layers(DENSE_ONLY)
+            for layer in layers
             if layer.relu
         ),
         precision.input_bits,

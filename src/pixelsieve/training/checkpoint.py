@@ -15,13 +15,16 @@ from pixelsieve.archives import read_arrays
 from pixelsieve.errors import RunError
 from pixelsieve.files import parse_json, replacing
 
-__all__ = ["Checkpoint", "Saved"]
+__all__ = ["Arrays", "Checkpoint", "Saved"]
+
+Arrays = dict[str, list[np.ndarray]]
+"""Lists of arrays by name."""
 
 
 class Saved(NamedTuple):
     """Lists of arrays by name, and the history so far."""
 
-    arrays: dict[str, list[np.ndarray]]
+    arrays: Arrays
     history: list[dict[str, float]]
 
 
@@ -57,7 +60,7 @@ class Checkpoint:
 
     def save_when_due(
         self,
-        make_arrays: Callable[[], dict[str, list[np.ndarray]]],
+        make_arrays: Callable[[], Arrays],
         history: list[dict[str, float]],
     ) -> None:
         """Save what `make_arrays()` gives, unless the last save was under `every_s` seconds ago."""

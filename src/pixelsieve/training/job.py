@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,20 @@ from pixelsieve.features import FeatureTable
 from pixelsieve.files import file_hash, read_document, write_json
 from pixelsieve.model_file import Model, load_model, model_hash, save_model
 from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.precision import LearnedPrecision, Precision, bits_suffix
 from pixelsieve.training.augmentation import Augmentation
+from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.distillation import soft_labels
-from pixelsieve.training.engine import EpochRecord, Monitor, train
+from pixelsieve.training.engine import EpochRecord, Monitor, Rows
+from pixelsieve.training.learned import train_learned
 from pixelsieve.training.recipe import OWN_FLOAT, Recipe
 from pixelsieve.training.scales import fit_scales
+from pixelsieve.training.uniform import train_uniform
 from pixelsieve.training.warm_start import warm_start
-from pixelsieve.weights import initial_weights
+from pixelsieve.weights import Weights, initial_weights
 
-__all__ = ["Job", "JobResult", "TrainingData", "run_job"]
+__all__ = ["Job", "JobResult", "TrainingData", "over_budget", "run_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Job:
     """
 
     spec: NetworkSpec
-    precision: Precision | None
+    precision: Precision | LearnedPrecision | None
     recipe: Recipe
     seed: int
     source: str | None = None
@@ -55,6 +59,11 @@ class Job:
                     f"layer '{name}'{nearest(name, layers)}"
                 )
                 raise ConfigError(msg)
+        learns = isinstance(self.precision, LearnedPrecision)
+        if learns != self.recipe.learns_bits and self.precision is not None:
+            kind = "uniform" if learns else "learned"
+            msg = f"recipe '{self.recipe.name}': is for {kind} bits, not for {self.bits}"
+            raise ConfigError(msg)
         taught = self.recipe.distillation > 0 and self.recipe.teacher != OWN_FLOAT
         if taught and self.teacher is None:
             msg = (
@@ -68,9 +77,16 @@ class Job:
         return self.recipe.epochs
 
     @property
+    def bits(self) -> int | str | None:
+        """What tables call the precision: bits of a weight, `learned:300`, None for float."""
+        if isinstance(self.precision, LearnedPrecision):
+            return self.precision.label
+        return None if self.precision is None else self.precision.weight_bits
+
+    @property
     def name(self) -> str:
-        """E.g. `conservative_4b_seed0` or `float_seed0`."""
-        bits = f"_{self.precision.weight_bits}b" if self.precision else ""
+        """E.g. `conservative_4b_seed0`, `learned_300ebops_seed0` or `float_seed0`."""
+        bits = "" if self.bits is None else f"_{bits_suffix(self.bits)}"
         return f"{self.recipe.name}{bits}_seed{self.seed}"
 
 
@@ -105,7 +121,28 @@ class TrainingData:
 
 
 JobResult = dict[str, Any]
-"""Plain data: `name`, `best_epoch`, `history`, `warm_start` (rows or None), `precision`."""
+"""Plain data: `name`, `best_epoch`, `history`, `warm_start` (rows or None), `precision`, and of
+learned bits `ebops`, and `networks`: `model`, `epoch`, `ebops` and `merits` of each, largest
+first."""
+
+_OVER_BUDGET = 1.25
+"""A network with so many times the EBOPs of the budget may still stand for it."""
+
+_APART = 1.25
+"""Of learned networks within this factor in EBOPs the best is saved."""
+
+
+def over_budget(result: JobResult) -> str | None:
+    """Return one line on a learned network that costs more than its budget, else None."""
+    if "ebops" not in result:
+        return None
+    ebops, budget = result["ebops"], result["precision"]["budget_ebops"]
+    if ebops <= _OVER_BUDGET * budget:
+        return None
+    return (
+        f"{result['name']}: ends at {ebops:.0f} EBOPs, over the budget of {budget:g}; "
+        "give more --epochs or a smaller --batch-size"
+    )
 
 
 def run_job(
@@ -118,8 +155,10 @@ def run_job(
     """Train the job, or return its result where the folder holds it already.
 
     Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
-    job go on. What `job.source` and `job.teacher` name must be there; the result tells the hash of
-    the teacher's file. Deterministic for a given machine.
+    job resume. With learned bits `<name>` is the network that ends at the budget, the best by the
+    first monitor, and `<name>_00`, `<name>_01`, ... are those on the way down. What `job.source`
+    and `job.teacher` name must be there; the result tells the hash of the teacher's file.
+    Deterministic for a given machine.
     """
     identity = {"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__}
     teacher = None
@@ -128,52 +167,151 @@ def run_job(
         identity["teacher"] = teacher
     mark = fingerprint(identity)
     result_path = folder / "jobs" / f"{job.name}.json"
-    model_path = folder / "models" / f"{job.name}.keras"
-    if result_path.exists() and model_path.exists():
-        saved: JobResult = read_document(result_path)
-        if saved.get("fingerprint") == mark:
-            return saved
-    precision, start, told, rows = _start(job, folder, data)
-    training, validation = data.tables(job.spec.features)
+    if (saved := _finished(result_path, folder, job.name)) and saved.get("fingerprint") == mark:
+        return saved
     checkpoint = Checkpoint(folder / "jobs" / f"{job.name}.npz", mark)
-    trained = train(
-        job.spec,
-        precision,
-        job.recipe,
-        start,
-        training,
-        validation,
-        seed=job.seed,
-        copies=data.copies(job.recipe),
-        soft_labels=told,
-        monitors=monitors,
-        checkpoint=checkpoint,
-        report=report,
-    )
+    start = _start(job, folder, data)
     card = {
         "recipe": to_plain(job.recipe),
         "seed": job.seed,
-        "best_epoch": trained.best_epoch,
         "front_end": data.front_end,
         "detector": data.detector,
         **({} if teacher is None else {"teacher": teacher}),
     }
-    model = Model(job.spec, precision, trained.weights, training.features, card)
-    save_model(model_path, model)
+    train = _train_learned if isinstance(job.precision, LearnedPrecision) else _train_uniform
+    models, found = train(job, start, data, card, monitors, checkpoint, report)
+    for name, model in models.items():
+        save_model(folder / "models" / f"{name}.keras", model)
     result = {
         "name": job.name,
         "fingerprint": mark,
-        **card,
-        "precision": to_plain(precision),
-        "warm_start": rows,
-        "history": trained.history,
+        **models[job.name].card,
+        "warm_start": start.warm_start,
+        **found,
     }
     write_json(result_path, result)
     checkpoint.remove()
     return result
 
 
-def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, Any]:
+def _finished(path: Path, folder: Path, name: str) -> JobResult | None:
+    """The result of a job all of whose models are there."""
+    if not path.exists():
+        return None
+    saved: JobResult = read_document(path)
+    names = [name, *(one["model"] for one in saved.get("networks", []))]
+    whole = all((folder / "models" / f"{one}.keras").exists() for one in names)
+    return saved if whole else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a training starts: scales of the precision, weights, what the network is told.
+
+    `warm_start` are the rows of the report, as plain data.
+    """
+
+    precision: Precision | LearnedPrecision | None
+    weights: Weights
+    soft_labels: list[NDArray[np.float32]] | None
+    warm_start: list[dict[str, Any]] | None
+
+
+def _rows(job: Job, start: _Start, data: TrainingData) -> Rows:
+    training, validation = data.tables(job.spec.features)
+    return Rows(training, validation, data.copies(job.recipe), start.soft_labels)
+
+
+def _train_uniform(
+    job: Job,
+    start: _Start,
+    data: TrainingData,
+    card: dict[str, Any],
+    monitors: Mapping[str, Monitor],
+    checkpoint: Checkpoint,
+    report: Callable[[EpochRecord], None] | None,
+) -> tuple[dict[str, Model], dict[str, Any]]:
+    """One model, and what the result tells of it."""
+    assert not isinstance(start.precision, LearnedPrecision)
+    rows = _rows(job, start, data)
+    trained = train_uniform(
+        job.spec,
+        start.precision,
+        job.recipe,
+        start.weights,
+        rows,
+        seed=job.seed,
+        monitors=monitors,
+        checkpoint=checkpoint,
+        report=report,
+    )
+    features = rows.training.features
+    card = {**card, "best_epoch": trained.best_epoch}
+    model = Model(job.spec, start.precision, trained.weights, features, card)
+    found = {"precision": to_plain(start.precision), "history": trained.history}
+    return {job.name: model}, found
+
+
+def _train_learned(
+    job: Job,
+    start: _Start,
+    data: TrainingData,
+    card: dict[str, Any],
+    monitors: Mapping[str, Monitor],
+    checkpoint: Checkpoint,
+    report: Callable[[EpochRecord], None] | None,
+) -> tuple[dict[str, Model], dict[str, Any]]:
+    """The model at the budget and those on the way down, and what the result tells of them."""
+    precision = job.precision
+    assert isinstance(precision, LearnedPrecision)
+    rows = _rows(job, start, data)
+    candidates, history = train_learned(
+        job.spec,
+        precision,
+        job.recipe,
+        start.weights,
+        rows,
+        seed=job.seed,
+        monitors=monitors,
+        checkpoint=checkpoint,
+        report=report,
+    )
+    merit = next(iter(monitors))
+    networks = {f"{job.name}_{i:02d}": one for i, one in enumerate(_spaced(candidates, merit))}
+    chosen = _at_budget(candidates, precision.budget_ebops, merit)
+    models = {
+        name: one.model(
+            job.spec,
+            rows.training.features,
+            {**card, "best_epoch": one.epoch, "learned": to_plain(precision)},
+        )
+        for name, one in {job.name: chosen, **networks}.items()
+    }
+    told = [
+        {"model": name, "epoch": one.epoch, "ebops": one.ebops, "merits": one.merits}
+        for name, one in networks.items()
+    ]
+    found = {"precision": to_plain(precision), "history": history}
+    return models, {**found, "ebops": chosen.ebops, "networks": told}
+
+
+def _at_budget(candidates: Sequence[Candidate], budget_ebops: float, merit: str) -> Candidate:
+    """The best that costs about the budget, or the smallest if none does."""
+    able = [one for one in candidates if one.ebops <= _OVER_BUDGET * budget_ebops]
+    return max(able, key=lambda one: one.merits[merit], default=candidates[-1])
+
+
+def _spaced(candidates: Sequence[Candidate], merit: str) -> list[Candidate]:
+    """One candidate, the best, wherever several lie within a factor in EBOPs; largest first."""
+    best: dict[int, Candidate] = {}
+    for one in candidates:
+        place = int(log(one.ebops) / log(_APART))
+        if place not in best or one.merits[merit] > best[place].merits[merit]:
+            best[place] = one
+    return sorted(best.values(), key=lambda one: -one.ebops)
+
+
+def _start(job: Job, folder: Path, data: TrainingData) -> _Start:
     fresh = initial_weights(job.spec, job.seed)
     source = None
     if job.source is not None:
@@ -185,11 +323,12 @@ def _start(job: Job, folder: Path, data: TrainingData) -> tuple[Any, Any, Any, A
         told = [soft_labels(job.recipe, t.labels, z) for t, z in zip(shown, logits, strict=True)]
     precision = job.precision
     if source is None or not job.recipe.warm_start:
-        return precision, fresh, told, None
-    if precision and job.recipe.scales == "per_layer":
-        precision = fit_scales(source.weights, precision)
-    weights, report = warm_start(source.weights, fresh, precision, job.recipe.skip_layers)
-    return precision, weights, told, to_plain(report.rows)
+        return _Start(precision, fresh, told, None)
+    grids = None if isinstance(precision, LearnedPrecision) else precision
+    if grids and job.recipe.scales == "per_layer":
+        precision = grids = fit_scales(source.weights, grids)
+    weights, report = warm_start(source.weights, fresh, grids, job.recipe.skip_layers)
+    return _Start(precision, weights, told, to_plain(report.rows))
 
 
 def _teacher_logits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -10,51 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.features import FeatureTable
+from pixelsieve.errors import ConfigError
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision
-from pixelsieve.training.candidates import Candidate, Met, Variables, final, meet, thinned
-from pixelsieve.training.engine import EpochRecord, Monitor
+from pixelsieve.training.candidates import Candidate, Met, final, meet, thinned
+from pixelsieve.training.checkpoint import Arrays, Checkpoint
+from pixelsieve.training.engine import EpochRecord, Monitor, Rows, train
 from pixelsieve.training.learned_program import (
-    LearnedProgram,
     Pressure,
     learned_program,
     start_ranges,
     start_variables,
 )
-from pixelsieve.training.recipe import Recipe
-from pixelsieve.training.schedule import learning_rates
+from pixelsieve.training.objective import softening_of
+from pixelsieve.training.recipe import LEAST_EPOCHS, Recipe
 from pixelsieve.weights import Weights
 
-__all__ = ["LEARNED", "LEAST_EPOCHS", "REFINED", "refine_learned", "train_learned"]
+__all__ = ["refine_learned", "train_learned"]
 
-LEARNED = Recipe(
-    "learned",
-    epochs=2000,
-    initial_rate=8e-3,
-    end_rate=8e-4,
-    decay="cosine",
-    warm_start=False,
-)
-"""How weights and bits are learned; slow, since bits follow weights only slowly."""
-
-REFINED = Recipe(
-    "refined",
-    epochs=60,
-    initial_rate=1e-3,
-    end_rate=1e-6,
-    decay="cosine",
-    warm_start=False,
-)
-"""How the weights of a candidate are trained further with its bits as they are."""
-
-_LEAST_HOLD = 2
+_LEAST_HOLD = LEAST_EPOCHS - 1
 """Epochs before the EBOPs go down: those after the last but one of them are where they start."""
 
-LEAST_EPOCHS = _LEAST_HOLD + 1
-"""Fewest epochs of a training of bits."""
-
+_PART = 65_536  # clusters
 _FIRST_FACTOR = 1e-6
 _NO_FACTOR = 1e-9
 _PRUNED = -24.0
@@ -66,39 +43,38 @@ def train_learned(
     precision: LearnedPrecision,
     recipe: Recipe,
     start: Weights,
-    training: FeatureTable,
-    validation: FeatureTable,
+    rows: Rows,
     *,
     seed: int,
     monitors: Mapping[str, Monitor],
-    soft_labels: NDArray[np.float32] | None = None,
+    checkpoint: Checkpoint | None = None,
     report: Callable[[EpochRecord], None] | None = None,
-) -> list[Candidate]:
-    """Train weights and bits from `start` and return all sizes worth a look, largest first.
+) -> tuple[list[Candidate], list[EpochRecord]]:
+    """Train weights and bits from `start`; return candidates, largest first, and the history.
 
-    `seed` decides the order of the rows. A candidate is an epoch that no other beats in EBOPs and
-    in every monitor on the validation set (larger is better). `soft_labels` (n,) replace the
-    labels of the training set (distillation). `report` gets `epoch`, `train_loss`, `ebops`,
-    `pressure` (factor of the cost in the loss) and `validation_<monitor>` of each epoch. Raises
-    `DataError` for fewer rows than a batch and where the loss stops being a number, `ConfigError`
-    where no network is left under the budget.
+    A candidate is an epoch that no other beats in EBOPs and in every monitor on the validation set
+    (larger is better). The history tells, besides, `ebops` and `pressure` (factor of the cost in
+    the loss). The rest as `engine.train`. Raise `ConfigError` if no network is left under the
+    budget.
     """
-    data = _Data.on_device(precision, recipe, training, validation, soft_labels)
-    if recipe.epochs < LEAST_EPOCHS:
-        msg = f"recipe '{recipe.name}': epochs is {recipe.epochs}; learned bits need {LEAST_EPOCHS}"
-        raise ConfigError(msg)
+    batches = rows.batches(recipe)
     hold = min(recipe.epochs - 1, max(_LEAST_HOLD, round(precision.hold * recipe.epochs)))
-    path = _Path(precision.budget_ebops, hold, recipe.epochs)
+    path = _Path(precision.budget_ebops, hold, recipe.epochs, batches)
     variables = start_variables(spec, precision, start)
-    archive: list[Met] = []
-    run = _Run(spec, precision, recipe, data, variables, seed)
-    for met in run.epochs(path, _FIRST_FACTOR, monitors, report):
-        if met.epoch >= hold and met.ebops > 0:
-            meet(archive, met)
-    if not archive:
+    program = _Learned(spec, precision, recipe, rows, variables, path)
+    history = train(
+        program,
+        recipe,
+        rows,
+        seed=seed,
+        monitors=monitors,
+        checkpoint=checkpoint,
+        report=report,
+    )
+    if not program.kept:
         msg = f"budget_ebops {precision.budget_ebops:g}: no network was left of '{spec.name}'"
         raise ConfigError(msg)
-    return [final(spec, precision, met, run.extremes) for met in thinned(archive)]
+    return program.finals(spec, precision, thinned(program.kept), rows), history
 
 
 def refine_learned(
@@ -106,75 +82,23 @@ def refine_learned(
     precision: LearnedPrecision,
     recipe: Recipe,
     candidate: Candidate,
-    training: FeatureTable,
-    validation: FeatureTable,
+    rows: Rows,
     *,
     seed: int,
     monitors: Mapping[str, Monitor],
-    soft_labels: NDArray[np.float32] | None = None,
 ) -> list[Candidate]:
     """Train the weights of `candidate` further, all bits fixed, weights of zero kept at zero.
 
     Returns the epoch that is best in each monitor. Raises as `train_learned`.
     """
-    data = _Data.on_device(precision, recipe, training, validation, soft_labels)
     variables = {name: dict(values) for name, values in candidate.variables.items()}
     for layer, weights in candidate.weights.items():
         for name, values in weights.items():
             own = variables[layer]
             own[f"{name}_bits"] = np.where(values == 0, _PRUNED, own[f"{name}_bits"])
-    run = _Run(spec, precision, recipe, data, variables, seed, bits_rate=0.0)
-    best: dict[str, Met] = {}
-    for met in run.epochs(None, _NO_FACTOR, monitors, None):
-        for name, value in met.merits.items():
-            if name not in best or value > best[name].merits[name]:
-                found: list[Met] = []
-                meet(found, met)
-                best[name] = found[0]
-    several = {met.epoch: met for met in best.values()}
-    return [final(spec, precision, met, run.extremes) for met in several.values()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """Inputs on their grid and labels, on the device."""
-
-    inputs: dict[str, Any]
-    labels: Any
-    validation_inputs: dict[str, Any]
-    validation_labels: NDArray[Any]
-    batches: int
-
-    @classmethod
-    def on_device(
-        cls,
-        precision: LearnedPrecision,
-        recipe: Recipe,
-        training: FeatureTable,
-        validation: FeatureTable,
-        soft_labels: NDArray[np.float32] | None,
-    ) -> _Data:
-        import jax.numpy as jnp
-
-        def moved(table: FeatureTable) -> dict[str, Any]:
-            grid = precision.input()
-            return {n: jnp.asarray(grid.quantize(v), jnp.float32) for n, v in table.inputs.items()}
-
-        batches = len(training) // recipe.batch_size
-        if not batches:
-            msg = (
-                f"recipe '{recipe.name}': batch_size is {recipe.batch_size}, the training set has "
-                f"{len(training)} rows; expected at least one batch"
-            )
-            raise DataError(msg)
-        labels = training.labels if soft_labels is None else soft_labels
-        return cls(
-            moved(training),
-            jnp.asarray(labels, jnp.float32),
-            moved(validation),
-            validation.labels,
-            batches,
-        )
+    program = _Learned(spec, precision, recipe, rows, variables, None)
+    train(program, recipe, rows, seed=seed, monitors=monitors)
+    return program.finals(spec, precision, program.kept, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,97 +108,177 @@ class _Path:
     budget: float
     hold: int
     epochs: int
+    batches: int
 
-    def pressure(self, epoch: int, first: float, batches: int) -> Pressure:
+    def pressure(self, epoch: int, first: float) -> Pressure:
         """That of an epoch, `first` being the EBOPs before the last epoch of the hold."""
-        done = (epoch - self.hold + np.arange(1, batches + 1) / batches) / (self.epochs - self.hold)
+        steps = np.arange(1, self.batches + 1) / self.batches
+        done = (epoch - self.hold + steps) / (self.epochs - self.hold)
         targets = log(first) + done * log(self.budget / first)
-        follows = np.full(batches, epoch >= self.hold, np.float32)
+        follows = np.full(self.batches, epoch >= self.hold, np.float32)
         return Pressure(targets.astype(np.float32), follows)
 
 
-class _Run:
-    """A training as it goes on, epoch by epoch."""
+class _Learned:
+    """The `engine.Program` of learned bits.
+
+    On a `path` it keeps every epoch after the hold that no other beats; without one the bits are
+    fixed, and it keeps the epoch that is best in each monitor.
+    """
 
     def __init__(
         self,
         spec: NetworkSpec,
         precision: LearnedPrecision,
         recipe: Recipe,
-        data: _Data,
+        rows: Rows,
         variables: Any,
-        seed: int,
-        *,
-        bits_rate: float = 1.0,
+        path: _Path | None,
     ) -> None:
         import jax
         import jax.numpy as jnp
 
-        self._program: LearnedProgram = learned_program(spec, precision.without_budget())
-        self._recipe = recipe
-        self._data = data
-        self._seed = seed
-        self._bits_rate = np.float32(bits_rate)
+        softening = softening_of(recipe, taught=rows.soft_labels is not None)
+        self._program = learned_program(spec, precision.without_budget(), softening)
+        self._grid = precision.input()
+        self._path = path
+        self._batches = rows.batches(recipe)
+        self._clip = np.float32(np.inf if recipe.clip_norm is None else recipe.clip_norm)
+        self._bits_rate = np.float32(0.0 if path is None else 1.0)
         self._variables = jax.tree.map(jnp.array, variables)
+        self._optimizer = self._program.start(self._variables)
+        self._ranges = start_ranges(self._variables)
+        factor = _NO_FACTOR if path is None else _FIRST_FACTOR
+        self._log_factor = jnp.asarray(log(factor), jnp.float32)
+        self._first = self._ebops = 1.0
+        self._epochs = 0
+        self.kept: list[Met] = []
 
-    def extremes(self, variables: Variables) -> Any:
-        """Smallest and largest values on the training set, by feature and layer."""
-        return self._program.logits(variables, self._data.inputs)[1]
-
-    def epochs(
-        self,
-        path: _Path | None,
-        factor: float,
-        monitors: Mapping[str, Monitor],
-        report: Callable[[EpochRecord], None] | None,
-    ) -> Iterator[Met]:
-        """Train and give what comes out of each epoch; without a path `factor` stays."""
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         import jax.numpy as jnp
 
-        recipe, data = self._recipe, self._data
-        rates = learning_rates(recipe, data.batches).reshape(recipe.epochs, data.batches)
-        clip = np.float32(np.inf if recipe.clip_norm is None else recipe.clip_norm)
-        state = self._program.start(self._variables)
-        ranges = start_ranges(self._variables)
-        log_factor = jnp.asarray(log(factor), jnp.float32)
-        first = ebops = 1.0
-        for epoch in range(recipe.epochs):
-            if path is None or epoch < path.hold:
-                pressure = Pressure(*np.zeros((2, data.batches), np.float32))
-                first = max(ebops, 1.0)
-            else:
-                pressure = path.pressure(epoch, first, data.batches)
-            *carry, (loss, found) = self._program.epoch(
-                self._variables,
-                state,
-                ranges,
-                log_factor,
-                data.inputs,
-                data.labels,
-                self._order(epoch),
-                rates[epoch],
-                pressure,
-                clip,
-                self._bits_rate,
-            )
-            self._variables, state, ranges, log_factor = carry
-            ebops = float(found)
-            logits = np.asarray(self._program.logits(self._variables, data.validation_inputs)[0])
-            if not (np.isfinite(float(loss)) and np.isfinite(logits).all()):
-                msg = (
-                    f"recipe '{recipe.name}', seed {self._seed}: training diverged in epoch "
-                    f"{epoch} (the loss is no number); lower initial_rate or set clip_norm"
-                )
-                raise DataError(msg)
-            merits = {n: float(of(logits, data.validation_labels)) for n, of in monitors.items()}
-            if report:
-                record = {"epoch": epoch, "train_loss": float(loss), "ebops": ebops}
-                record["pressure"] = exp(float(log_factor))
-                report(record | {f"validation_{n}": value for n, value in merits.items()})
-            yield Met(epoch, ebops, merits, self._variables)
+        return {n: jnp.asarray(self._grid.quantize(v), jnp.float32) for n, v in inputs.items()}
 
-    def _order(self, epoch: int) -> NDArray[np.int32]:
-        """Row numbers of an epoch, (batches, batch)."""
-        data, size = self._data, self._recipe.batch_size
-        rows = np.random.default_rng((self._seed, epoch)).permutation(len(data.labels))
-        return rows[: data.batches * size].reshape(data.batches, size).astype(np.int32)
+    def epoch(
+        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
+    ) -> dict[str, float]:
+        number, self._epochs = self._epochs, self._epochs + 1
+        if self._path is None or number < self._path.hold:
+            pressure = Pressure(*np.zeros((2, self._batches), np.float32))
+            self._first = max(self._ebops, 1.0)
+        else:
+            pressure = self._path.pressure(number, self._first)
+        *carry, (loss, ebops) = self._program.epoch(
+            self._variables,
+            self._optimizer,
+            self._ranges,
+            self._log_factor,
+            inputs,
+            labels,
+            order,
+            rates,
+            pressure,
+            self._clip,
+            self._bits_rate,
+        )
+        self._variables, self._optimizer, self._ranges, self._log_factor = carry
+        self._ebops = float(ebops)
+        return {
+            "train_loss": float(loss),
+            "ebops": self._ebops,
+            "pressure": exp(float(self._log_factor)),
+        }
+
+    def logits(self, inputs: dict[str, Any]) -> Any:
+        return self._program.logits(self._variables, inputs)[0]
+
+    def keep(self, record: EpochRecord) -> None:
+        met = _met(record, self._variables)
+        if self._path is None:
+            self._keep_best(met)
+        elif met.epoch >= self._path.hold and met.ebops > 0:
+            meet(self.kept, met)
+
+    def _keep_best(self, met: Met) -> None:
+        best = {
+            name: max((*self.kept, met), key=lambda one: (one.merits[name], -one.epoch))
+            for name in met.merits
+        }
+        if any(one is met for one in best.values()):
+            met.variables = _copied(met.variables)
+        self.kept = list({one.epoch: one for one in best.values()}.values())
+
+    def arrays(self) -> Arrays:
+        return {
+            "variables": _leaves(self._variables),
+            "optimizer": _leaves(self._optimizer),
+            "ranges": _leaves(self._ranges),
+            "numbers": [np.asarray(self._log_factor), np.asarray([self._first, self._ebops])],
+            "kept_epochs": [np.asarray([met.epoch for met in self.kept], np.int64)],
+            **{f"kept_{met.epoch}": _leaves(met.variables) for met in self.kept},
+        }
+
+    def restore(self, arrays: Arrays, history: Sequence[EpochRecord]) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        def like(tree: Any, leaves: Sequence[NDArray[Any]], convert: Callable[..., Any]) -> Any:
+            return jax.tree.unflatten(jax.tree.structure(tree), [convert(one) for one in leaves])
+
+        fresh = self._variables
+        self._variables = like(fresh, arrays["variables"], jnp.array)
+        self._optimizer = like(self._optimizer, arrays["optimizer"], jnp.array)
+        self._ranges = like(self._ranges, arrays["ranges"], jnp.array)
+        log_factor, numbers = arrays["numbers"]
+        self._log_factor = jnp.asarray(log_factor, jnp.float32)
+        self._first, self._ebops = (float(one) for one in numbers)
+        self._epochs = len(history)
+        self.kept = [
+            _met(history[int(epoch)], like(fresh, arrays[f"kept_{epoch}"], np.array))
+            for epoch in arrays["kept_epochs"][0]
+        ]
+
+    def finals(
+        self, spec: NetworkSpec, precision: LearnedPrecision, several: Sequence[Met], rows: Rows
+    ) -> list[Candidate]:
+        """Return networks of what was met; one part of one table is on the device at a time."""
+        ends: list[dict[str, Any]] = [{} for _ in several]
+        for table in rows.shown:
+            # What convolutions give is larger than the inputs: a large set goes part by part.
+            for i in range(0, len(table), _PART):
+                inputs = self.taken({n: v[i : i + _PART] for n, v in table.inputs.items()})
+                for known, met in zip(ends, several, strict=True):
+                    _widen(known, self._program.logits(met.variables, inputs)[1])
+        return [
+            final(spec, precision, met, known) for met, known in zip(several, ends, strict=True)
+        ]
+
+
+def _widen(known: dict[str, Any], extremes: Mapping[str, Any]) -> None:
+    """Make the smallest and largest values by name hold those of one more part."""
+    for name, ends in extremes.items():
+        low, high = (np.asarray(end) for end in ends)
+        before = known.get(name, (low, high))
+        known[name] = np.minimum(before[0], low), np.maximum(before[1], high)
+
+
+def _met(record: EpochRecord, variables: Any) -> Met:
+    start = "validation_"
+    merits = {
+        name.removeprefix(start): value
+        for name, value in record.items()
+        if name.startswith(start) and name != "validation_loss"
+    }
+    return Met(int(record["epoch"]), record["ebops"], merits, variables)
+
+
+def _copied(variables: Any) -> Any:
+    import jax
+
+    return jax.tree.map(np.array, variables)
+
+
+def _leaves(tree: Any) -> list[NDArray[Any]]:
+    import jax
+
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]

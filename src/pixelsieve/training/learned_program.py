@@ -10,29 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import log
+from math import log, prod
 from typing import Any, NamedTuple
 
+from pixelsieve.features import REGISTRY
 from pixelsieve.fixed_point import Rounding
+from pixelsieve.layers import Conv, Dense, Flatten, Layer, MaxPool
 from pixelsieve.networks import NetworkSpec
 from pixelsieve.precision import LearnedPrecision
+from pixelsieve.training.objective import Softening, cross_entropy
 from pixelsieve.weights import Weights
 
 __all__ = [
-    "DENSE_ONLY",
     "INPUTS",
     "LearnedProgram",
     "Pressure",
     "learned_program",
+    "learning_layers",
     "start_ranges",
     "start_variables",
 ]
 
 INPUTS = "inputs"
 """Key of the bits of the inputs among the variables."""
-
-DENSE_ONLY = "bits are learned of dense layers only"
-"""Why other layers are refused."""
 
 Tree = Any
 _FINEST, _COARSEST = 14.0, -24.0
@@ -70,6 +70,11 @@ class LearnedProgram(NamedTuple):
     logits: Callable[..., Any]
 
 
+def learning_layers(spec: NetworkSpec) -> list[Dense | Conv]:
+    """Return the layers that have weights, in order."""
+    return [layer for layer in spec.layers if isinstance(layer, Dense | Conv)]
+
+
 def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Weights) -> Tree:
     """What training moves: weights, and bits behind the binary point of everything."""
     import jax.numpy as jnp
@@ -81,7 +86,7 @@ def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Wei
     variables: dict[str, Any] = {
         INPUTS: {n: full(precision.input_bits - 1.0, spec.width(n)) for n in spec.features}
     }
-    for layer in spec.dense_layers(DENSE_ONLY):
+    for layer in learning_layers(spec):
         kernel, bias = (jnp.array(weights[layer.name][k], jnp.float32) for k in ("kernel", "bias"))
         variables[layer.name] = {
             "kernel": kernel,
@@ -90,12 +95,14 @@ def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Wei
             "bias_bits": full(bits, *bias.shape),
         }
         if layer.relu:
-            variables[layer.name]["activation_bits"] = full(bits, layer.units)
+            variables[layer.name]["activation_bits"] = full(bits, *bias.shape)
     return variables
 
 
 @lru_cache(maxsize=8)
-def learned_program(spec: NetworkSpec, precision: LearnedPrecision) -> LearnedProgram:
+def learned_program(
+    spec: NetworkSpec, precision: LearnedPrecision, softening: Softening | None = None
+) -> LearnedProgram:
     """The program of a network; the budget and all schedules are arguments of its functions."""
     import jax
     import jax.numpy as jnp
@@ -109,7 +116,7 @@ def learned_program(spec: NetworkSpec, precision: LearnedPrecision) -> LearnedPr
         variables: Tree, ranges: Tree, inputs: Tree, labels: Any, factor: Any
     ) -> tuple[Any, tuple[Tree, Any]]:
         out = forward(variables, ranges, inputs)
-        fit = optax.sigmoid_binary_cross_entropy(out.logits, labels).mean()
+        fit = cross_entropy(out.logits, labels, softening)
         return fit + factor * out.cost, (out.ranges, (fit, out.ebops))
 
     def moved(path: Any, value: Any, update: Any, rate: Any, bits_rate: Any) -> Any:
@@ -189,6 +196,7 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
     import jax.numpy as jnp
 
     fixed = jax.lax.stop_gradient
+    shapes = {n: REGISTRY[n].shape(spec.window) for n in spec.features} | spec.shapes()
 
     def forward(variables: Tree, ranges: Tree, inputs: Tree) -> _Outputs:
         values: dict[str, Any] = {}
@@ -199,7 +207,9 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
 
         def take(name: str, exact: Any, fractions: Any) -> None:
             values[name] = _rounded(exact, fractions, precision.rounding)
-            low, high = fixed(values[name].min(axis=0)), fixed(values[name].max(axis=0))
+            # A convolution has the same bits at every position.
+            seen, alike = fixed(values[name]), tuple(range(exact.ndim - fractions.ndim))
+            low, high = seen.min(axis=alike), seen.max(axis=alike)
             extremes[name] = (low, high)
             range_bits = _integer_bits(jnp.maximum(high, -low))
             new_ranges[name] = jnp.maximum(ranges[name] - _RANGE_DECAY, range_bits)
@@ -207,31 +217,75 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
 
         for name in spec.features:
             take(name, inputs[name], variables[INPUTS][name])
-        for layer in spec.dense_layers(DENSE_ONLY):
-            own = variables[layer.name]
+            values[name] = values[name].reshape(-1, *shapes[name])
+            bits[name] = bits[name].reshape(shapes[name])
+        for layer in spec.layers:
             source = jnp.concatenate([values[s] for s in layer.inputs], axis=-1)
-            source_bits = jnp.concatenate([bits[s] for s in layer.inputs])
+            source_bits = jnp.concatenate([bits[s] for s in layer.inputs], axis=-1)
+            source, source_bits = _arranged(layer, source), _arranged(layer, source_bits[None])[0]
+            if isinstance(layer, MaxPool | Flatten):
+                values[layer.name], bits[layer.name] = source, source_bits
+                continue
+            own = variables[layer.name]
             kernel = _rounded(own["kernel"], own["kernel_bits"], "RND")
             bias = _rounded(own["bias"], own["bias_bits"], "RND")
             kernel_bits = _weight_bits(fixed(kernel), own["kernel_bits"])
             bias_bits = _weight_bits(fixed(bias), own["bias_bits"])
-            layer_ebops = (source_bits @ kernel_bits).sum() + bias_bits.sum()
+            positions = prod(source_bits.shape[:-1])
+            layer_ebops = (source_bits @ _matrix(kernel_bits)).sum() + positions * bias_bits.sum()
             ebops += fixed(layer_ebops)
             if precision.cost == "adders":
                 kernel_digits = _digits(fixed(kernel), own["kernel_bits"], kernel_bits)
                 bias_digits = _digits(fixed(bias), own["bias_bits"], bias_bits)
                 wider = source_bits + fixed(source_bits > 0)
-                cost += (wider @ kernel_digits).sum() + bias_digits.sum()
+                cost += (wider @ _matrix(kernel_digits)).sum() + positions * bias_digits.sum()
             else:
                 cost += layer_ebops
-            total = source @ kernel + bias
+            total = source @ _matrix(kernel) + bias
             if layer.relu:
                 take(layer.name, jax.nn.relu(total), own["activation_bits"])
+                bits[layer.name] = jnp.broadcast_to(bits[layer.name], shapes[layer.name])
             else:
                 values[layer.name] = total
         return _Outputs(total[:, 0], cost, ebops, new_ranges, extremes)
 
     return forward
+
+
+def _arranged(layer: Layer, values: Any) -> Any:
+    """What a layer makes of its joined inputs (n, ...) before it multiplies, if it does.
+
+    Of images a convolution makes patches: (n, rows, columns, numbers of a patch).
+    """
+    if isinstance(layer, Conv):
+        return _patches(layer, values)
+    if isinstance(layer, MaxPool):
+        return _pooled(layer, values)
+    return values.reshape(len(values), -1) if isinstance(layer, Flatten) else values
+
+
+def _patches(layer: Conv, images: Any) -> Any:
+    import jax.numpy as jnp
+
+    high, wide = layer.kernel_size
+    if layer.padding == "same":
+        around = (((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2))
+        images = jnp.pad(images, ((0, 0), *around, (0, 0)))
+    rows, columns = images.shape[1] - high + 1, images.shape[2] - wide + 1
+    moves = [images[:, r : r + rows, c : c + columns] for r in range(high) for c in range(wide)]
+    return jnp.concatenate(moves, axis=-1)
+
+
+def _pooled(layer: MaxPool, images: Any) -> Any:
+    (high, wide), (_, rows, columns, channels) = layer.pool_size, images.shape
+    down, across = rows // high, columns // wide
+    whole = images[:, : down * high, : across * wide]
+    return whole.reshape(-1, down, high, across, wide, channels).max(axis=(2, 4))
+
+
+def _matrix(kernel: Any) -> Any:
+    """A kernel as a matrix (numbers of a patch, units)."""
+    return kernel.reshape(-1, kernel.shape[-1])
 
 
 def _rounded(x: Any, fractions: Any, rounding: Rounding) -> Any:

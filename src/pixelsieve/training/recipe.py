@@ -17,8 +17,11 @@ __all__ = [
     "BOOSTED_TREES",
     "FLOAT",
     "FLOAT_ORIGINAL",
+    "LEARNED",
+    "LEAST_EPOCHS",
     "OWN_FLOAT",
     "RECIPES",
+    "REFINED",
     "Recipe",
     "override",
     "read_recipes",
@@ -34,6 +37,12 @@ OWN_FLOAT = "float"
 
 BOOSTED_TREES = "boosted_trees"
 """Teacher: boosted trees on the student's inputs and on profiles, sizes, charge and position."""
+
+LEAST_EPOCHS = 3
+"""Fewest epochs of a training of bits: two in which they are free, one to lead them down."""
+
+_OF_UNIFORM_BITS: dict[str, Any] = {"scales": "fixed", "keep_in_range": False, "patience": None}
+"""Settings that learned bits do not have, and what they are then."""
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
@@ -59,9 +68,11 @@ class Recipe:
     - `patience`: stop after so many epochs without a better validation loss (None: never).
     - `augmentation`: how the detector varies in training; validation stays as it is (None: train
       on the clusters as they are). A float network to start from is trained in the same way.
+    - `learns_bits`: for learned bits, not for uniform ones; `scales`, `keep_in_range` and
+      `patience` are of uniform bits alone.
 
-    The epoch with the lowest validation loss is kept. Raises `ConfigError` for values out of
-    range.
+    With uniform bits the epoch with the lowest validation loss is kept. Raises `ConfigError` for
+    values out of range.
     """
 
     name: str
@@ -82,11 +93,17 @@ class Recipe:
     temperature: float = 1.0
     patience: int | None = None
     augmentation: Augmentation | None = None
+    learns_bits: bool = False
 
     def __post_init__(self) -> None:
         rules = (
             ("name", bool(_NAME.fullmatch(self.name)), "letters, digits, '_', '-' and '.'"),
             ("epochs", self.epochs >= 1, "at least 1"),
+            (
+                "epochs",
+                self.epochs >= LEAST_EPOCHS or not self.learns_bits,
+                f"at least {LEAST_EPOCHS}, since the recipe learns bits",
+            ),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("initial_rate", self.initial_rate > 0, "above 0"),
             ("end_rate", 0 <= self.end_rate <= self.initial_rate, "from 0 to initial_rate"),
@@ -115,6 +132,14 @@ class Recipe:
                 "scales",
                 self.scales == "fixed" or self.warm_start,
                 "'fixed' where there is no warm start to fit scales to",
+            ),
+            *(
+                (
+                    name,
+                    not self.learns_bits or getattr(self, name) == usual,
+                    f"{usual!r}, since the recipe learns bits",
+                )
+                for name, usual in _OF_UNIFORM_BITS.items()
             ),
             (
                 "skip_layers",
@@ -167,6 +192,29 @@ RECIPES = MappingProxyType(
 """Named recipes for quantized networks, read-only."""
 
 
+LEARNED = Recipe(
+    "learned",
+    epochs=2000,
+    initial_rate=8e-3,
+    end_rate=8e-4,
+    decay="cosine",
+    warm_start=False,
+    learns_bits=True,
+)
+"""How weights and bits are learned; slow, since bits follow weights only slowly."""
+
+REFINED = Recipe(
+    "refined",
+    epochs=60,
+    initial_rate=1e-3,
+    end_rate=1e-6,
+    decay="cosine",
+    warm_start=False,
+    learns_bits=True,
+)
+"""How the weights of a candidate are trained further with its bits as they are."""
+
+
 def read_recipes(path: Path) -> dict[str, Recipe]:
     """Read `[recipes.NAME]` tables from TOML; `base = "conservative"` starts from a known one.
 
@@ -198,7 +246,8 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
 
 def recipe(name: str, more: dict[str, Recipe] | None = None) -> Recipe:
     """The recipe of that name, from `more` or the built-in ones."""
-    known = {FLOAT.name: FLOAT, FLOAT_ORIGINAL.name: FLOAT_ORIGINAL, **RECIPES, **(more or {})}
+    own = (FLOAT, FLOAT_ORIGINAL, *RECIPES.values(), LEARNED)
+    known = {**{one.name: one for one in own}, **(more or {})}
     if name not in known:
         msg = f"unknown recipe '{name}'{nearest(name, known)}; known: {', '.join(known)}"
         raise ConfigError(msg)

@@ -69,5 +69,5 @@ def canvas(
         figure.subplots(rows, columns, squeeze=False)
         yield figure
         for suffix in (".png", ".pdf"):
-            with replacing(path.with_suffix(suffix)) as temporary:
+            with replacing(path.with_name(path.name + suffix)) as temporary:
                 figure.savefig(temporary, dpi=150)

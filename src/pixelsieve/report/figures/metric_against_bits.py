@@ -28,7 +28,9 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
     It takes two widths or more.
     """
     rows = metrics["rows"]
-    approaches = list(dict.fromkeys(r["approach"] for r in rows))
+    every = list(dict.fromkeys(r["approach"] for r in rows))
+    rows = [r for r in rows if not isinstance(r["bits"], str)]
+    approaches = [a for a in every if any(r["approach"] == a for r in rows)]
     beside = [a for a in approaches if any(r["bits"] for r in rows if r["approach"] == a)]
     with canvas(path, (12.0, 4.2), 1, len(_PANELS)) as figure:
         for axes, (metric, label, reach) in zip(figure.axes, _PANELS, strict=True):
@@ -38,7 +40,7 @@ def metric_against_bits(metrics: Mapping[str, Any], path: Path) -> None:
                 points = [r for r in rows if r["approach"] == approach]
                 values = [r["summary"][metric] for r in points]
                 means, spreads = [v["mean"] for v in values], [v["spread"] for v in values]
-                colour = colour_of(approach, approaches)
+                colour = colour_of(approach, every)
                 if points[0]["bits"] is None:
                     axes.axhline(means[0], color=colour, ls="--", label=approach)
                     axes.axhspan(

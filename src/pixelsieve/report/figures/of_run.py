@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pixelsieve.files import telling_unwritable
+from pixelsieve.precision import bits_label, bits_order, bits_suffix
 from pixelsieve.report.figures.mean_clusters import mean_clusters
 from pixelsieve.report.figures.metric_against_bits import metric_against_bits
 from pixelsieve.report.figures.pareto import pareto
@@ -27,8 +28,8 @@ def figures_of_run(run: RunRecord) -> list[str]:
     with telling_unwritable(folder):
         folder.mkdir(exist_ok=True)
         history = _history(run)
-        for bits in sorted({r["bits"] for r in history if r["bits"]}):
-            names.append(f"training_curves_{bits}b")
+        for bits in sorted({r["bits"] for r in history if r["bits"]}, key=bits_order):
+            names.append(f"training_curves_{bits_suffix(bits)}")
             training_curves(history, bits, folder / names[-1])
         if metrics is not None and run.kind == "search":
             names.append("pareto")
@@ -36,7 +37,7 @@ def figures_of_run(run: RunRecord) -> list[str]:
         if metrics is not None and run.kind == "compare":
             names.append("roc")
             roc({"baselines": [], **metrics}, folder / "roc")
-            if len({r["bits"] for r in metrics["rows"] if r["bits"]}) > 1:
+            if len({r["bits"] for r in metrics["rows"] if isinstance(r["bits"], int)}) > 1:
                 names.append("metric_against_bits")
                 metric_against_bits(metrics, folder / "metric_against_bits")
         if run.curves is not None:
@@ -52,7 +53,7 @@ def _history(run: RunRecord) -> list[dict[str, Any]]:
         {
             "job": name,
             "approach": job["recipe"]["name"],
-            "bits": (job.get("precision") or {}).get("weight_bits"),
+            "bits": bits_label(job.get("precision")),
             "seed": job["seed"],
             **record,
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pixelsieve.precision import bits_order, bits_text
 from pixelsieve.report.figures.canvas import BASELINE_COLOUR, BASELINE_LINES, canvas, colour_of
 
 __all__ = ["roc"]
@@ -18,7 +19,7 @@ _COLUMNS = 3
 def roc(metrics: Mapping[str, Any], path: Path) -> None:
     """One panel a width; curves are means over seeds at equal signal efficiency."""
     rows = metrics["rows"]
-    widths = sorted({r["bits"] for r in rows if r["bits"]}) or [None]
+    widths = sorted({r["bits"] for r in rows if r["bits"]}, key=bits_order) or [None]
     approaches = [r["approach"] for r in rows]
     columns = min(len(widths), _COLUMNS)
     lines = -(-len(widths) // columns)
@@ -36,7 +37,7 @@ def roc(metrics: Mapping[str, Any], path: Path) -> None:
             axes.set_ylim(0.01, 1.0)
             axes.set_xlabel("signal efficiency")
             axes.set_ylabel("share of BIB clusters kept")
-            axes.set_title(f"{bits} bits" if bits else "float", loc="left")
+            axes.set_title(bits_text(bits), loc="left")
             axes.legend(loc="upper left")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixelsieve.precision import bits_text
 from pixelsieve.report.figures.canvas import CLASS_COLOURS, canvas
 
 __all__ = ["scores"]
@@ -29,6 +30,6 @@ def scores(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             axes.set_yscale("log")
             axes.set_xlabel("score (logit)")
             axes.set_ylabel("clusters a bin")
-            bits = f", {row['bits']} bits" if row["bits"] else ""
+            bits = f", {bits_text(row['bits'])}" if row["bits"] else ""
             axes.set_title(f"{row['approach']}{bits}", loc="left")
         figure.axes[0].legend()

@@ -24,7 +24,7 @@ def slices(curves: Mapping[str, Any], folder: Path) -> list[str]:
     names = []
     for choice in slices_figure(curves):
         charts: Sequence[Mapping[str, Any]] = choice["charts"]
-        names.append(f"slices_{choice['label'].replace(' bits', 'b')}")
+        names.append(f"slices_{_file_name(choice['label'])}")
         lines = -(-len(charts) // 2)
         with canvas(folder / names[-1], (11.0, 3.2 * lines), lines, 2) as figure:
             for unused in figure.axes[len(charts) :]:
@@ -62,3 +62,8 @@ def _draw(axes: Any, chart: Mapping[str, Any], approaches: list[str]) -> None:
     axes.set_xlabel(chart["x"]["label"])
     axes.set_ylabel(chart["y"]["label"])
     axes.set_ylim(top=1 + 0.02 * (1 - axes.get_ylim()[0]))
+
+
+def _file_name(label: str) -> str:
+    """`4 bits` and `learned:300` as names of files say them."""
+    return label.replace(" bits", "b").replace("learned:", "") + "ebops" * ("learned" in label)

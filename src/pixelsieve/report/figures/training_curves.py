@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pixelsieve.precision import bits_text
 from pixelsieve.report.figures.canvas import canvas, colour_of
 
 __all__ = ["training_curves"]
@@ -23,7 +24,7 @@ _PANELS = (
 _HIGHEST_LOSS = 0.7
 
 
-def training_curves(history: Sequence[Mapping[str, Any]], bits: int, path: Path) -> None:
+def training_curves(history: Sequence[Mapping[str, Any]], bits: int | str, path: Path) -> None:
     """Curves of one width, a colour an approach, a line a seed. `history` is history.parquet."""
     approaches = list(dict.fromkeys(str(r["approach"]) for r in history))
     wanted = [r for r in history if r["bits"] in (bits, None)]
@@ -31,7 +32,8 @@ def training_curves(history: Sequence[Mapping[str, Any]], bits: int, path: Path)
         for axes, (name, label, scale) in zip(figure.axes, _PANELS, strict=True):
             for job in dict.fromkeys(r["job"] for r in wanted):
                 rows = [r for r in wanted if r["job"] == job]
-                if name == "flip_share" and rows[0]["bits"] is None:
+                float_flips = name == "flip_share" and rows[0]["bits"] is None
+                if float_flips or rows[0].get(name) is None:  # learned bits tell other figures
                     continue
                 values = np.array([r[name] for r in rows], dtype=float)
                 if scale == "log":
@@ -51,4 +53,4 @@ def training_curves(history: Sequence[Mapping[str, Any]], bits: int, path: Path)
             axes.set_ylabel(label)
             if name == "validation_loss":
                 axes.set_ylim(top=min(_HIGHEST_LOSS, axes.get_ylim()[1]))
-        figure.axes[1].legend(loc="lower right", title=f"{bits} bits")
+        figure.axes[1].legend(loc="lower right", title=bits_text(bits))

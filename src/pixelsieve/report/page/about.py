@@ -52,7 +52,8 @@ def firmware_command(
         words += ["--data", one]
     seen = (curves or {}).get("seen", {})
     if seen.get("bits"):
-        words += ["--model", f"{seen['approach']}_{seen['bits']}b_seed{seen['seed']}"]
+        older = f"{seen['approach']}_{seen['bits']}b_seed{seen['seed']}"
+        words += ["--model", seen.get("model", older)]
     elif "recipes" in manifest.get("config", {}) or "space" in manifest.get("config", {}):
         words += ["--model", "MODEL"]
     return shlex.join(words)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pixelsieve.precision import bits_order
 from pixelsieve.report.tables import METRIC_TITLES
 
 __all__ = ["Answer", "answers"]
@@ -18,7 +19,7 @@ _SURE = 0.05
 class Answer:
     """What one width's networks say about one figure of merit: `head`, then a line a rival."""
 
-    bits: int
+    bits: int | str
     metric: str
     head: str
     lines: tuple[str, ...]
@@ -31,7 +32,7 @@ def answers(metrics: Mapping[str, Any]) -> list[Answer]:
     """
     rows = [r for r in metrics["rows"] if r["bits"]]
     found = []
-    for bits in sorted({r["bits"] for r in rows}):
+    for bits in sorted({r["bits"] for r in rows}, key=bits_order):
         same = [r for r in rows if r["bits"] == bits]
         for metric in _METRICS:
             best = max(same, key=lambda r: float(r["summary"][metric]["mean"]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pixelsieve.precision import bits_label, bits_order, bits_text
 from pixelsieve.report.colours import BASELINE, colours
 from pixelsieve.report.tables import METRIC_TITLES
 
@@ -39,6 +40,7 @@ _TRAINING = (
     ("flip_share", "share of weight codes flipped", "log"),
     ("train_loss", "training loss", "linear"),
     ("gradient_norm", "gradient norm before clipping", "log"),
+    ("ebops", "EBOPs", "log"),
 )
 
 
@@ -54,11 +56,11 @@ def axis(label: str, scale: str = "linear", **more: Any) -> dict[str, Any]:
 
 def by_bits(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[int]]]:
     """Label of each width, and the rows that belong there: its own, and float everywhere."""
-    widths = sorted({r["bits"] for r in rows if r["bits"]})
+    widths = sorted({r["bits"] for r in rows if r["bits"]}, key=bits_order)
     if not widths:
         return [("float", list(range(len(rows))))]
     return [
-        (f"{w} bits", [i for i, r in enumerate(rows) if r["bits"] in (w, None)]) for w in widths
+        (bits_text(w), [i for i, r in enumerate(rows) if r["bits"] in (w, None)]) for w in widths
     ]
 
 
@@ -103,8 +105,8 @@ def series_of(
 
 def bits_figure(metrics: Mapping[str, Any], approaches: Sequence[str] = ()) -> Figure:
     """Figures of merit against the bits of a weight; empty with fewer than two widths."""
-    rows = metrics["rows"]
-    colour = colours([*approaches, *(r["approach"] for r in rows)])
+    rows = [r for r in metrics["rows"] if not isinstance(r["bits"], str)]
+    colour = colours([*approaches, *(r["approach"] for r in metrics["rows"])])
     widths = sorted({r["bits"] for r in rows if r["bits"]})
     if len(widths) < 2:  # noqa: PLR2004 (a curve needs two)
         return []
@@ -167,7 +169,7 @@ def training_figure(
         {
             **job,
             "approach": job["recipe"]["name"],
-            "bits": (job["precision"] or {}).get("weight_bits"),
+            "bits": bits_label(job["precision"]),
         }
         for job in jobs.values()
         if job.get("history") and isinstance(job.get("recipe"), Mapping)

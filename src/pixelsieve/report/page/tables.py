@@ -9,6 +9,7 @@ from typing import Any
 
 from pixelsieve.config import to_plain
 from pixelsieve.evaluation.scores import METRICS
+from pixelsieve.precision import bits_text
 from pixelsieve.report.page.charts import DASH
 from pixelsieve.report.tables import METRIC_TITLES
 
@@ -87,7 +88,7 @@ def warm_starts(metrics: Mapping[str, Any]) -> list[Row]:
             copied = sum(r["status"] == "copied" for r in layers or [])
             found.append(
                 {
-                    "name": f"{row['approach']}, {row['bits']} bits",
+                    "name": f"{row['approach']}, {bits_text(row['bits'])}",
                     "copied": f"{copied} of {len(layers)} layers copied" if layers else None,
                     "all": bool(layers) and copied == len(layers or []),
                     "layers": layers or [],

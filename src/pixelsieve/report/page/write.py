@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pixelsieve import __version__
 from pixelsieve.errors import ConfigError, RunError
 from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.precision import bits_label, bits_text
 from pixelsieve.report.page import charts, search_charts, tables
 from pixelsieve.report.page.about import data_facts, firmware_command
-from pixelsieve.report.page.answers import answers
+from pixelsieve.report.page.answers import Answer, answers
 from pixelsieve.report.page.gather import RunRecord
 from pixelsieve.report.page.slice_charts import slices_figure
 from pixelsieve.report.robustness_table import robustness_rows
@@ -22,6 +24,7 @@ from pixelsieve.report.tables import (
     coarse_lines,
     collapsed_lines,
     correction_line,
+    over_budget_lines,
 )
 
 __all__ = ["render", "write_report"]
@@ -169,9 +172,10 @@ def _shown(run: RunRecord, number: int, approaches: Sequence[str]) -> dict[str, 
         "figures": {n: f"{key}-{n}" for n in drawn},
         "data": data,
         "summary": parts.made("summary", tables.summary_rows, compared),
-        "answers": parts.made("answer", answers, compared),
+        "answers": parts.made("answer", _answers, compared),
         "paired": parts.made("paired tests", tables.paired_rows, compared),
         "collapsed": parts.made("collapsed trainings", collapsed_lines, compared),
+        "over_budget": parts.made("budgets", over_budget_lines, compared),
         "coarse": parts.made("coarse logits", coarse_lines, compared),
         "correction": correction_line((compared or {}).get("paired", ())),
         "trees_note": TREES_NOTE,
@@ -209,6 +213,14 @@ class _Parts:
             return []
 
 
+def _answers(metrics: Mapping[str, Any]) -> list[tuple[str, list[Answer]]]:
+    """Answers by the title of their precision."""
+    return [
+        (f"At {bits_text(bits)}", list(group))
+        for bits, group in groupby(answers(metrics), key=lambda one: one.bits)
+    ]
+
+
 def _warm_starts(run: RunRecord) -> list[dict[str, Any]]:
     if run.metrics is not None and run.kind == "compare":
         return tables.warm_starts(run.metrics)
@@ -217,7 +229,7 @@ def _warm_starts(run: RunRecord) -> list[dict[str, Any]]:
         for job in run.jobs.values()
         if run.kind == "train"
         and "name" in job
-        and (bits := (job.get("precision") or {}).get("weight_bits")) is not None
+        and (bits := bits_label(job.get("precision"))) is not None
     ]
     return tables.warm_starts({"rows": rows})
 

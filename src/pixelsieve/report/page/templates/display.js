@@ -96,7 +96,7 @@ function startDisplay(holder, seen) {
     const body = html("tbody", {}, table);
     seen.networks.forEach((network, i) => {
       const line = html("tr", {}, body);
-      html("th", { scope: "row" }, line, network.bits ? `${network.approach}, ${network.bits} bits` : network.approach);
+      html("th", { scope: "row" }, line, network.bits ? `${network.approach}, ${network.bits}${typeof network.bits === "string" ? "" : " bits"}` : network.approach);
       html("td", { class: "num" }, line, tell(one.scores[i]));
       html("td", {}, line, one.scores[i] >= network.threshold - 5e-5 ? "kept" : "dropped");
     });

@@ -1,4 +1,4 @@
-"""The compiled array programs of training: one epoch a call, one compilation a network shape."""
+"""The compiled array programs of uniform bits: one epoch per call, one compilation per shape."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from pixelsieve.build import logits_function
 from pixelsieve.networks import NetworkSpec
+from pixelsieve.training.objective import Softening, cross_entropy
 
-__all__ = ["Program", "Softening", "StepLimits", "program"]
+__all__ = ["StepLimits", "UniformProgram", "uniform_program"]
 
 Tree = Any
 
@@ -22,7 +23,7 @@ class StepLimits(NamedTuple):
     highest: list[Any]
 
 
-class Program(NamedTuple):
+class UniformProgram(NamedTuple):
     """Compiled functions of one network, shared by all widths and recipes.
 
     - `start(weights) -> state` of the optimizer;
@@ -39,19 +40,10 @@ class Program(NamedTuple):
     logits: Callable[..., Any]
 
 
-class Softening(NamedTuple):
-    """Distillation at a temperature T other than 1 (Hinton et al. 2015, arXiv:1503.02531).
-
-    The loss of a cluster is (1 - share) H(label, logit) + share T^2 H(teacher's probability at T,
-    logit / T), where H is the cross-entropy; labels are (n, 2) then.
-    """
-
-    share: float
-    temperature: float
-
-
 @lru_cache(maxsize=8)
-def program(spec: NetworkSpec, quantized: bool, softening: Softening | None = None) -> Program:
+def uniform_program(
+    spec: NetworkSpec, quantized: bool, softening: Softening | None = None
+) -> UniformProgram:
     """The program of a network, float or quantized, compiled at its first use.
 
     The bits of a quantized network are arguments (`grids`), so that one compilation serves every
@@ -65,13 +57,7 @@ def program(spec: NetworkSpec, quantized: bool, softening: Softening | None = No
     optimizer = optax.scale_by_adam()
 
     def loss(weights: Tree, grids: Tree, inputs: Tree, labels: Any) -> Any:
-        logits = forward(weights, grids, inputs)
-        if softening is None:
-            return optax.sigmoid_binary_cross_entropy(logits, labels).mean()
-        share, heat = softening
-        told = optax.sigmoid_binary_cross_entropy(logits, labels[:, 0])
-        taught = optax.sigmoid_binary_cross_entropy(logits / heat, labels[:, 1])
-        return ((1 - share) * told + share * heat**2 * taught).mean()
+        return cross_entropy(forward(weights, grids, inputs), labels, softening)
 
     def epoch(
         weights: Tree,
@@ -104,7 +90,7 @@ def program(spec: NetworkSpec, quantized: bool, softening: Softening | None = No
         (weights, state), (losses, norms) = jax.lax.scan(step, (weights, state), (order, rates))
         return weights, state, (losses.mean(), norms.mean(), norms.max())
 
-    return Program(
+    return UniformProgram(
         jax.jit(optimizer.init),
         jax.jit(epoch, donate_argnums=(0, 1)),
         jax.jit(forward),
