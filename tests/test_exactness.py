@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.errors import ConstantLogitError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware import exactness
 from pixelsieve.firmware.exactness import check_exactness, ebops
@@ -70,7 +70,7 @@ def test_a_network_that_always_says_the_same_is_refused() -> None:
     model, table = small_model()
     for variables in model.weights.values():
         variables["kernel"][:] = 0
-    with pytest.raises(ConfigError, match="the same for every input"):
+    with pytest.raises(ConstantLogitError, match="the same for every input"):
         check_exactness(model, table)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
+    "ConstantLogitError",
     "DataError",
     "GuaranteeError",
     "PixelsieveError",
@@ -39,6 +40,10 @@ class DataError(PixelsieveError):
 
 class ConfigError(PixelsieveError):
     """An option, a recipe or a configuration file is not what it must be."""
+
+
+class ConstantLogitError(ConfigError):
+    """A network whose logit is the same for every input; there is nothing to build of it."""
 
 
 class RunError(PixelsieveError):

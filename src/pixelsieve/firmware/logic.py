@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ConfigError, ToolError
+from pixelsieve.errors import ConfigError, ConstantLogitError, ToolError
 from pixelsieve.firmware.integer import IntegerNetwork
 from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.fixed_point import Quantizer
@@ -81,7 +81,8 @@ def one_line(name: str) -> Iterator[None]:
 def traced(network: IntegerNetwork) -> Any:
     """Return the network as alkaid's `CombLogic`: inputs, element by element, to the logit.
 
-    Raise `ConfigError` if the logit is the same for every input, or if alkaid fails.
+    Raise `ConstantLogitError` if the logit is the same for every input, and `ConfigError` if
+    alkaid fails.
     """
     with one_line(network.name):
         ports = port_variables(network.inputs)
@@ -123,7 +124,7 @@ def logit_of(network: IntegerNetwork, made: Mapping[str, Sequence[Any]]) -> Any:
 def compiled(name: str, ports: Mapping[str, Any], outputs: Sequence[Any]) -> Any:
     """The `CombLogic` from all ports, element by element, to the outputs.
 
-    Raises `ConfigError` where every output is the same for every input.
+    Raises `ConstantLogitError` where every output is the same for every input.
     """
     program = None
     if not all(map(_is_constant, outputs)):
@@ -132,7 +133,7 @@ def compiled(name: str, ports: Mapping[str, Any], outputs: Sequence[Any]) -> Any
             program = alkaid("trace").trace(inputs, list(outputs), keep_dead_inputs=True)
     if program is None or all(program.ops[i].opcode == _CONSTANT for i in program.out_idxs):
         msg = f"{name}: its logit is the same for every input; there is nothing to build"
-        raise ConfigError(msg)
+        raise ConstantLogitError(msg)
     return program
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError, DataError, ToolError
+from pixelsieve.errors import ConstantLogitError, DataError, ToolError
 from pixelsieve.files import read_kept, telling_unwritable, write_json
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
 from pixelsieve.firmware.integer_file import to_document
@@ -163,7 +163,7 @@ def counted_luts(
         if (row.get("network_sha256"), row.get("latency")) != (sha256, 0) or not _luts(row, tool):
             try:
                 (row,) = resources_of_run(run, name, measures=("luts",), on_model=on_model)
-            except ConfigError:  # nothing to build
+            except ConstantLogitError:
                 found.append(Counted(None, None))
                 continue
         counts = _luts(row, tool)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ConfigError, GuaranteeError
+from pixelsieve.errors import ConstantLogitError, GuaranteeError
 from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc, tie_loss_at
 from pixelsieve.features import FeatureTable
 from pixelsieve.firmware.integer import IntegerNetwork, from_model
@@ -56,7 +56,7 @@ def exact_point(model: Model, validation: FeatureTable) -> ExactPoint | None:
     logits = network.run(codes)
     try:
         program = traced(network)
-    except ConfigError:
+    except ConstantLogitError:
         return None
     differing = int((_of_program(network, program, codes) != logits).sum())
     if differing:
