@@ -403,7 +403,8 @@ def test_help_lists_what_there_is() -> None:
     }
     for verb in ("train", "compare"):
         shown = " ".join(pixelsieve(verb, "--help").output.replace("│", " ").split())
-        assert "[default: (the recipe's: 50)]" in shown
+        assert "[default: (the recipe's: 50; of learned bits 2000)]" in shown
+        assert recipe.LEARNED.epochs == 2000
         assert "[default: (the recipe's: 1024)]" in shown
 
 

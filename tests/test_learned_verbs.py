@@ -211,9 +211,9 @@ def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "--bits", "learned:"], r"--bits: bits 'learned:'; expected a number such as 4"),
+        (["train", "--bits", "learned:"], "--bits: 'learned:'; expected bits such as 4"),
         (["train", "--bits", "learned:-3"], "budget_ebops is -3.0; expected above 0"),
-        (["train", "--bits", "learned:37.5"], "--bits: bits 'learned:37.5'; expected a number"),
+        (["train", "--bits", "learned:37.5"], "--bits: 'learned:37.5'; expected bits"),
         (["train", "--bits", "learned:40", "--epochs", 2], "epochs is 2; expected at least 3"),
         (["compare", "--bits", "4", "--float-recipe", "learned"], "'learned' learns bits; a float"),
         (
@@ -224,7 +224,7 @@ def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path) -> None:
         (["train", "--bits", "learned:40", "--recipe", "sieve"], "is for uniform bits"),
         (["train", "--bits", "4", "--recipe", "learned"], "is for learned bits, not for 4"),
         (["compare", "--bits", "4,learned:40", "--recipe", "sieve"], "none is for learned bits"),
-        (["compare", "--bits", "17"], "--bits: weight_bits is 17; expected 2 to 16"),
+        (["compare", "--bits", "17"], "--bits is 17; expected 2 to 16"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -265,7 +265,7 @@ def parse_bits(text: str) -> int | LearnedPrecision:
             return Precision(int(number)).weight_bits
         return LearnedPrecision(float(int(number)))
     except ValueError as error:
-        msg = f"bits {text!r}; expected a number such as 4, or learned:300 (EBOPs to end with)"
+        msg = f"{text!r}; expected bits such as 4, or learned:300 (EBOPs to end with)"
         raise ConfigError(msg) from error
 
 

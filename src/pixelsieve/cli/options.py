@@ -127,8 +127,12 @@ def precisions(text: str, option: str) -> tuple[int | LearnedPrecision, ...]:
     """
     from pixelsieve.precision import parse_bits
 
+    parts = text.split(",")
+    for part in parts:
+        if part.strip().isdecimal():
+            require_bits(int(part), option)
     try:
-        return tuple(dict.fromkeys(parse_bits(part) for part in text.split(",")))
+        return tuple(dict.fromkeys(map(parse_bits, parts)))
     except ConfigError as error:
         msg = f"{option}: {error}"
         raise ConfigError(msg) from error
