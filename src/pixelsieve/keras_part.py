@@ -1,4 +1,4 @@
-"""What Keras reads of a model file: its configuration and its variables, in a form to compare."""
+"""The Keras part of a model file, its configuration and variables, in a form to compare."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _canonical(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _differing(mine: Any, its: Any, where: str, *, strict: bool) -> str | None:
-    """Where two configurations first differ; unless `strict`, in what both of them hold."""
+    """Return where two configurations first differ; unless `strict`, in what both hold."""
     if isinstance(mine, dict) and isinstance(its, dict):
         keys = {*mine, *its} if strict else {*mine} & {*its}
         pairs = ((f"{where}/{key}", mine.get(key), its.get(key)) for key in sorted(keys))

@@ -69,7 +69,7 @@ class Model:
 
     @property
     def origin(self) -> str:
-        """What messages call it: the file, or the network's name."""
+        """The name for messages: the file, or the network's name."""
         return str(self.path or self.spec.name)
 
     def keras_model(self) -> keras.Model:

@@ -300,5 +300,5 @@ def bits_text(bits: int | str | None) -> str:
 
 
 def bits_suffix(bits: int | str) -> str:
-    """What names of models say: `4b`, `300ebops`."""
+    """Return the part of a model's name for its bits: `4b`, `300ebops`."""
     return f"{bits.removeprefix(_LEARNED)}ebops" if isinstance(bits, str) else f"{bits}b"

@@ -111,7 +111,7 @@ def put_back(path: Path) -> None:
 
 
 def _beside(path: Path, what: str) -> Path:
-    """Where a folder is while others take its place."""
+    """Return the path of a folder that others replace for a while."""
     return path.with_name(f".{path.name}.{what}")
 
 

@@ -59,7 +59,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is looked for: a program that tells a version of at least `oldest`.
+    """A program to look for, of version `oldest` or later.
 
     `asks` are the arguments that make it tell, `tells` the pattern of the version in its answer.
     `packages` are installed packages that bring it, best first. `serves` says what it is for, and

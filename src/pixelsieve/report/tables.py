@@ -264,7 +264,7 @@ def paired_table(metrics: Mapping[str, Any], metric: str = "auc") -> Table | Non
 
 
 def correction_line(tests: Sequence[Mapping[str, Any]]) -> str:
-    """What p stands for in the tests of a run, or of one figure of merit in it."""
+    """Return what p means in the tests of a run, or of one figure of merit in it."""
     made = Counter(test["metric"] for test in tests if test["p_value"] is not None)
     number = max(made.values(), default=0)
     if not number:

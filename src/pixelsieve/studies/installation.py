@@ -39,7 +39,7 @@ def installation(on_step: Callable[[str], None] | None = None) -> dict[str, Any]
     A package that is not there has the version None. A tool has `found` (its version and where it
     is from, or None), `for` what it serves, `how` to get it if it is not there, and `passed_over`:
     a line for each other one that was found first and not taken. Every outside program runs once
-    on a tiny design, of which `on_step` is told; one that fails is missing. `missing` lists the
+    on a tiny design (`on_step` gets its name first); one that fails is missing. `missing` lists the
     names of packages and tools.
     """
     say = on_step or (lambda _: None)
