@@ -80,7 +80,7 @@ def _entry(
 
 
 def _tried(wanted: Wanted) -> dict[str, Any]:
-    """What was found, and that it works; else how to get it."""
+    """Return the tool that was found and works, else how to get it."""
     use = _USES[wanted.name]
     try:
         tool = find(wanted)

@@ -164,7 +164,7 @@ def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) ->
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What each worker holds. Training sees `data` alone, never `test`.
+    """The data of each worker. Training sees `data` alone, never `test`.
 
     `unsaturated` are the three splits for classifiers that are no circuit.
     """

@@ -63,9 +63,9 @@ class Program(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a network is trained and validated on.
+    """The clusters to train and validate on.
 
-    `copies` are what it sees instead of `training`, one an epoch in turn: the same rows, each
+    `copies` are shown instead of `training`, one per epoch in turn: the same rows, each
     varied another way. `soft_labels`, where given, replace the labels, those of each copy (see
     `distillation.soft_labels`).
     """

@@ -78,7 +78,7 @@ class Job:
 
     @property
     def bits(self) -> int | str | None:
-        """What tables call the precision: bits of a weight, `learned:300`, None for float."""
+        """The precision as tables show it: bits of a weight, `learned:300`, None for float."""
         if isinstance(self.precision, LearnedPrecision):
             return self.precision.label
         return None if self.precision is None else self.precision.weight_bits
@@ -206,7 +206,7 @@ def _finished(path: Path, folder: Path, name: str) -> JobResult | None:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Where a training starts: scales of the precision, weights, what the network is told.
+    """The start of a training: precision with its scales, weights, soft labels.
 
     `warm_start` are the rows of the report, as plain data.
     """
@@ -231,7 +231,7 @@ def _train_uniform(
     checkpoint: Checkpoint,
     report: Callable[[EpochRecord], None] | None,
 ) -> tuple[dict[str, Model], dict[str, Any]]:
-    """One model, and what the result tells of it."""
+    """Return the model, and what the job's result holds of it."""
     assert not isinstance(start.precision, LearnedPrecision)
     rows = _rows(job, start, data)
     trained = train_uniform(
@@ -261,7 +261,7 @@ def _train_learned(
     checkpoint: Checkpoint,
     report: Callable[[EpochRecord], None] | None,
 ) -> tuple[dict[str, Model], dict[str, Any]]:
-    """The model at the budget and those on the way down, and what the result tells of them."""
+    """Return the model at the budget, those on the way down, and what the result holds of them."""
     precision = job.precision
     assert isinstance(precision, LearnedPrecision)
     rows = _rows(job, start, data)

@@ -253,7 +253,7 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
 
 
 def _arranged(layer: Layer, values: Any) -> Any:
-    """What a layer makes of its joined inputs (n, ...) before it multiplies, if it does.
+    """Return a layer's joined inputs (n, ...) as its multiplication takes them.
 
     Of images a convolution makes patches: (n, rows, columns, numbers of a patch).
     """

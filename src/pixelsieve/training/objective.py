@@ -1,4 +1,4 @@
-"""What a network is trained to make small: the cross-entropy with labels or with a teacher."""
+"""The loss of a training: cross-entropy with the labels or with a teacher."""
 
 from __future__ import annotations
 
