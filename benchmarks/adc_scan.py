@@ -15,11 +15,11 @@ import numpy as np
 
 from pixelsieve.evaluation.baselines import boosted_trees
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.pixel_cost import feature_cost
-from pixelsieve.fixed_point import FixedPoint
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
-from pixelsieve.studies.front import merits
+from pixelsieve.integer.exactness import merits
+from pixelsieve.integer.pixel_logic import feature_cost
+from pixelsieve.networks.fixed_point import FixedPoint
 
 LOGS = ("x_profile", "z_global", "y_profile", "y_local")
 CODES = ("x_code_profile", "x_count_profile", "z_global", "y_code_profile", "y_count_profile")

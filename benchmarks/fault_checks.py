@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pixelsieve.files import read_json
+from pixelsieve.core.files import read_json
 
 __all__ = ["differences", "files_of", "half_written", "hashes", "same_contents"]
 

@@ -31,11 +31,11 @@ import numpy as np
 from fault_campaign import PROGRAM, Work
 from fault_checks import differences, opened
 
-from pixelsieve.errors import PixelsieveError
-from pixelsieve.files import read_json
-from pixelsieve.firmware.integer_file import read_integer_network, to_document
+from pixelsieve.core.errors import PixelsieveError
+from pixelsieve.core.files import read_json
 from pixelsieve.formats import parquet
-from pixelsieve.model_file import load_model
+from pixelsieve.integer.file import read_integer_network, to_document
+from pixelsieve.networks.model_file import load_model
 from pixelsieve.training.checkpoint import Checkpoint
 
 

@@ -29,22 +29,22 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.config import fingerprint, to_plain
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import fingerprint, to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.files import read_json, replacing, write_json
+from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.features import REGISTRY, FeatureSet
-from pixelsieve.files import read_json, replacing, write_json
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import read_integer_network
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
 from pixelsieve.firmware.resources import Resources, measure
 from pixelsieve.firmware.synthesis import Measure, Settings
-from pixelsieve.firmware.tools import YOSYS, find
-from pixelsieve.fixed_point import FixedPoint, Quantizer
 from pixelsieve.formats.dataset import load
-from pixelsieve.model_file import load_model
-from pixelsieve.networks import Dense, NetworkSpec, network
-from pixelsieve.precision import Precision
-from pixelsieve.studies.tasks import training_data
+from pixelsieve.integer.file import read_integer_network
+from pixelsieve.integer.layers import IntegerInput, IntegerLayer
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec, network
+from pixelsieve.studies.jobs import training_data
 from pixelsieve.training.job import Job, TrainingData, run_job
 from pixelsieve.training.recipe import FLOAT, override, recipe
 

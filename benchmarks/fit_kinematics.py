@@ -23,8 +23,7 @@ from jax.scipy.stats import norm
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pixelsieve.detector import MUON_COLLIDER_VXD
-from pixelsieve.physics import LIGHT_MM_PER_NS, straight_flight_ns
+from pixelsieve.data.detector import LIGHT_MM_PER_NS, MUON_COLLIDER_VXD, straight_flight_ns
 from pixelsieve.simulation.bib import BibModel, Origin
 from pixelsieve.simulation.burr import Burr, burr_log_density
 

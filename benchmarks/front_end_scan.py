@@ -6,11 +6,11 @@ import argparse
 from dataclasses import replace
 
 from pixelsieve.evaluation.baselines import boosted_trees
-from pixelsieve.evaluation.scores import score
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
-from pixelsieve.networks import network
+from pixelsieve.metrics.statistics import score
+from pixelsieve.networks.spec import network
 
 CHIP = FrontEnd(noise_e=60, threshold_e=400, threshold_dispersion_e=90)
 TWO_BITS = replace(CHIP, adc="codes", adc_codes_e=(400.0, 1600.0, 2400.0))

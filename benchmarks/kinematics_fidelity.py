@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from pixelsieve.detector import MUON_COLLIDER_VXD
+from pixelsieve.data.detector import MUON_COLLIDER_VXD
 from pixelsieve.simulation.bib import BIB_UNIFORMS, bib
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons

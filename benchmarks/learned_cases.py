@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import LearnedPrecision, Precision
+from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
 from pixelsieve.training.recipe import LEARNED
 
 SCALARS = ("x_size", "y_size", "z_global", "y_local")

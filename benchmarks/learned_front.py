@@ -35,30 +35,29 @@ from learned_cases import CASES, Case
 from learned_tables import best_under, choices, tables
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.files import read_json, write_json
+from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import Task
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.files import read_json, write_json
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
-from pixelsieve.firmware.logic import fused, traced
-from pixelsieve.firmware.pixel_cost import pixel_cost
 from pixelsieve.firmware.resources import measure
 from pixelsieve.formats import parquet
 from pixelsieve.front_end import FrontEnd, read_front_end, read_out
-from pixelsieve.model_file import Model, save_model
-from pixelsieve.parallel import Task
-from pixelsieve.scheduler import run_tasks
-from pixelsieve.studies.front import ExactPoint, exact_point, front, merits
+from pixelsieve.integer.exactness import ExactPoint, exact_point, front, merits
+from pixelsieve.integer.file import read_integer_network, write_integer_network
+from pixelsieve.integer.logic import fused, traced
+from pixelsieve.integer.network import from_model
+from pixelsieve.integer.pixel_logic import pixel_cost
+from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.networks.model_file import Model, save_model
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.training.candidates import Candidate
-from pixelsieve.training.distillation import soft_labels, trees_teacher
 from pixelsieve.training.engine import Rows
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import BOOSTED_TREES, LEARNED, REFINED
-from pixelsieve.training.trees import grow
-from pixelsieve.weights import initial_weights
+from pixelsieve.training.teachers import grow, soft_labels, trees_teacher
 
 ADC_BITS = 4
 """Of clusters without a front end, where the logic of their features is counted."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from learned_cases import CASES, Case
 
-from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
 
 
 def best_under(points: Sequence[Any], merit: str, limit: float) -> Any:

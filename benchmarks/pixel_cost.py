@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.pixel_cost import feature_program
 from pixelsieve.firmware.rtl import core_verilog
 from pixelsieve.firmware.synthesis import Settings, synthesize_luts
-from pixelsieve.fixed_point import FixedPoint
+from pixelsieve.integer.pixel_logic import feature_program
+from pixelsieve.networks.fixed_point import FixedPoint
 
 SETS = (
     ("x_size",),

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelsieve.evaluation.paired import paired_test
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import default_workers
 from pixelsieve.formats.dataset import load
-from pixelsieve.networks import network
-from pixelsieve.parallel import default_workers
-from pixelsieve.runs import RunFolder
-from pixelsieve.scheduler import run_tasks
+from pixelsieve.metrics.statistics import paired_test
+from pixelsieve.networks.spec import network
 from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
-from pixelsieve.studies.tasks import Shared, training_data, training_tasks
+from pixelsieve.studies.jobs import Shared, training_data, training_tasks
 from pixelsieve.training.recipe import override, read_recipes, recipe
 
 HERE = Path(__file__).parent

@@ -24,19 +24,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pixelsieve.config import to_plain
-from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.files import write_json
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import write_json
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.integer_file import to_document
 from pixelsieve.formats.dataset import load
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.integer.file import to_document
+from pixelsieve.integer.network import from_model
+from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.training.engine import Rows
 from pixelsieve.training.learned import train_learned
 from pixelsieve.training.recipe import LEARNED, override
-from pixelsieve.weights import initial_weights
 
 SPACE = """
 [architecture]

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import MUON_COLLIDER_VXD
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import MUON_COLLIDER_VXD
+from pixelsieve.data.windows import recenter
 from pixelsieve.formats import parquet
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.simulation.sensor_response import respond
 from pixelsieve.simulation.streams import start_states
 from pixelsieve.simulation.transport import Transport
-from pixelsieve.windows import recenter
 
 Floats = NDArray[np.float64]
 CLASSES = (("signal", 1), ("BIB", 0))

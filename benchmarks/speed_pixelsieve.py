@@ -12,10 +12,10 @@ import time
 
 import numpy as np
 
-from pixelsieve.build import build
-from pixelsieve.networks import network
-from pixelsieve.precision import Precision
-from pixelsieve.training.uniform_program import StepLimits, uniform_program
+from pixelsieve.networks.build import build
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import network
+from pixelsieve.training.uniform import StepLimits, uniform_program
 
 
 def main() -> None:

@@ -27,16 +27,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.errors import ConfigError
-from pixelsieve.files import read_json, write_json
-from pixelsieve.firmware.bounded import run_bounded
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.pixel_cost import pixel_cost
-from pixelsieve.firmware.pixels import from_pixels
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.files import read_json, write_json
+from pixelsieve.core.processes import run_bounded
+from pixelsieve.core.workers import one_thread
 from pixelsieve.firmware.resources import measure
 from pixelsieve.front_end import FrontEnd, read_front_end
-from pixelsieve.model_file import load_model
-from pixelsieve.parallel import one_thread
+from pixelsieve.integer.network import from_model
+from pixelsieve.integer.pixel_logic import pixel_cost
+from pixelsieve.integer.pixels import from_pixels
+from pixelsieve.networks.model_file import load_model
 
 NETWORKS = ("model1", "asic", "model2", "model2_5")
 ADC_BITS = 4

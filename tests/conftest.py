@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ToolError
+from pixelsieve.core.errors import ToolError
+from pixelsieve.core.programs import VERILATOR, Tool, Wanted, find
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware.tools import VERILATOR, Tool, Wanted, find
 from pixelsieve.formats import parquet
 
 MUC_REAL = Path(os.environ.get("PIXELSIEVE_MUC_REAL", "../shared/data/muc-real"))

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import MUON_COLLIDER_VXD
-from pixelsieve.physics import straight_flight_ns
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, straight_flight_ns
 from tests.conftest import make_clusters
 
 HEADER = "dot1_25x25:BPix@-50V,3.57T@90deg,253K\n25.000000  25.000000  50.000000  200.000000\n"

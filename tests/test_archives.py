@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from pixelsieve.archives import read_arrays, read_members
-from pixelsieve.errors import RunError
+from pixelsieve.core.archives import read_arrays, read_members
+from pixelsieve.core.errors import RunError
 
 MIB = 1 << 20
 

@@ -9,28 +9,28 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixelsieve.cli.training_options import TrainingOptions
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.files import read_json
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.windows import shift_window
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import read_json
 from pixelsieve.formats.dataset import Dataset, load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end, read_out
-from pixelsieve.model_file import load_model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.studies.compare import CompareConfig, jobs_of
-from pixelsieve.studies.search_space import RecipeChoices, SearchSpace
-from pixelsieve.studies.single import TrainConfig
-from pixelsieve.studies.tasks import teachers_of, training_data
+from pixelsieve.studies.jobs import teachers_of, training_data
+from pixelsieve.studies.search.space import RecipeChoices, SearchSpace
+from pixelsieve.studies.train import TrainConfig
 from pixelsieve.training.augmentation import Augmentation, augmented, varied
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.engine import Rows
 from pixelsieve.training.job import Job, run_job
 from pixelsieve.training.recipe import FLOAT, RECIPES, Recipe, read_recipes
 from pixelsieve.training.uniform import train_uniform
-from pixelsieve.weights import initial_weights
-from pixelsieve.windows import shift_window
 from tests.conftest import make_clusters
 from tests.test_cli import QUICK, pixelsieve, refused
 

@@ -16,13 +16,13 @@ from typer.testing import CliRunner, Result
 
 from pixelsieve.cli import app, options
 from pixelsieve.cli.progress import TrainingProgress
-from pixelsieve.detector import SMART_PIXEL_LHC
-from pixelsieve.evaluation.scores import METRICS
-from pixelsieve.files import read_json
-from pixelsieve.firmware.tools import YOSYS
+from pixelsieve.core.files import read_json
+from pixelsieve.core.programs import YOSYS
+from pixelsieve.data.detector import SMART_PIXEL_LHC
 from pixelsieve.formats import parquet
-from pixelsieve.model_file import load_model, save_model
-from pixelsieve.networks import ZOO
+from pixelsieve.metrics.statistics import METRICS
+from pixelsieve.networks.model_file import load_model, save_model
+from pixelsieve.networks.spec import ZOO
 from pixelsieve.training import recipe
 from tests.conftest import make_clusters, needs_tool
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.clusters import Clusters, concatenate, hash_pixels
-from pixelsieve.detector import SMART_PIXEL_LHC
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters, concatenate, hash_pixels
+from pixelsieve.data.detector import SMART_PIXEL_LHC
 from tests.conftest import make_clusters
 
 

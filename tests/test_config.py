@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelsieve.config import from_mapping, read_toml
-from pixelsieve.errors import ConfigError, DataError, RunError, WorkerError
-from pixelsieve.files import parse_json, read_document, read_kept
+from pixelsieve.core.config import from_mapping, read_toml
+from pixelsieve.core.errors import ConfigError, DataError, RunError, WorkerError
+from pixelsieve.core.files import parse_json, read_document, read_kept
 
 
 @given(st.text(st.characters(exclude_categories=())))

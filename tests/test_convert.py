@@ -12,14 +12,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pixelsieve.cli import app
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import SMART_PIXEL_LHC
-from pixelsieve.errors import DataError, RunError
+from pixelsieve.core.errors import DataError, RunError
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import SMART_PIXEL_LHC
+from pixelsieve.data.windows import recenter
 from pixelsieve.formats import convert as module
 from pixelsieve.formats import dataset, parquet, tfrecord, tracklist, triples
 from pixelsieve.formats.convert import Target, convert
 from pixelsieve.formats.sources import ReadOptions, find_sources
-from pixelsieve.windows import recenter
 from tests.conftest import make_clusters
 from tests.format_files import assert_same, full_clusters, pixelav_text
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.evaluation.histograms import score_histogram
 from pixelsieve.formats.dataset import load
+from pixelsieve.metrics.metrics import score_histogram
 
 
 def test_a_histogram_counts_every_cluster() -> None:

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC
 from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
-from pixelsieve.evaluation.metrics import rejection_at
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
-from pixelsieve.model_file import Model, save_model
-from pixelsieve.networks import network
+from pixelsieve.metrics.metrics import rejection_at
+from pixelsieve.networks.model_file import Model, save_model
+from pixelsieve.networks.spec import network
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.studies.evaluate import occupancy_of
-from pixelsieve.weights import initial_weights
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.core.files import file_hash
 from pixelsieve.features import FeatureSet
 from pixelsieve.features.streamed import StreamedDataset
-from pixelsieve.files import file_hash
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.convert import convert
 from pixelsieve.formats.dataset import find_files, load, read_parts

@@ -11,24 +11,30 @@ from scipy.special import expit
 from typer.testing import CliRunner
 
 from pixelsieve.cli import app
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import file_hash, read_json
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import file_hash, read_json
 from pixelsieve.formats.dataset import load
-from pixelsieve.model_file import model_hash
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
-from pixelsieve.studies.single import TrainConfig, train_one
-from pixelsieve.training.distillation import soft_labels, teacher_network, trees_teacher
+from pixelsieve.networks.model_file import model_hash
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
+from pixelsieve.studies.train import TrainConfig, train_one
 from pixelsieve.training.engine import Rows
 from pixelsieve.training.job import Job
 from pixelsieve.training.objective import Softening
 from pixelsieve.training.recipe import FLOAT, Recipe, read_recipes
-from pixelsieve.training.trees import TREE_FEATURES, TreesTeacher, fit_trees, grow
-from pixelsieve.training.uniform import train_uniform
-from pixelsieve.training.uniform_program import StepLimits, uniform_program
-from pixelsieve.weights import initial_weights
+from pixelsieve.training.teachers import (
+    TREE_FEATURES,
+    TreesTeacher,
+    fit_trees,
+    grow,
+    soft_labels,
+    teacher_network,
+    trees_teacher,
+)
+from pixelsieve.training.uniform import StepLimits, train_uniform, uniform_program
 from tests.conftest import make_clusters
 
 STUDENT = NetworkSpec(

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.config import read_toml
+from pixelsieve.core.config import read_toml
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY
 from pixelsieve.formats.dataset import load
-from pixelsieve.networks import read_network
+from pixelsieve.networks.spec import read_network
 from pixelsieve.simulation.generate import sample_from_mapping
 from pixelsieve.training.recipe import read_recipes
 from tests.conftest import make_clusters

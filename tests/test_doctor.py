@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pixelsieve import __version__
-from pixelsieve.firmware.tools import YOSYS
+from pixelsieve.core.programs import YOSYS
 from tests.conftest import needs_tool
 from tests.test_cli import pixelsieve
 from tests.test_tools import stub

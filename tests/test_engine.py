@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.errors import DataError
-from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.core.errors import DataError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
+from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import Weights, initial_weights
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.engine import Rows, roughness
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.schedule import learning_rates
 from pixelsieve.training.uniform import Trained, train_uniform
-from pixelsieve.weights import Weights, initial_weights
 from tests.conftest import make_clusters
 
 SPEC = NetworkSpec(

@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pixelsieve.errors import ConstantLogitError
+from pixelsieve.core.errors import ConstantLogitError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware import exactness
-from pixelsieve.firmware.exactness import check_exactness, ebops
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.integer_layer import IntegerPool
-from pixelsieve.firmware.logic import traced
 from pixelsieve.firmware.resources import measure
-from pixelsieve.model_file import Model
-from pixelsieve.networks import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.precision import Precision
-from pixelsieve.weights import initial_weights
+from pixelsieve.integer import exactness
+from pixelsieve.integer.exactness import check_exactness, ebops
+from pixelsieve.integer.layers import IntegerPool
+from pixelsieve.integer.logic import traced
+from pixelsieve.integer.network import from_model
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 from tests.conftest import make_clusters
 
 SPEC = NetworkSpec(

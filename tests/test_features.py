@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import REGISTRY, FeatureSet
 from tests.conftest import make_clusters
 

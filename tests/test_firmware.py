@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.folders import claimed_folder, replacing_folder
+from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware import logic
-from pixelsieve.firmware.folder import claimed_folder, replacing_folder
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
 from pixelsieve.firmware.job import make_firmware
 from pixelsieve.firmware.rtl import Design, design, write_verilog
-from pixelsieve.firmware.simulation import Answers, pack, simulate_verilog
-from pixelsieve.firmware.tools import Tool
+from pixelsieve.firmware.simulators import Answers, pack, simulate_verilog
 from pixelsieve.firmware.vectors import corner_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
-from pixelsieve.model_file import Model
+from pixelsieve.integer import logic
+from pixelsieve.integer.file import read_integer_network, write_integer_network
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.model_file import Model
 
 from .conftest import make_clusters
 from .tiny_networks import (

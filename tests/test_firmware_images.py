@@ -11,23 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware import logic
-from pixelsieve.firmware.flips import stored_codes, with_codes
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import read_integer_network, write_integer_network
-from pixelsieve.firmware.patches import Patches
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.simulation import Answers, simulate_verilog
-from pixelsieve.firmware.tools import Tool
+from pixelsieve.firmware.simulators import Answers, simulate_verilog
+from pixelsieve.firmware.upsets import stored_codes, with_codes
 from pixelsieve.firmware.vectors import Vectors, corner_codes
 from pixelsieve.firmware.verify import verify
-from pixelsieve.model_file import Model
-from pixelsieve.networks import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.precision import Precision
-from pixelsieve.training.scales import fit_scales
-from pixelsieve.weights import initial_weights
+from pixelsieve.integer import logic
+from pixelsieve.integer.file import read_integer_network, write_integer_network
+from pixelsieve.integer.layers import Patches
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
+from pixelsieve.training.warm_start import fit_scales
 
 WINDOW = (4, 5)
 SPEC = NetworkSpec(
@@ -90,12 +90,12 @@ def test_the_integer_program_equals_keras(bits: int) -> None:
 
 
 def test_counters_of_all_chunks_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pixelsieve.firmware import integer
+    from pixelsieve.integer import network as network_module
 
     network = from_model(image_model(4, 4))
     codes = corner_codes(network, 100)
     whole = network.trace(codes)
-    monkeypatch.setattr(integer, "_CHUNK_VALUES", 1000)
+    monkeypatch.setattr(network_module, "_CHUNK_VALUES", 1000)
     assert network.counters(codes) == whole.counters
     np.testing.assert_array_equal(network.run(codes), whole.logits)
 

@@ -11,15 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from pixelsieve.cli import app
-from pixelsieve.config import to_plain
-from pixelsieve.errors import DataError
-from pixelsieve.firmware.folder import failed_folder
-from pixelsieve.firmware.integer_file import read_integer_network
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import DataError
+from pixelsieve.core.folders import failed_folder
+from pixelsieve.core.programs import YOSYS, Tool
 from pixelsieve.firmware.resources import synthesize
 from pixelsieve.firmware.rtl import Design, write_verilog
-from pixelsieve.firmware.tools import YOSYS, Tool
 from pixelsieve.formats import parquet
-from pixelsieve.model_file import save_model
+from pixelsieve.integer.file import read_integer_network
+from pixelsieve.networks.model_file import save_model
 
 from .conftest import make_clusters, needs_tool, path_of_debian
 from .test_pixels import NOISY, SMALL, Gate
@@ -172,10 +172,10 @@ def test_costs_of_many_runs_need_no_data(run_folder: Path, tmp_path: Path) -> No
 def test_netlist_counts_and_flips_beside_the_verilog(
     run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelsieve.firmware import flips, job
+    from pixelsieve.firmware import job, upsets
 
-    monkeypatch.setattr(flips, "EXHAUSTIVE_UP_TO", 40)
-    monkeypatch.setattr(flips, "_A_BIT", 2)
+    monkeypatch.setattr(upsets, "EXHAUSTIVE_UP_TO", 40)
+    monkeypatch.setattr(upsets, "_A_BIT", 2)
     out = tmp_path / "out"
     result = call(run_folder, "--out", str(out), "--luts", "--bit-flips", "--efficiency", "0.5")
     assert result.exit_code == 0, result.output

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError
-from pixelsieve.fixed_point import (
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.networks.fixed_point import (
     FixedPoint,
     Overflow,
     Quantizer,
@@ -51,7 +51,7 @@ def test_values_equal_qkeras(column: str) -> None:
 def test_hgq_quantizer_equals_qkeras(column: str) -> None:
     from hgq.quantizer import Quantizer
 
-    from pixelsieve.precision import quantizer_config
+    from pixelsieve.networks.precision import quantizer_config
 
     rows = golden_rows(Path(__file__).parent / "data" / "qkeras_grid.csv")
     x = np.array([[r["x"]] for r in rows], dtype=np.float32)
@@ -75,7 +75,7 @@ def test_whole_qkeras_grid_where_it_is_at_hand() -> None:
 def test_hgq_quantizer_equals_grid(bits: int, integer_bits: int, signed: bool) -> None:
     from hgq.quantizer import Quantizer
 
-    from pixelsieve.precision import quantizer_config
+    from pixelsieve.networks.precision import quantizer_config
 
     grid = FixedPoint(signed=signed, bits=bits, integer_bits=integer_bits)
     ties = np.arange(grid.lowest_code - 3, grid.highest_code + 4, max(1, 2**bits // 500)) + 0.5

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.workers import default_workers
+from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.formats import dataset, parquet
 from pixelsieve.front_end import (
     FrontEnd,
@@ -24,7 +25,6 @@ from pixelsieve.front_end import (
     read_out,
     readout,
 )
-from pixelsieve.parallel import default_workers
 from tests.conftest import make_clusters
 
 N = 2000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
 from tests.fuzzing import campaign
 from tests.fuzzing.campaign import damaged_file, make_material, outcome, run
 from tests.fuzzing.readers import READERS, Reader, json_of_run

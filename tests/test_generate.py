@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import from_mapping, to_plain
-from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.generate import (
     Sample,

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from pixelsieve.firmware.bounded import run_bounded
-from pixelsieve.guard import scratch_folder
-from pixelsieve.parallel import Task
-from pixelsieve.scheduler import run_tasks
+from pixelsieve.core.processes import run_bounded, scratch_folder
+from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import Task
 
 PROGRAM = """
 import sys
@@ -100,7 +99,7 @@ def test_a_program_that_the_guard_does_not_know_yet_never_starts(tmp_path: Path)
 
 def test_a_folder_that_is_just_made_ends_too() -> None:
     code = (
-        "import os; from pixelsieve.guard import scratch_folder\n"
+        "import os; from pixelsieve.core.processes import scratch_folder\n"
         "made = os.mkdir\n"
         "def killed(path, mode=0o777):\n"
         "    made(path, mode); print(path, flush=True); os.kill(os.getpid(), 9)\n"
@@ -117,7 +116,8 @@ def test_a_folder_that_is_just_made_ends_too() -> None:
 def test_what_ended_before_is_left_alone(tmp_path: Path) -> None:
     """The folder of a finished `scratch_folder` may be somebody else's by the time of the kill."""
     code = (
-        "import os, sys; from pathlib import Path; from pixelsieve.guard import scratch_folder\n"
+        "import os, sys; from pathlib import Path\n"
+        "from pixelsieve.core.processes import scratch_folder\n"
         "with scratch_folder() as work: pass\n"
         "work.mkdir()\n"
         "with scratch_folder() as other:\n"

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.errors import ConfigError, PixelsieveError, RunError, ToolError
+from pixelsieve.core.errors import ConfigError, PixelsieveError, RunError, ToolError
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import hls, hls_project
 from pixelsieve.firmware.hls import HandOver, hand_over
 from pixelsieve.firmware.hls_project import HlsProject, HlsSettings, write_project
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import read_integer_network
-from pixelsieve.firmware.integer_layer import IntegerLayer
 from pixelsieve.firmware.vectors import Vectors, corner_codes, vectors
-from pixelsieve.model_file import Model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import LayerScale, Precision
-from pixelsieve.weights import initial_weights
+from pixelsieve.integer.file import read_integer_network
+from pixelsieve.integer.layers import IntegerLayer
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import LayerScale, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 
 from .test_firmware_images import GATE, image_model
 from .test_mixed_precision import mixed_model

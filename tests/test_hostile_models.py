@@ -17,12 +17,12 @@ import h5py
 import numpy as np
 import pytest
 
-from pixelsieve import hdf5, isolated
-from pixelsieve.errors import ConfigError, PixelsieveError, RunError
-from pixelsieve.model_file import load_model, save_model
-from pixelsieve.model_import import stored
-from pixelsieve.model_import.convert import ImportOptions, import_model
-from pixelsieve.networks import read_network
+from pixelsieve.core import isolated
+from pixelsieve.core.errors import ConfigError, PixelsieveError, RunError
+from pixelsieve.importing import stored
+from pixelsieve.importing.convert import ImportOptions, import_model
+from pixelsieve.networks.model_file import load_model, save_model
+from pixelsieve.networks.spec import read_network
 from pixelsieve.training.recipe import read_recipes
 from tests.fuzzing.campaign import watch
 from tests.test_archives import Evil
@@ -259,7 +259,7 @@ def test_hdf5_that_leads_out_of_its_file_is_refused(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored, "read_isolated", hdf5.read_hdf5)
+    monkeypatch.setattr(stored, "read_isolated", isolated.read_hdf5)
     path = tmp_path / "m.h5"
     path.write_bytes((MODELS / "asic_4b.h5").read_bytes())
     with h5py.File(path, "r+") as file:
@@ -268,14 +268,14 @@ def test_hdf5_that_leads_out_of_its_file_is_refused(
 
 
 def test_hdf5_is_read_where_little_memory_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.isolated "$@"'
+    limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.core.isolated "$@"'
     monkeypatch.setattr(isolated, "_PROGRAM", ("sh", "-c", limited, sys.executable))
     assert isolated.read_isolated(MODELS / "asic_4b.h5", "asic").arrays
 
 
 SPINNING = """
 import sys
-from pixelsieve import isolated
+from pixelsieve.core import isolated
 def spin(*_):
     while True:
         pass
@@ -316,8 +316,8 @@ def test_names_in_toml_cannot_leave_the_run_folder(
 WATCHED = """
 import sys
 from pathlib import Path
-from pixelsieve.model_file import load_model
-from pixelsieve.model_import.convert import ImportOptions, import_model
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.importing.convert import ImportOptions, import_model
 from tests.fuzzing.campaign import watch
 load_model(Path(sys.argv[1]))
 import_model(Path(sys.argv[2]), ImportOptions())

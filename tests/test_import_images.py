@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve import hdf5
-from pixelsieve.errors import ConfigError
+from pixelsieve.core import isolated
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import FeatureTable
-from pixelsieve.model_import import stored
-from pixelsieve.model_import.convert import ImportOptions, import_model
+from pixelsieve.importing import stored
+from pixelsieve.importing.convert import ImportOptions, import_model
 
 IMAGES = ("log_charges", "code_image")
 
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "read_isolated", hdf5.read_hdf5)
+    monkeypatch.setattr(stored, "read_isolated", isolated.read_hdf5)
 
 
 def saved(path: Path, shape: tuple[int, ...], join: Callable[[Any, Any, Any], Any]) -> Any:

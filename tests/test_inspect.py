@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.clusters import concatenate
+from pixelsieve.data.clusters import concatenate
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import Parts, read_parts
 from pixelsieve.front_end import FrontEnd

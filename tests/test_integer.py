@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.integer_file import read_integer_network, to_document
 from pixelsieve.firmware.vectors import corner_codes
-from pixelsieve.fixed_point import FixedPoint, Quantizer
-from pixelsieve.precision import MixedPrecision, NamedQuantizer
+from pixelsieve.integer.file import read_integer_network, to_document
+from pixelsieve.integer.network import from_model
+from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.precision import MixedPrecision, NamedQuantizer
 from tests.tiny_networks import TINY, heterogeneous_network, mixed_network, tiny_model
 
 

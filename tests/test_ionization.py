@@ -7,13 +7,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from pixelsieve.detector import MUON_COLLIDER_VXD as VXD
-from pixelsieve.errors import ConfigError
-from pixelsieve.physics import ELECTRON_MASS_EV, MUON_MASS_EV
-from pixelsieve.simulation.collisions import HARD_EV, PAIR_EV, collision_spectrum
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.detector import ELECTRON_MASS_EV, MUON_MASS_EV
+from pixelsieve.data.detector import MUON_COLLIDER_VXD as VXD
 from pixelsieve.simulation.ionization import (
+    HARD_EV,
+    PAIR_EV,
     AliasTable,
     Ionization,
+    collision_spectrum,
     ionization_tables,
     pairs_of_a_step,
 )

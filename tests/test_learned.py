@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.evaluation.metrics import roc_auc
+from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware import exactness
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.networks import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.studies.front import ExactPoint, exact_point, front
+from pixelsieve.integer import exactness
+from pixelsieve.integer.exactness import ExactPoint, exact_point, front
+from pixelsieve.integer.network import from_model
+from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.training.candidates import Candidate, Met, meet
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.engine import EpochRecord, Rows
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
-from pixelsieve.weights import initial_weights
 
 from .conftest import make_clusters
 

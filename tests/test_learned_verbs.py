@@ -15,14 +15,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.files import read_json
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.run_models import pick_model
-from pixelsieve.firmware.tools import Tool
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import read_json
+from pixelsieve.core.programs import Tool
 from pixelsieve.formats.dataset import load
-from pixelsieve.model_file import load_model
-from pixelsieve.precision import (
+from pixelsieve.integer.network import from_model
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.precision import (
     LearnedPrecision,
     Precision,
     bits_label,
@@ -31,8 +30,9 @@ from pixelsieve.precision import (
     bits_text,
     parse_bits,
 )
-from pixelsieve.studies.approaches import approaches_of
-from pixelsieve.studies.tasks import training_tasks
+from pixelsieve.networks.run_models import pick_model
+from pixelsieve.studies.jobs import training_tasks
+from pixelsieve.studies.models import approaches_of
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import LEARNED, RECIPES, override
 from tests.test_cli import PROGRAM, SMALL_NETWORK, pixelsieve, refused

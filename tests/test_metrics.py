@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.evaluation.baselines import boosted_trees, time_cut, time_of
-from pixelsieve.evaluation.metrics import (
+from pixelsieve.features import FeatureSet
+from pixelsieve.metrics.metrics import (
     EFFICIENCIES,
     accuracy,
     auc_of,
@@ -24,9 +25,15 @@ from pixelsieve.evaluation.metrics import (
     roc_curve,
     tie_loss_at,
 )
-from pixelsieve.evaluation.paired import PairedTest, corrected, paired_test
-from pixelsieve.evaluation.scores import METRICS, bootstrap, score, summarize
-from pixelsieve.features import FeatureSet
+from pixelsieve.metrics.statistics import (
+    METRICS,
+    PairedTest,
+    bootstrap,
+    corrected,
+    paired_test,
+    score,
+    summarize,
+)
 from tests.conftest import make_clusters, random_logits
 
 SCORED = st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=2, max_size=60).filter(

@@ -10,16 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware import logic
-from pixelsieve.firmware.integer import from_model
 from pixelsieve.firmware.vectors import corner_codes
-from pixelsieve.fixed_point import Overflow, Quantizer, Rounding, exact_fractions, exact_grid
-from pixelsieve.model_file import Model, load_model, save_model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import MixedPrecision, NamedQuantizer, Precision
-from pixelsieve.weights import initial_weights
+from pixelsieve.integer import logic
+from pixelsieve.integer.network import from_model
+from pixelsieve.networks.fixed_point import (
+    Overflow,
+    Quantizer,
+    Rounding,
+    exact_fractions,
+    exact_grid,
+)
+from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.precision import MixedPrecision, NamedQuantizer, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 
 TINY = NetworkSpec(
     "tiny",

@@ -17,20 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from pixelsieve import hdf5, isolated
 from pixelsieve.cli import app
-from pixelsieve.errors import ConfigError, PixelsieveError, RunError
+from pixelsieve.core import isolated
+from pixelsieve.core.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.run_models import pick_model
-from pixelsieve.model_file import Model, load_model, save_model
-from pixelsieve.model_import import stored
-from pixelsieve.model_import.convert import ImportOptions, import_model
-from pixelsieve.model_import.graph import read_graph
-from pixelsieve.model_import.likeness import recognized
-from pixelsieve.model_import.quantizers import read_function
-from pixelsieve.networks import network
-from pixelsieve.precision import Precision
+from pixelsieve.importing import stored
+from pixelsieve.importing.convert import ImportOptions, import_model
+from pixelsieve.importing.graph import read_graph
+from pixelsieve.importing.inputs import recognized
+from pixelsieve.importing.quantizers import read_function
+from pixelsieve.integer.network import from_model
+from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.run_models import pick_model
+from pixelsieve.networks.spec import network
 from tests.conftest import make_clusters
 
 FOLDER = Path(__file__).parent / "data" / "models"
@@ -67,7 +67,7 @@ Tree = dict[str, Any]
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """HDF5 is read here, to save a process for each file; `isolated` has tests of its own."""
-    monkeypatch.setattr(stored, "read_isolated", hdf5.read_hdf5)
+    monkeypatch.setattr(stored, "read_isolated", isolated.read_hdf5)
 
 
 def reference_inputs(sizes: dict[str, int], seed: int, bits: int | None) -> dict[str, Any]:
@@ -617,7 +617,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(
     with pytest.raises(RunError, match="expected a model file of at most 1000"):
         import_model(SMALL, ImportOptions())
     monkeypatch.setattr(stored, "_LARGEST_BYTES", 1 << 29)
-    monkeypatch.setattr(hdf5, "_MOST_NUMBERS", 100)
+    monkeypatch.setattr(isolated, "_MOST_NUMBERS", 100)
     with pytest.raises(RunError, match="numbers in all"):
         import_model(SMALL, ImportOptions())
 

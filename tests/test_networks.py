@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pixelsieve.build import build
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import FeatureTable
-from pixelsieve.model_file import Model
-from pixelsieve.networks import Dense, NetworkSpec, network
-from pixelsieve.precision import LayerScale, Precision
-from pixelsieve.weights import Weights, initial_weights, read_weights
+from pixelsieve.networks.build import build
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import LayerScale, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec, network
+from pixelsieve.networks.weights import Weights, initial_weights, read_weights
 
 LAYERS = ["xz_dense1", "yl_dense1", "merged_dense1", "merged_dense2", "merged_dense3", "output"]
 BITS = [2, 3, 4, 6, 8, 16]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor
+from pixelsieve.data.splits import Splits
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
-from pixelsieve.model_file import load_model
-from pixelsieve.networks import network
-from pixelsieve.splits import Splits
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.spec import network
 from tests.conftest import make_clusters
 from tests.test_cli import QUICK, pixelsieve, refused
 

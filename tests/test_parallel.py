@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pixelsieve.errors import DataError, RunError, WorkerError
-from pixelsieve.parallel import Task
-from pixelsieve.scheduler import run_tasks
+from pixelsieve.core.errors import DataError, RunError, WorkerError
+from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import Task
 
 Report = Callable[[Any], None]
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import Barrel, Detector, Sensor
-from pixelsieve.errors import DataError, RunError
+from pixelsieve.core.errors import DataError, RunError
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import Barrel, Detector, Sensor
 from pixelsieve.formats import dataset, parquet
 from tests.conftest import make_clusters
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC
 from pixelsieve.formats import pixelav, tracklist
 from pixelsieve.formats.tracklist import TrackList
 from tests.format_files import HEADER, assert_same, full_clusters, pixelav_text

@@ -12,27 +12,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import Barrel, Detector, Sensor
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.programs import Tool
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import Barrel, Detector, Sensor
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet, pixel_codes
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
-from pixelsieve.firmware.pixel_cost import feature_cost, pixel_cost
-from pixelsieve.firmware.pixel_features import PixelFeatures, largest_code, scale_bits
-from pixelsieve.firmware.pixel_logic import traced_from_pixels
-from pixelsieve.firmware.pixels import PixelNetwork, from_pixels
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.tools import Tool
 from pixelsieve.firmware.vectors import corner_codes, edge_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
-from pixelsieve.fixed_point import FixedPoint, Quantizer
 from pixelsieve.front_end import FrontEnd, read_out
-from pixelsieve.model_file import Model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import Precision
-from pixelsieve.weights import initial_weights
+from pixelsieve.integer.layers import IntegerInput, IntegerLayer
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.integer.pixel_logic import feature_cost, pixel_cost, traced_from_pixels
+from pixelsieve.integer.pixels import (
+    PixelFeatures,
+    PixelNetwork,
+    from_pixels,
+    largest_code,
+    scale_bits,
+)
+from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 from tests.conftest import make_clusters
 
 FLASH = FrontEnd(threshold_e=400, adc="codes", adc_codes_e=(400.0, 1600.0, 2400.0))

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ConfigError
-from pixelsieve.evaluation.metrics import rejection_at
-from pixelsieve.firmware.radiation import (
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.firmware.upsets import (
     Flip,
     Widths,
     every_flip,
@@ -17,6 +16,7 @@ from pixelsieve.firmware.radiation import (
     loss_by_layer_and_bit,
     sample_flips,
 )
+from pixelsieve.metrics.metrics import rejection_at
 
 CODES = {
     "hidden": np.array([[3, -4], [0, 1]], dtype=np.int64),

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve.config import fingerprint
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import fingerprint
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.training.recipe import FLOAT, RECIPES, Recipe, override, read_recipes, recipe
 from pixelsieve.training.schedule import learning_rates
 

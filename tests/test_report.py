@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pixelsieve.files import read_json, write_json
+from pixelsieve.core.files import read_json, write_json
 from pixelsieve.report.colours import colours
 from pixelsieve.report.figures.canvas import colour_of
 from pixelsieve.report.figures.of_run import figures_of_run

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.clusters import LOWEST_CHARGE_E, Clusters, hash_pixels
-from pixelsieve.detector import MUON_COLLIDER_VXD
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.evaluation.robustness import (
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.files import read_json
+from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters, hash_pixels
+from pixelsieve.data.detector import MUON_COLLIDER_VXD
+from pixelsieve.features import FeatureSet
+from pixelsieve.formats import parquet
+from pixelsieve.formats.dataset import read_parts
+from pixelsieve.front_end import Chip, FrontEnd
+from pixelsieve.integer.network import from_model
+from pixelsieve.integer.threshold import choose_threshold
+from pixelsieve.metrics.threshold import (
     FIGURES,
     Frozen,
     Seen,
@@ -22,23 +29,22 @@ from pixelsieve.evaluation.robustness import (
     figures_at,
     resampled,
 )
-from pixelsieve.features import FeatureSet
-from pixelsieve.files import read_json
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.threshold import choose_threshold
-from pixelsieve.formats import parquet
-from pixelsieve.formats.dataset import read_parts
-from pixelsieve.front_end import Chip, FrontEnd
-from pixelsieve.model_file import Model, save_model
-from pixelsieve.networks import network
+from pixelsieve.networks.model_file import Model, save_model
+from pixelsieve.networks.spec import network
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
-from pixelsieve.studies.approaches import approaches_of
 from pixelsieve.studies.evaluate import evaluate_model, only
+from pixelsieve.studies.models import approaches_of
 from pixelsieve.studies.robustness import Asked, robustness
-from pixelsieve.studies.robustness_config import Variations, default_variations, read_variations
-from pixelsieve.studies.robustness_plan import make_plan, recorded, varied_detector
-from pixelsieve.weights import initial_weights
+from pixelsieve.studies.robustness_plan import (
+    Variations,
+    default_variations,
+    make_plan,
+    read_variations,
+    recorded,
+    varied_detector,
+)
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
 from tests.test_docs import blocks

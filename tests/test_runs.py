@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.build import build
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ConfigError, RunError
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import read_json, replacing, write_json
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.files import read_json, replacing, write_json
-from pixelsieve.model_file import Model, load_model, save_model
-from pixelsieve.networks import network
-from pixelsieve.precision import LayerScale, Precision
-from pixelsieve.runs import RunFolder
+from pixelsieve.networks.build import build
+from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.precision import LayerScale, Precision
+from pixelsieve.networks.spec import network
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.weights import initial_weights
 
 CONFIG = {"bits": (2, 4), "seeds": 3}
 

@@ -13,29 +13,19 @@ from typing import Any
 
 import pytest
 
-from pixelsieve.config import from_mapping, to_plain
-from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.files import file_hash, read_json, write_json
-from pixelsieve.model_file import model_hash, save_model
-from pixelsieve.networks import Dense
-from pixelsieve.parallel import Task
-from pixelsieve.precision import LearnedPrecision
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import file_hash, read_json, write_json
+from pixelsieve.core.workers import Task
+from pixelsieve.networks.model_file import model_hash, save_model
+from pixelsieve.networks.precision import LearnedPrecision
+from pixelsieve.networks.spec import Dense
 from pixelsieve.report.page.search_charts import pareto_figure
-from pixelsieve.studies import final_training
-from pixelsieve.studies.final_training import Assignment, Saved, Trained, read_saved, train_rows
-from pixelsieve.studies.search import _Search
-from pixelsieve.studies.search_config import SearchConfig
-from pixelsieve.studies.search_goal import Goal, Measured
-from pixelsieve.studies.search_sampler import Told, ask, write_study
-from pixelsieve.studies.search_space import (
-    Candidate,
-    InputSet,
-    RecipeChoices,
-    SearchSpace,
-    read_space,
-)
-from pixelsieve.studies.search_table import _smaller
-from pixelsieve.studies.trial_records import (
+from pixelsieve.studies.search import final
+from pixelsieve.studies.search.config import SearchConfig
+from pixelsieve.studies.search.final import Assignment, Saved, Trained, read_saved, train_rows
+from pixelsieve.studies.search.goal import Goal, Measured
+from pixelsieve.studies.search.records import (
     TrialRecord,
     front_of,
     spaced,
@@ -43,7 +33,17 @@ from pixelsieve.studies.trial_records import (
     volumes,
     why_no_front,
 )
-from pixelsieve.studies.trials import Trial, TrialResult, _hopeless
+from pixelsieve.studies.search.run import _Search
+from pixelsieve.studies.search.sampler import Told, ask, write_study
+from pixelsieve.studies.search.space import (
+    Candidate,
+    InputSet,
+    RecipeChoices,
+    SearchSpace,
+    read_space,
+)
+from pixelsieve.studies.search.table import _smaller
+from pixelsieve.studies.search.trial import Trial, TrialResult, _hopeless
 from pixelsieve.training.recipe import FLOAT, RECIPES, override
 from tests.tiny_networks import tiny_model
 
@@ -354,10 +354,10 @@ def test_further_training_is_taken_where_it_is_better_and_fits(
         asked.append(one.measured)
         return [network(*point) for point in further]
 
-    monkeypatch.setattr(final_training, "file_of", str.encode)
+    monkeypatch.setattr(final, "file_of", str.encode)
     trainer: Any = SimpleNamespace(goal=GOAL, refined=refined)
     found = [network(0.95, 200), network(0.9, 100), network(0.8, 40)]
-    fitting = final_training._fitting(trainer, found, 100.0)
+    fitting = final._fitting(trainer, found, 100.0)
     assert asked == [measured(0.9, 100)]
     assert fitting == Trained(str(taken).encode(), measured(*taken), None)
 
@@ -524,7 +524,7 @@ def test_hopeless_trials_stop_and_others_do_not() -> None:
 
 
 def test_a_folder_in_use_is_one_line(tmp_path: Path) -> None:
-    from pixelsieve.runs import RunFolder
+    from pixelsieve.core.runs import RunFolder
 
     with (
         RunFolder(tmp_path / "r", to_plain(CONFIG)),

@@ -14,27 +14,26 @@ from typing import Any
 
 import pytest
 
-from pixelsieve import networks
+from pixelsieve.core.files import read_json
+from pixelsieve.core.programs import YOSYS
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import read_json
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.pixel_cost import feature_cost
-from pixelsieve.firmware.tools import YOSYS
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
-from pixelsieve.model_file import Model, load_model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import LearnedPrecision, Precision
+from pixelsieve.integer.network import from_model
+from pixelsieve.integer.pixel_logic import feature_cost
+from pixelsieve.networks import spec as networks
+from pixelsieve.networks.model_file import Model, load_model
+from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 from pixelsieve.report.page.tables import search_rows
-from pixelsieve.studies import network_training
-from pixelsieve.studies.final_training import LearnedAssignment, train_assignment
-from pixelsieve.studies.network_training import SearchData
-from pixelsieve.studies.search_goal import Goal
-from pixelsieve.studies.search_table import _feature_luts
-from pixelsieve.studies.tasks import training_data
-from pixelsieve.studies.trials import Trial, run_trial
+from pixelsieve.studies.jobs import training_data
+from pixelsieve.studies.search import trial as trial_module
+from pixelsieve.studies.search.final import LearnedAssignment, train_assignment
+from pixelsieve.studies.search.goal import Goal
+from pixelsieve.studies.search.table import _feature_luts
+from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
 from pixelsieve.training.recipe import FLOAT, LEARNED, override
-from pixelsieve.weights import initial_weights
 from tests.conftest import needs_tool
 from tests.test_cli import PROGRAM, pixelsieve, refused
 
@@ -147,7 +146,7 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
     front = [r for r in metrics["rows"] if r["kind"] == "front"]
     assert {r["name"] for r in front} <= set(metrics["front"])
     test = load([dataset_file]).splits.test
-    from pixelsieve.evaluation.scores import score
+    from pixelsieve.metrics.statistics import score
 
     for row in metrics["rows"]:
         assert len(row["by_seed"]) == 2
@@ -205,7 +204,7 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
 def test_a_training_of_bits_gives_a_front_and_what_fits(
     dataset_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_training, "_MOST_CHECKED", 8)
+    monkeypatch.setattr(trial_module, "_MOST_CHECKED", 8)
     data = training_data(load([dataset_file]), FeatureSet(TINY.features), [])
     shared = SearchData(data, data)
     goal = Goal("auc", "luts", 0.02, None)

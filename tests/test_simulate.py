@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve import scheduler
 from pixelsieve.cli import options
 from pixelsieve.cli.training_options import TrainingOptions
-from pixelsieve.errors import RunError
+from pixelsieve.core import scheduler
+from pixelsieve.core.errors import RunError
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import find_files, load
 from pixelsieve.simulation.generate import Sample, generate

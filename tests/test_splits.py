@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.splits import Splits, assign_by_hash
 from pixelsieve.formats.dataset import Parts
-from pixelsieve.splits import Splits, assign_by_hash
 from pixelsieve.studies.evaluate import only
 from tests.conftest import make_clusters
 

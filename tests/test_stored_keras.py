@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from pixelsieve.errors import RunError
+from pixelsieve.core.errors import RunError
 from pixelsieve.formats import parquet
-from pixelsieve.model_file import (
+from pixelsieve.networks.model_file import (
     load_model,
     model_hash,
     require_same_keras,

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.splits import assign_by_hash
 from pixelsieve.features import FeatureSet
 from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.formats import parquet, streaming
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
-from pixelsieve.splits import assign_by_hash
 from tests.conftest import make_clusters
 
 SETS = (

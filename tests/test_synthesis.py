@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError, DataError, ToolError
-from pixelsieve.firmware.bounded import run_bounded
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError, DataError, ToolError
+from pixelsieve.core.processes import run_bounded
+from pixelsieve.core.programs import YOSYS, Tool
 from pixelsieve.firmware.cells import count_gates, count_luts
 from pixelsieve.firmware.synthesis import (
     Settings,
     synthesize_gates,
     synthesize_luts,
 )
-from pixelsieve.firmware.tools import YOSYS, Tool
 from tests.conftest import needs_tool
 
 MODULES = {

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pixelsieve.config import to_plain
+from pixelsieve.core.config import to_plain
+from pixelsieve.data.splits import Splits
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.report.data_rate_table import slices_table
 from pixelsieve.report.figures import event_display
 from pixelsieve.report.inspection import inspection_tables
 from pixelsieve.report.tables import collapsed_lines, comparison_tables, paired_table
-from pixelsieve.splits import Splits
 from pixelsieve.studies.inspect import inspect_parts
 from pixelsieve.studies.summary import Approach, summarize_comparison
 from pixelsieve.training.recipe import RECIPES

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pixelsieve.cli import app
-from pixelsieve.errors import ConfigError
-from pixelsieve.networks import network
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.networks.spec import network
 from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
 from pixelsieve.training.recipe import Recipe
 from tests.test_distillation import TEACHER

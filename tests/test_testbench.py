@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve.firmware.integer import from_model
-from pixelsieve.firmware.pixels import Program
+from pixelsieve.core.programs import Tool, run_tool
 from pixelsieve.firmware.rtl import Design, design, write_verilog
-from pixelsieve.firmware.simulation import bits_of, pack
+from pixelsieve.firmware.simulators import bits_of, pack
 from pixelsieve.firmware.testbench import write_testbench
-from pixelsieve.firmware.tools import Tool, run_tool
 from pixelsieve.firmware.vectors import Vectors, vectors
+from pixelsieve.integer.network import from_model
+from pixelsieve.integer.pixels import Program
 
 from .conftest import make_clusters
 from .test_pixels import Gate

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.formats import tfrecord
 from pixelsieve.formats.crc32c import crc32c, masked_crc32c
 from pixelsieve.formats.protobuf import (

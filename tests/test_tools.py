@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from pixelsieve.errors import ToolError
-from pixelsieve.firmware import tools
-from pixelsieve.firmware.tool_trials import try_tool
-from pixelsieve.firmware.tools import GHDL, VERILATOR, YOSYS, Tool, find, run_tool
+from pixelsieve.core import programs
+from pixelsieve.core.errors import ToolError
+from pixelsieve.core.programs import GHDL, VERILATOR, YOSYS, Tool, find, run_tool
+from pixelsieve.studies.installation import try_tool
 from tests.conftest import needs_tool, path_of_debian
 
 
 @pytest.fixture(autouse=True)
 def _asked_anew() -> Iterator[None]:
-    tools._asked.cache_clear()
+    programs._asked.cache_clear()
     yield
-    tools._asked.cache_clear()
+    programs._asked.cache_clear()
 
 
 def stub(folder: Path, name: str, says: str, code: int = 0) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve.errors import DataError, RunError
+from pixelsieve.core.errors import DataError, RunError
 from pixelsieve.formats import tracklist
 from pixelsieve.formats.tracklist import TrackList
 

@@ -12,9 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import integrate, stats
 
-from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.physics import LIGHT_MM_PER_NS, MUON_MASS_GEV
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.data.detector import LIGHT_MM_PER_NS, MUON_COLLIDER_VXD, MUON_MASS_GEV, Barrel
 from pixelsieve.simulation.bib import BIB_UNIFORMS, bib, copula_factor
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.burr import Burr, burr_cumulative, burr_log_density, cut_burr_quantile

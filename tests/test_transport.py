@@ -9,14 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
 from pixelsieve.simulation import transport
 from pixelsieve.simulation.charge import Geometry, collect, deposit
 from pixelsieve.simulation.sensor_response import geometry_of
 from pixelsieve.simulation.streams import start_states
-from pixelsieve.simulation.transport import Transport
-from pixelsieve.simulation.weighting import weighting_potential
+from pixelsieve.simulation.transport import Transport, weighting_potential
 
 NO_POTENTIAL = np.zeros((1, 1, 2), np.float32)
 SENSOR = replace(MUON_COLLIDER_VXD.sensor, lorentz_tangent=None, diffusion_um=None)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Sensor
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Sensor
 from pixelsieve.formats import triples
 from pixelsieve.formats.schema_metadata import schema_metadata
 from tests.format_files import assert_same, flat, full_clusters, rewrite, set_value

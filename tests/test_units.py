@@ -8,11 +8,11 @@ import pytest
 
 from pixelsieve.cli import options
 from pixelsieve.cli.training_options import TrainingOptions
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import SMART_PIXEL_LHC
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import SMART_PIXEL_LHC
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
-from pixelsieve.formats.units import doubtful_units
+from pixelsieve.formats.labels import doubtful_units
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve
 

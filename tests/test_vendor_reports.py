@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pixelsieve.errors import DataError, RunError
-from pixelsieve.firmware.reports import VendorReport, read_report
-from pixelsieve.firmware.vendor_import import vendor_reports
+from pixelsieve.core.errors import DataError, RunError
+from pixelsieve.firmware.vendor_reports import VendorReport, read_report, vendor_reports
 
 CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <profile>

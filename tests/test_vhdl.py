@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve.errors import ToolError
-from pixelsieve.firmware.ghdl import simulate_vhdl
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
+from pixelsieve.core.errors import ToolError
+from pixelsieve.core.programs import GHDL, Tool
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.tools import GHDL, Tool
+from pixelsieve.firmware.simulators import simulate_vhdl
 from pixelsieve.firmware.vectors import corner_codes, vectors
 from pixelsieve.firmware.verify import verify_vhdl
+from pixelsieve.integer.network import IntegerNetwork, from_model
 
 from .conftest import needs_tool
 from .tiny_networks import mixed_network, tiny_model

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelsieve.build import build
-from pixelsieve.errors import ConfigError, GuaranteeError
-from pixelsieve.networks import network
-from pixelsieve.precision import Precision
+from pixelsieve.core.errors import ConfigError, GuaranteeError
+from pixelsieve.networks.build import build
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import network
+from pixelsieve.networks.weights import Weights, initial_weights, read_weights
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import Recipe
-from pixelsieve.training.scales import fit_scales
-from pixelsieve.training.warm_start import warm_start
-from pixelsieve.weights import Weights, initial_weights, read_weights
+from pixelsieve.training.warm_start import fit_scales, warm_start
 
 NAMES = ("first", "second", "third", "output")
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Sensor
-from pixelsieve.windows import centroid, recenter, shift_images, shift_window
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Sensor
+from pixelsieve.data.windows import centroid, recenter, shift_images, shift_window
 from tests.conftest import make_clusters
 
 

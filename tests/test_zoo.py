@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelsieve.build import build
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import from_mapping, to_plain
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet
-from pixelsieve.model_file import Model, load_model, save_model
-from pixelsieve.networks import (
+from pixelsieve.networks.build import build
+from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.precision import Precision
+from pixelsieve.networks.spec import (
     ZOO,
     Conv,
     Dense,
@@ -27,10 +28,8 @@ from pixelsieve.networks import (
     model3,
     network,
 )
-from pixelsieve.precision import Precision
-from pixelsieve.training.scales import fit_scales
-from pixelsieve.training.warm_start import warm_start
-from pixelsieve.weights import Weights, initial_weights, read_weights
+from pixelsieve.networks.weights import Weights, initial_weights, read_weights
+from pixelsieve.training.warm_start import fit_scales, warm_start
 from tests.conftest import make_clusters
 
 SMALL_CONV = NetworkSpec(

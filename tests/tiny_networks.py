@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.integer_layer import IntegerInput, IntegerLayer
-from pixelsieve.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
-from pixelsieve.model_file import Model
-from pixelsieve.networks import Dense, NetworkSpec
-from pixelsieve.precision import LayerScale, Precision
-from pixelsieve.weights import initial_weights
+from pixelsieve.integer.layers import IntegerInput, IntegerLayer
+from pixelsieve.integer.network import IntegerNetwork
+from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import LayerScale, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.weights import initial_weights
 
 TINY = NetworkSpec(
     "tiny",

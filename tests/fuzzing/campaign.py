@@ -27,7 +27,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pixelsieve.errors import PixelsieveError
+from pixelsieve.core.errors import PixelsieveError
 from tests.fuzzing.readers import READERS, Reader
 from tests.fuzzing.structures import damaged
 

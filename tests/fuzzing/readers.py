@@ -134,12 +134,12 @@ field_T = [0]
 
 
 def _read_tomls(folder: Path) -> None:
-    from pixelsieve.config import read_toml
+    from pixelsieve.core.config import read_toml
     from pixelsieve.front_end.settings import read_front_end
-    from pixelsieve.networks import network
+    from pixelsieve.networks.spec import network
     from pixelsieve.simulation.generate import sample_from_mapping
-    from pixelsieve.studies.robustness_config import read_variations
-    from pixelsieve.studies.search_space import read_space
+    from pixelsieve.studies.robustness_plan import read_variations
+    from pixelsieve.studies.search.space import read_space
     from pixelsieve.training.augmentation import read_augmentation
     from pixelsieve.training.recipe import read_recipes
 
@@ -155,8 +155,8 @@ def _read_tomls(folder: Path) -> None:
 
 
 def _integer(folder: Path) -> None:
-    from pixelsieve.firmware.integer import from_model
-    from pixelsieve.firmware.integer_file import write_integer_network
+    from pixelsieve.integer.file import write_integer_network
+    from pixelsieve.integer.network import from_model
     from tests.tiny_networks import mixed_network, tiny_model
 
     write_integer_network(folder / "uniform.json", from_model(tiny_model(4)))
@@ -164,22 +164,22 @@ def _integer(folder: Path) -> None:
 
 
 def _read_integer(folder: Path) -> None:
-    from pixelsieve.firmware.integer_file import read_integer_network
+    from pixelsieve.integer.file import read_integer_network
 
     for path in sorted(folder.glob("*.json")):
         read_integer_network(path)
 
 
 def _model(folder: Path) -> None:
-    from pixelsieve.model_file import save_model
+    from pixelsieve.networks.model_file import save_model
     from tests.tiny_networks import tiny_model
 
     save_model(folder / "model.keras", tiny_model(4))
 
 
 def _read_model(folder: Path) -> None:
-    from pixelsieve.firmware.integer import from_model
-    from pixelsieve.model_file import load_model
+    from pixelsieve.integer.network import from_model
+    from pixelsieve.networks.model_file import load_model
 
     from_model(load_model(folder / "model.keras"))
 
@@ -193,7 +193,7 @@ def _imported(*names: str) -> Callable[[Path], None]:
 
 
 def _read_imported(folder: Path) -> None:
-    from pixelsieve.model_import.convert import ImportOptions, import_model
+    from pixelsieve.importing.convert import ImportOptions, import_model
 
     for path in sorted(folder.iterdir()):
         import_model(path, ImportOptions(input_bits=8 if path.suffix == ".h5" else None))
@@ -213,7 +213,7 @@ def _vendor_reports(folder: Path) -> None:
 
 
 def _read_vendor_reports(folder: Path) -> None:
-    from pixelsieve.firmware.reports import read_report
+    from pixelsieve.firmware.vendor_reports import read_report
 
     for path in sorted(folder.iterdir()):
         read_report(path)
@@ -226,15 +226,15 @@ def _run_state(folder: Path) -> None:
     """What a killed run leaves: manifest, trial, result of a job, checkpoint, kept results."""
     import numpy as np
 
-    from pixelsieve.files import write_json
+    from pixelsieve.core.files import write_json
+    from pixelsieve.core.runs import RunFolder
     from pixelsieve.firmware.resources import RESOURCES
-    from pixelsieve.firmware.vendor_import import VENDOR_REPORTS
-    from pixelsieve.runs import RunFolder
-    from pixelsieve.studies.final_training import Saved
-    from pixelsieve.studies.search_goal import Measured
-    from pixelsieve.studies.search_space import SearchSpace
-    from pixelsieve.studies.trial_records import TrialRecord
-    from pixelsieve.studies.trials import TrialResult
+    from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
+    from pixelsieve.studies.search.final import Saved
+    from pixelsieve.studies.search.goal import Measured
+    from pixelsieve.studies.search.records import TrialRecord
+    from pixelsieve.studies.search.space import SearchSpace
+    from pixelsieve.studies.search.trial import TrialResult
     from pixelsieve.training.checkpoint import Checkpoint
 
     with RunFolder(folder, _CONFIG):
@@ -252,12 +252,12 @@ def _run_state(folder: Path) -> None:
 
 
 def _read_run_state(folder: Path) -> None:
+    from pixelsieve.core.runs import RunFolder
     from pixelsieve.firmware.resources import kept_resources
-    from pixelsieve.firmware.vendor_import import vendor_reports
-    from pixelsieve.runs import RunFolder
-    from pixelsieve.studies.final_training import read_saved
-    from pixelsieve.studies.search_space import SearchSpace
-    from pixelsieve.studies.trial_records import read_record
+    from pixelsieve.firmware.vendor_reports import vendor_reports
+    from pixelsieve.studies.search.final import read_saved
+    from pixelsieve.studies.search.records import read_record
+    from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.training.checkpoint import Checkpoint
 
     with RunFolder(folder, _CONFIG):

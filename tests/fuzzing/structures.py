@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pixelsieve.files import with_hash
+from pixelsieve.core.files import with_hash
 from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.tfrecord import iterate_records
 from tests.fuzzing.mutators import damaged_bytes, damaged_text

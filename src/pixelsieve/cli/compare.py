@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pixelsieve.precision import LearnedPrecision
+    from pixelsieve.networks.precision import LearnedPrecision
 
 __all__ = ["compare"]
 
@@ -53,7 +53,7 @@ def compare(
     from rich.console import Console
 
     from pixelsieve.cli.progress import TrainingProgress
-    from pixelsieve.parallel import default_workers
+    from pixelsieve.core.workers import default_workers
     from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
 
@@ -105,7 +105,7 @@ def _recipes_of(
 
 
 def _show(metrics: dict[str, Any], console: Console) -> None:
-    from pixelsieve.precision import bits_text
+    from pixelsieve.networks.precision import bits_text
     from pixelsieve.report.tables import (
         coarse_lines,
         collapsed_lines,
@@ -141,7 +141,7 @@ def _show(metrics: dict[str, Any], console: Console) -> None:
 def _draw(metrics: dict[str, Any], out: Path) -> None:
     import pyarrow.parquet as pq
 
-    from pixelsieve.precision import bits_label, bits_order, bits_suffix
+    from pixelsieve.networks.precision import bits_label, bits_order, bits_suffix
     from pixelsieve.report import figures
 
     folder = out / "figures"

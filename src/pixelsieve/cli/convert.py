@@ -1,17 +1,48 @@
-"""`pixelsieve convert`: other formats to Parquet and back to triples, and models of other tools."""
+"""`pixelsieve convert`: other formats to Parquet and back, and models of other tools."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
-__all__ = ["convert"]
+__all__ = ["convert", "convert_model"]
+
+if TYPE_CHECKING:
+    from pixelsieve.importing.convert import ImportOptions
+
+
+def convert_model(source: Path, out: Path, chosen: ImportOptions, *, json: bool) -> None:
+    """Import, and print the report."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from pixelsieve.core.config import to_plain
+    from pixelsieve.importing.convert import convert_model as run
+    from pixelsieve.report.import_table import import_table
+
+    path, report = run(source, out, chosen)
+    if json:
+        options.print_json({"model": str(path), **to_plain(report)})
+        return
+    console = Console()
+    console.print(import_table(report))
+    for note in report.notes:
+        typer.echo(f"note: {note}")
+    layers = sum(row.what == "layer" for row in report.rows)
+    variables = sum(row.what == "variable" for row in report.rows)
+    typer.echo(f"network: {report.network}; {report.parameters} parameters; {report.precision}")
+    typer.echo(f"inputs, scaled as pixelsieve scales them: {', '.join(report.features)}")
+    console.print(
+        f"all of {layers} layers and {variables} variables accounted for -> {escape(str(path))}",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 @options.shows_errors(interrupted="interrupted; nothing was written")
@@ -90,8 +121,7 @@ def convert(
         "--smear": smear,
     }
     if _is_model(sources):
-        from pixelsieve.cli.convert_model import convert_model
-        from pixelsieve.model_import.convert import ImportOptions
+        from pixelsieve.importing.convert import ImportOptions
 
         _refuse(for_clusters, "for clusters, not for models")
         names = None if features is None else tuple(n.strip() for n in features.split(","))
@@ -102,7 +132,7 @@ def convert(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from pixelsieve.detector import Detector
+    from pixelsieve.data.detector import Detector
     from pixelsieve.formats.convert import convert as run
     from pixelsieve.formats.sources import ReadOptions
 
@@ -149,7 +179,7 @@ def convert(
 
 
 def _is_model(sources: list[str]) -> bool:
-    from pixelsieve.model_import.stored import SUFFIXES
+    from pixelsieve.importing.stored import SUFFIXES
 
     models = [s for s in sources if Path(s).suffix.lower() in SUFFIXES]
     if models and len(sources) > 1:

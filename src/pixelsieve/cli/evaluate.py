@@ -11,7 +11,7 @@ from pixelsieve.cli import options
 
 if TYPE_CHECKING:
     from pixelsieve.front_end import FrontEnd
-    from pixelsieve.model_file import Model
+    from pixelsieve.networks.model_file import Model
 
 __all__ = ["evaluate"]
 
@@ -53,9 +53,9 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.firmware.run_models import the_path
     from pixelsieve.front_end import through_front_end
-    from pixelsieve.model_file import load_model
+    from pixelsieve.networks.model_file import load_model
+    from pixelsieve.networks.run_models import the_path
     from pixelsieve.report.data_rate_table import data_rate_table, slices_table
     from pixelsieve.report.tables import read_out_table, scores_table
     from pixelsieve.studies.evaluate import evaluate_model, occupancy_of, only
@@ -89,7 +89,7 @@ def evaluate(
 
 def _front_end(model: Model, wanted: str | None) -> FrontEnd | None:
     from pixelsieve.front_end import read_front_end
-    from pixelsieve.studies.trained import front_end_of
+    from pixelsieve.studies.models import front_end_of
 
     if wanted == "none":
         return None

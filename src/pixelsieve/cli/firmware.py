@@ -9,7 +9,7 @@ import typer
 
 from pixelsieve.cli import firmware_modes as modes
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixelsieve.firmware.synthesis import Measure

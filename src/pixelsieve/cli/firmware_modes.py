@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError, GuaranteeError
+from pixelsieve.core.errors import ConfigError, GuaranteeError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pixelsieve.clusters import Clusters
+    from pixelsieve.data.clusters import Clusters
     from pixelsieve.firmware.job import FirmwareResult
     from pixelsieve.firmware.synthesis import Measure, Settings
-    from pixelsieve.model_file import Model
+    from pixelsieve.networks.model_file import Model
 
 __all__ = [
     "Asked",
@@ -52,8 +52,8 @@ class Chosen:
 
     def load(self) -> tuple[Model, dict[str, Clusters]]:
         """The model, and the splits as it saw them in training; warns of another detector."""
-        from pixelsieve.firmware.run_models import pick_model
-        from pixelsieve.studies.trained import as_trained, constants_that_differ
+        from pixelsieve.networks.run_models import pick_model
+        from pixelsieve.studies.models import as_trained, constants_that_differ
 
         if not self.data:
             msg = "--data: missing; the threshold and the check need the clusters of the run"
@@ -96,9 +96,9 @@ def verilog(chosen: Chosen, timing: Timing, asked: Asked, *, json: bool) -> None
     """Write verified Verilog and print what was made."""
     from rich.console import Console
 
+    from pixelsieve.core.programs import VERILATOR, find
     from pixelsieve.firmware.job import Extras, make_firmware
-    from pixelsieve.firmware.tools import VERILATOR, find
-    from pixelsieve.studies.trained import front_end_of
+    from pixelsieve.studies.models import front_end_of
 
     find(VERILATOR)  # says at once what is missing
     model, parts = chosen.load()
@@ -170,7 +170,7 @@ def keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: b
     """Keep vendor reports with a run and print all that it has."""
     from rich.console import Console
 
-    from pixelsieve.firmware.vendor_import import import_reports
+    from pixelsieve.firmware.vendor_reports import import_reports
     from pixelsieve.report.firmware_table import vendor_table
 
     kept = import_reports(run, files, model.removesuffix(".keras") if model else None)
@@ -218,9 +218,9 @@ def hand_over(chosen: Chosen, wish: Hls, *, json: bool) -> None:
     from rich.markup import escape
 
     from pixelsieve.firmware import hls
-    from pixelsieve.firmware.integer import from_model
-    from pixelsieve.firmware.threshold import choose_threshold
     from pixelsieve.firmware.vectors import vectors
+    from pixelsieve.integer.network import from_model
+    from pixelsieve.integer.threshold import choose_threshold
     from pixelsieve.report.firmware_table import hand_over_table
 
     model, parts = chosen.load()

@@ -58,7 +58,7 @@ def inspect(
 
 
 def _show_model(path: Path) -> None:
-    from pixelsieve.model_file import load_model
+    from pixelsieve.networks.model_file import load_model
 
     loaded = load_model(path)
     options.print_json(
@@ -73,7 +73,7 @@ def _show_model(path: Path) -> None:
 
 
 def _write(summary: dict[str, Any], out: Path) -> None:
-    from pixelsieve.files import telling_unwritable, write_json
+    from pixelsieve.core.files import telling_unwritable, write_json
     from pixelsieve.report import figures
 
     with telling_unwritable(out, "choose another --out"):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, overload
 
 import typer
 
-from pixelsieve.errors import ConfigError, PixelsieveError, nearest
+from pixelsieve.core.errors import ConfigError, PixelsieveError, nearest
 
 if TYPE_CHECKING:
-    from pixelsieve.clusters import Clusters
+    from pixelsieve.data.clusters import Clusters
     from pixelsieve.formats.dataset import Dataset, Parts
-    from pixelsieve.precision import LearnedPrecision
+    from pixelsieve.networks.precision import LearnedPrecision
 
 __all__ = [
     "KNOWN_NETWORKS",
@@ -125,7 +125,7 @@ def precisions(text: str, option: str) -> tuple[int | LearnedPrecision, ...]:
 
     Raise `ConfigError` naming the option for anything else.
     """
-    from pixelsieve.precision import parse_bits
+    from pixelsieve.networks.precision import parse_bits
 
     parts = text.split(",")
     for part in parts:
@@ -147,7 +147,7 @@ def require_one(workers: int | None, scheduler: str | None) -> None:
 
 def require_bits(width: int, option: str) -> None:
     """Raise `ConfigError` naming the option where no weight has that many bits."""
-    from pixelsieve.precision import LARGEST_BITS, SMALLEST_BITS
+    from pixelsieve.networks.precision import LARGEST_BITS, SMALLEST_BITS
 
     if not SMALLEST_BITS <= width <= LARGEST_BITS:
         msg = f"{option} is {width}; expected {SMALLEST_BITS} to {LARGEST_BITS}"
@@ -208,7 +208,7 @@ def warn_of_missing(patterns: Sequence[str]) -> None:
 
 def warn_of_units(parts: Iterable[Clusters]) -> None:
     """Warn of columns that look like another unit; a line each."""
-    from pixelsieve.formats.units import doubtful_units
+    from pixelsieve.formats.labels import doubtful_units
 
     for text in doubtful_units(parts):
         warn(text)
@@ -223,6 +223,6 @@ def print_json(value: Any) -> None:
     """Print plain data to standard output."""
     import json
 
-    from pixelsieve.config import to_plain
+    from pixelsieve.core.config import to_plain
 
     typer.echo(json.dumps(to_plain(value), indent=1, allow_nan=False))

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from pixelsieve.studies.search import Progress as SearchStep
+    from pixelsieve.studies.search.run import Progress as SearchStep
 
 __all__ = ["ClusterProgress", "SearchProgress", "StepProgress", "TrainingProgress"]
 

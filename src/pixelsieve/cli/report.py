@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 __all__ = ["report"]
 

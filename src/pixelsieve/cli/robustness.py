@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Parts
-    from pixelsieve.model_file import Model
+    from pixelsieve.networks.model_file import Model
 
 __all__ = ["robustness"]
 
@@ -62,13 +62,13 @@ def robustness(
     from rich.markup import escape
 
     from pixelsieve.cli.progress import StepProgress
-    from pixelsieve.files import require_writable, telling_unwritable, write_json
+    from pixelsieve.core.files import require_writable, telling_unwritable, write_json
     from pixelsieve.report.figures.robustness import robustness as draw
     from pixelsieve.report.robustness_table import robustness_table
-    from pixelsieve.studies.approaches import approaches_of
+    from pixelsieve.studies.models import approaches_of
     from pixelsieve.studies.robustness import Asked
     from pixelsieve.studies.robustness import robustness as measure
-    from pixelsieve.studies.robustness_config import ROBUSTNESS, read_variations
+    from pixelsieve.studies.robustness_plan import ROBUSTNESS, read_variations
 
     options.require_efficiency(efficiency)
     others = _others(other or [])
@@ -111,8 +111,8 @@ def _others(given: list[str]) -> dict[str, list[str]]:
 
 def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Parts]) -> None:
     """Say where the threshold is not that of the run's own data or detector."""
-    from pixelsieve.files import read_json
-    from pixelsieve.studies.trained import constants_that_differ
+    from pixelsieve.core.files import read_json
+    from pixelsieve.studies.models import constants_that_differ
 
     models = [model for every in approaches.values() for model in every]
     for label, parts in read.items():

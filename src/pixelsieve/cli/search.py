@@ -10,7 +10,7 @@ import typer
 from pixelsieve.cli import options
 
 if TYPE_CHECKING:
-    from pixelsieve.studies.search_config import SearchConfig
+    from pixelsieve.studies.search.config import SearchConfig
 
 __all__ = ["search"]
 
@@ -74,11 +74,11 @@ def search(
     from rich.console import Console
 
     from pixelsieve.cli.progress import SearchProgress
+    from pixelsieve.core.workers import default_workers
     from pixelsieve.front_end import dataset_through_front_end, read_front_end
-    from pixelsieve.parallel import default_workers
     from pixelsieve.report.figures.pareto import pareto
     from pixelsieve.report.search_table import search_lines, search_tables
-    from pixelsieve.studies.search import search as run_search
+    from pixelsieve.studies.search.run import search as run_search
 
     options.require_one(workers, scheduler)
     config = _config(
@@ -128,8 +128,8 @@ def _config(
     reference_bits: tuple[int, ...],
     **values: object,
 ) -> SearchConfig:
-    from pixelsieve.studies.search_config import SearchConfig
-    from pixelsieve.studies.search_space import read_space
+    from pixelsieve.studies.search.config import SearchConfig
+    from pixelsieve.studies.search.space import read_space
 
     chosen = read_space(space, recipes_file)
     return SearchConfig(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 __all__ = ["simulate"]
 
@@ -53,8 +53,8 @@ def simulate(
     from rich.markup import escape
 
     from pixelsieve.cli.progress import ClusterProgress
-    from pixelsieve.config import read_toml
-    from pixelsieve.parallel import default_workers
+    from pixelsieve.core.config import read_toml
+    from pixelsieve.core.workers import default_workers
     from pixelsieve.simulation.generate import sample_from_mapping
     from pixelsieve.studies.simulate import simulate as run_simulation
 

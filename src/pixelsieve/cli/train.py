@@ -10,14 +10,14 @@ import typer
 
 from pixelsieve.cli import options
 from pixelsieve.cli.training_options import TrainingOptions, takes_training_options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pixelsieve.formats.dataset import Parts
-    from pixelsieve.model_file import Model
-    from pixelsieve.precision import LearnedPrecision
+    from pixelsieve.networks.model_file import Model
+    from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.training.job import JobResult
 
 __all__ = ["train"]
@@ -53,8 +53,8 @@ def train(
 ) -> None:
     """Train one network, with the float network it starts from; the test split is not scored."""
     from pixelsieve.cli.progress import TrainingProgress
-    from pixelsieve.files import file_hash
-    from pixelsieve.studies.single import TrainConfig, train_one
+    from pixelsieve.core.files import file_hash
+    from pixelsieve.studies.train import TrainConfig, train_one
 
     quantized_only = {
         "--recipe": recipe,
@@ -143,7 +143,7 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
 
 def _started(path: Path, training: TrainingOptions) -> Model:
     """The model of `--start`; options that would make another network are refused."""
-    from pixelsieve.model_file import load_model
+    from pixelsieve.networks.model_file import load_model
 
     model = load_model(path)
     default = type(training).__dataclass_fields__["network"].default

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixelsieve.features.streamed import StreamedDataset
     from pixelsieve.formats.dataset import Dataset
-    from pixelsieve.networks import NetworkSpec
+    from pixelsieve.networks.spec import NetworkSpec
     from pixelsieve.training.augmentation import Augmentation
     from pixelsieve.training.recipe import Recipe
 
@@ -97,7 +97,7 @@ class TrainingOptions:
 
     def spec(self) -> NetworkSpec:
         """The network, with the time of `--time` among its inputs."""
-        from pixelsieve.networks import network
+        from pixelsieve.networks.spec import network
 
         return network(self.network, options.time_feature(self.time))
 

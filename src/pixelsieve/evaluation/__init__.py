@@ -1,1 +1,1 @@
-"""Evaluation: one definition of every figure of merit, with uncertainties."""
+"""What a network gains: baselines to beat, data rate, robustness of a frozen threshold."""

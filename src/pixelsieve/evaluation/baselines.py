@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.evaluation.metrics import rank
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureTable
-from pixelsieve.training.trees import fit_trees, tree_scores
+from pixelsieve.metrics.metrics import rank
+from pixelsieve.training.teachers import fit_trees, tree_scores
 
 __all__ = ["TIMES", "BaselineScores", "boosted_trees", "time_cut", "time_of"]
 

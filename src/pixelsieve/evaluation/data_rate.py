@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import require_between
-from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel
+from pixelsieve.core.config import require_between
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel
 from pixelsieve.evaluation.baselines import time_of
-from pixelsieve.evaluation.metrics import EFFICIENCIES, rejection_at
+from pixelsieve.metrics.metrics import EFFICIENCIES, rejection_at
 
 __all__ = ["OCCUPANCIES", "Occupancy", "Rate", "Slice", "data_rates", "slices"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import fingerprint, from_mapping, to_plain
-from pixelsieve.errors import ConfigError, DataError, nearest
+from pixelsieve.core.config import fingerprint, from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, DataError, nearest
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Array
 
 __all__ = ["FeatureSet", "FeatureTable"]

@@ -10,9 +10,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import MUON_COLLIDER_VXD
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD
 from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
 
 __all__ = ["LARGEST_INPUT", "REGISTRY", "WINDOW", "Array", "Feature"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters, require_both_classes
-from pixelsieve.config import to_plain
-from pixelsieve.detector import Detector
+from pixelsieve.core.config import to_plain
+from pixelsieve.data.clusters import Clusters, require_both_classes
+from pixelsieve.data.detector import Detector
 from pixelsieve.features.feature_set import FeatureSet, FeatureTable
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.formats.streaming import ClusterStream

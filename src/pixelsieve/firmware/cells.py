@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
 
 __all__ = ["NAND2_EQUIVALENTS", "Gates", "Luts", "count_gates", "count_luts"]
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from pixelsieve.config import require_between
-from pixelsieve.errors import ConfigError, ToolError, nearest
-from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.integer_layer import IntegerLayer
+from pixelsieve.core.config import require_between
+from pixelsieve.core.errors import ConfigError, ToolError, nearest
 from pixelsieve.firmware.rtl import Port
 from pixelsieve.firmware.vectors import Vectors
-from pixelsieve.model_file import Model
+from pixelsieve.integer.layers import IntegerLayer
+from pixelsieve.integer.network import IntegerNetwork
+from pixelsieve.networks.model_file import Model
 
 if TYPE_CHECKING:
     import keras

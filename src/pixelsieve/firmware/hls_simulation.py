@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ToolError
+from pixelsieve.core.errors import ToolError
+from pixelsieve.core.programs import run_tool
 from pixelsieve.firmware.hls_project import HlsProject
-from pixelsieve.firmware.integer import IntegerNetwork
-from pixelsieve.firmware.tools import run_tool
+from pixelsieve.integer.network import IntegerNetwork
 
 __all__ = ["compile_c", "simulate_c"]
 

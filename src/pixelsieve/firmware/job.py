@@ -9,12 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import ToolError
-from pixelsieve.evaluation.metrics import EFFICIENCY
-from pixelsieve.files import telling_unwritable, write_json
-from pixelsieve.firmware.flips import flip_study
-from pixelsieve.firmware.folder import (
+from pixelsieve.core.errors import ToolError
+from pixelsieve.core.files import telling_unwritable, write_json
+from pixelsieve.core.folders import (
     MARKER,
     check_replaceable,
     claimed_folder,
@@ -23,18 +20,15 @@ from pixelsieve.firmware.folder import (
     put_back,
     replacing_folder,
 )
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import write_beside, write_integer_network
-from pixelsieve.firmware.pixel_cost import PixelCost, pixel_cost
-from pixelsieve.firmware.pixels import PixelNetwork, Program, from_pixels
-from pixelsieve.firmware.radiation import FlipStudy
+from pixelsieve.core.processes import scratch_folder
+from pixelsieve.core.programs import VERILATOR, YOSYS, Tool, find
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.resources import expected_duration, synthesize
 from pixelsieve.firmware.rtl import Design, design, write_verilog
 from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
 from pixelsieve.firmware.testbench import write_testbench
-from pixelsieve.firmware.threshold import Chosen, choose_threshold
-from pixelsieve.firmware.tools import VERILATOR, YOSYS, Tool, find
+from pixelsieve.firmware.upsets import FlipStudy, flip_study
 from pixelsieve.firmware.vectors import Vectors, edge_codes, vectors
 from pixelsieve.firmware.verify import (
     AnswerCheck,
@@ -43,10 +37,15 @@ from pixelsieve.firmware.verify import (
     verify_netlist,
     verify_vhdl,
 )
-from pixelsieve.fixed_point import Codes
 from pixelsieve.front_end import FrontEnd
-from pixelsieve.guard import scratch_folder
-from pixelsieve.model_file import Model
+from pixelsieve.integer.file import write_beside, write_integer_network
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.integer.pixel_logic import PixelCost, pixel_cost
+from pixelsieve.integer.pixels import PixelNetwork, Program, from_pixels
+from pixelsieve.integer.threshold import Chosen, choose_threshold
+from pixelsieve.metrics.metrics import EFFICIENCY
+from pixelsieve.networks.fixed_point import Codes
+from pixelsieve.networks.model_file import Model
 
 __all__ = ["Extras", "FirmwareResult", "make_firmware"]
 

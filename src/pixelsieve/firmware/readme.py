@@ -5,11 +5,10 @@ from __future__ import annotations
 import textwrap
 
 from pixelsieve.features import REGISTRY
-from pixelsieve.firmware.pixel_features import PIXELS, Z_NEGATIVE
-from pixelsieve.firmware.pixels import PixelNetwork, Program
 from pixelsieve.firmware.rtl import Design, Port
 from pixelsieve.firmware.testbench import testbench_name
 from pixelsieve.firmware.verify import Verification
+from pixelsieve.integer.pixels import PIXELS, Z_NEGATIVE, PixelNetwork, Program
 
 __all__ = ["port_meaning", "port_row", "readme"]
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.config import to_plain
-from pixelsieve.errors import ConstantLogitError, DataError, ToolError
-from pixelsieve.files import read_kept, telling_unwritable, write_json
-from pixelsieve.firmware.integer import IntegerNetwork, from_model
-from pixelsieve.firmware.integer_file import to_document
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConstantLogitError, DataError, ToolError
+from pixelsieve.core.files import read_kept, telling_unwritable, write_json
+from pixelsieve.core.processes import scratch_folder
+from pixelsieve.core.programs import YOSYS, Tool, find
 from pixelsieve.firmware.rtl import Design, design, write_verilog
-from pixelsieve.firmware.run_models import pick_model, quantized_models
 from pixelsieve.firmware.synthesis import (
     Measure,
     Settings,
@@ -21,8 +20,9 @@ from pixelsieve.firmware.synthesis import (
     synthesize_gates,
     synthesize_luts,
 )
-from pixelsieve.firmware.tools import YOSYS, Tool, find
-from pixelsieve.guard import scratch_folder
+from pixelsieve.integer.file import to_document
+from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.run_models import pick_model, quantized_models
 
 __all__ = [
     "RESOURCES",

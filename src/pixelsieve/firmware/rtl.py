@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pixelsieve.errors import ConfigError
-from pixelsieve.firmware.logic import alkaid, fused, one_line, traced
-from pixelsieve.firmware.pixel_logic import traced_from_pixels
-from pixelsieve.firmware.pixels import PixelNetwork, Program
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.firmware.verilog_words import RESERVED
 from pixelsieve.firmware.vhdl import vhdl_identifier, vhdl_top
 from pixelsieve.firmware.wiring import Span, Wiring, core_files, wiring
+from pixelsieve.integer.logic import alkaid, fused, one_line, traced
+from pixelsieve.integer.pixel_logic import traced_from_pixels
+from pixelsieve.integer.pixels import PixelNetwork, Program
 
 __all__ = ["Design", "Language", "Port", "core_verilog", "design", "write_verilog"]
 

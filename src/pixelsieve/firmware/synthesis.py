@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pixelsieve.errors import ConfigError, DataError, nearest
-from pixelsieve.files import replacing
-from pixelsieve.firmware.bounded import Finished, run_bounded
+from pixelsieve.core.errors import ConfigError, DataError, nearest
+from pixelsieve.core.files import replacing
+from pixelsieve.core.processes import Finished, run_bounded, scratch_folder
+from pixelsieve.core.programs import YOSYS, Tool, find
 from pixelsieve.firmware.cells import Gates, Luts, count_gates, count_luts
-from pixelsieve.firmware.tools import YOSYS, Tool, find
-from pixelsieve.guard import scratch_folder
 
 __all__ = [
     "Measure",

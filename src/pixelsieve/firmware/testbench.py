@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.firmware.pixels import Program
 from pixelsieve.firmware.rtl import Design, Port
-from pixelsieve.firmware.simulation import bits_of
+from pixelsieve.firmware.simulators import bits_of
 from pixelsieve.firmware.vectors import Vectors
+from pixelsieve.integer.pixels import Program
 
 __all__ = ["VECTORS_FILE", "testbench_name", "write_testbench"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.pixels import PixelNetwork, Program, pixel_corners
-from pixelsieve.fixed_point import Codes
+from pixelsieve.integer.pixels import PixelNetwork, Program, pixel_corners
+from pixelsieve.networks.fixed_point import Codes
 
 __all__ = ["Vectors", "corner_codes", "edge_codes", "vectors"]
 

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ToolError
+from pixelsieve.core.errors import ToolError
+from pixelsieve.core.programs import GHDL, Tool, find
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.ghdl import simulate_vhdl
-from pixelsieve.firmware.integer import LayerCounters
-from pixelsieve.firmware.pixels import Program
 from pixelsieve.firmware.rtl import Design
-from pixelsieve.firmware.simulation import Answers, simulate_verilog
-from pixelsieve.firmware.tools import GHDL, Tool, find
+from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
 from pixelsieve.firmware.vectors import Vectors
-from pixelsieve.model_file import Model, stored_keras_model
+from pixelsieve.integer.network import LayerCounters
+from pixelsieve.integer.pixels import Program
+from pixelsieve.networks.model_file import Model, stored_keras_model
 
 if TYPE_CHECKING:
     import keras

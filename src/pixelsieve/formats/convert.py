@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.errors import RunError
-from pixelsieve.files import new_folder, replacing, telling_unwritable
+from pixelsieve.core.errors import RunError
+from pixelsieve.core.files import new_folder, replacing, telling_unwritable
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.windows import recenter
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
-from pixelsieve.windows import recenter
 
 __all__ = ["Conversion", "Target", "convert", "smeared"]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.errors import DataError
-from pixelsieve.files import distinct, file_hash
+from pixelsieve.core.errors import DataError
+from pixelsieve.core.files import distinct, file_hash
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.splits import SPLIT_NAMES, Splits, assign_by_hash
 from pixelsieve.formats import parquet
 from pixelsieve.formats.simulated import refuse_unfinished
-from pixelsieve.splits import SPLIT_NAMES, Splits, assign_by_hash
 
 __all__ = [
     "BY_HASH",

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.config import to_plain
-from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.errors import DataError, nearest
-from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import DataError, nearest
+from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.formats.schema_metadata import detector_said, metadata_said, schema_metadata
 
 __all__ = [

@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import DETECTORS, MUON_COLLIDER_VXD, Barrel, Detector, Sensor
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import DETECTORS, MUON_COLLIDER_VXD, Barrel, Detector, Sensor
+from pixelsieve.data.windows import fitted
 from pixelsieve.formats.labels import LABELS, columns_of_labels
-from pixelsieve.formats.trackjoin import TrackJoin
-from pixelsieve.formats.tracklist import TrackList
-from pixelsieve.formats.window import fitted
+from pixelsieve.formats.tracklist import TrackJoin, TrackList
 
 __all__ = ["iterate"]
 

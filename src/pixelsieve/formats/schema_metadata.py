@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pixelsieve.config import from_mapping, to_plain
-from pixelsieve.detector import Detector
-from pixelsieve.errors import ConfigError, DataError, RunError
-from pixelsieve.files import parse_json, take_hash, with_hash
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, DataError, RunError
+from pixelsieve.core.files import parse_json, take_hash, with_hash
+from pixelsieve.data.detector import Detector
 
 __all__ = ["detector_said", "metadata_said", "schema_metadata"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.errors import DataError, RunError
-from pixelsieve.files import read_document
+from pixelsieve.core.errors import DataError, RunError
+from pixelsieve.core.files import read_document
 from pixelsieve.formats import parquet
 
 __all__ = ["incomplete_samples", "refuse_unfinished"]

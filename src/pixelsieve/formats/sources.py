@@ -9,10 +9,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Literal, get_args
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import Detector
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.files import distinct
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.files import distinct
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import Detector
 from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
 from pixelsieve.formats.simulated import refuse_unfinished
 

@@ -8,8 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters, concatenate, require_both_classes
-from pixelsieve.detector import Detector
+from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
+from pixelsieve.data.detector import Detector
+from pixelsieve.data.splits import (
+    SPLIT_NAMES,
+    GroupKeys,
+    assign_by_hash,
+    large_cluster_hashes,
+    refuse_shared,
+)
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import (
     file_hashes,
@@ -19,13 +26,6 @@ from pixelsieve.formats.dataset import (
     missing_split,
     split_numbers,
     splits_by_name,
-)
-from pixelsieve.splits import (
-    SPLIT_NAMES,
-    GroupKeys,
-    assign_by_hash,
-    large_cluster_hashes,
-    refuse_shared,
 )
 
 __all__ = ["ClusterStream"]

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.errors import DataError
-from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.core.errors import DataError
+from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
+from pixelsieve.data.windows import fitted
 from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.protobuf import (
     decode_example,
@@ -27,7 +28,6 @@ from pixelsieve.formats.protobuf import (
     encode_example,
     encode_tensor,
 )
-from pixelsieve.formats.window import fitted
 
 __all__ = ["NORMALIZED_DIVISOR", "iterate", "iterate_records", "write"]
 

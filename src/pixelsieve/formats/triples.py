@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.detector import Detector
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import Detector
+from pixelsieve.data.windows import detector_of_pixels, fitted, window_of_columns
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
 from pixelsieve.formats.parquet import DAMAGE, damaged, open_file
 from pixelsieve.formats.schema_metadata import detector_said, schema_metadata
-from pixelsieve.formats.window import detector_of_pixels, fitted, window_of_columns
 
 __all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from pixelsieve.front_end.parts import dataset_through_front_end, through_front_end
-from pixelsieve.front_end.readout import NothingReadOutError, Readout, digitise, read_out
+from pixelsieve.front_end.readout import (
+    Chip,
+    NothingReadOutError,
+    Readout,
+    dataset_through_front_end,
+    digitise,
+    read_out,
+    through_front_end,
+)
 from pixelsieve.front_end.settings import FrontEnd, read_front_end
-from pixelsieve.front_end.varied import Chip
 
 __all__ = [
     "Chip",

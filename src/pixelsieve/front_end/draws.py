@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters, hash_pixels, splitmix64
+from pixelsieve.data.clusters import Clusters, hash_pixels, splitmix64
 
 __all__ = ["Stream", "cluster_keys", "derived_seed", "normals", "uniforms"]
 

@@ -1,22 +1,36 @@
-"""From collected charge to what is read out: noise, gain, saturation, threshold, ADC, window."""
+"""From collected charge to what is read out: noise, gain, threshold, ADC, window."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.errors import DataError
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.workers import default_workers
+from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters
+from pixelsieve.data.splits import SPLIT_NAMES, Splits
+from pixelsieve.data.windows import recenter, shift_window
+from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
 from pixelsieve.front_end.settings import FrontEnd
-from pixelsieve.parallel import default_workers
-from pixelsieve.windows import recenter, shift_window
 
-__all__ = ["NothingReadOutError", "Readout", "digitise", "read_out"]
+__all__ = [
+    "GAINS",
+    "Chip",
+    "NothingReadOutError",
+    "Readout",
+    "changed",
+    "dataset_through_front_end",
+    "digitise",
+    "read_out",
+    "through_front_end",
+]
 
 _CHUNK = 1024
 _PS_PER_NS = 1000.0
@@ -157,3 +171,87 @@ def _moved(front_end: FrontEnd, clusters: Clusters, keys: NDArray[np.uint64]) ->
     reach = front_end.window_jitter_px
     shifts = np.floor(uniforms(keys, Stream.WINDOW, 2) * (2 * reach + 1)).astype(int) - reach
     return shift_window(clusters, shifts[:, 0], shifts[:, 1])
+
+
+GAINS = (0.1, 10.0)
+"""Smallest and largest gain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A front end (None: none), and a gain on all charges before it."""
+
+    front_end: FrontEnd | None
+    gain: float = 1.0
+
+    def read_out(self, clusters: Clusters) -> Readout:
+        """What it makes of collected clusters; draws are those of the gain 1.
+
+        Without a front end all clusters stay; negative charges (see `LOWEST_CHARGE_E`) grow no
+        further than what is taken as data. Raises as `front_end.read_out`.
+        """
+        if self.front_end is not None:
+            return read_out(self.front_end, clusters, gain=self.gain)
+        if self.gain != 1:
+            gain, images = np.float32(self.gain), ("pixels_e", "slices_e")
+            columns = clusters.columns()
+            scaled: dict[str, Any] = {
+                name: np.maximum(columns[name] * gain, LOWEST_CHARGE_E)
+                for name in images
+                if name in columns
+            }
+            clusters = clusters.replace(group_id=clusters.groups().astype(np.int64), **scaled)
+        return Readout(clusters, np.arange(len(clusters)), 0, 0)
+
+
+def changed(own: FrontEnd | None, values: Mapping[str, Any]) -> Chip:
+    """The chip whose front end has those values in place of its `own`.
+
+    `gain` multiplies all charges and their noise, `threshold_shift_e` is added to `threshold_e`;
+    other names are fields of `FrontEnd`. No front end stays none where nothing of it changes.
+    Raises `ConfigError` for values that a front end cannot have.
+    """
+    before = own or FrontEnd()
+    fields = dict(values)
+    gain, shift = fields.pop("gain", 1.0), fields.pop("threshold_shift_e", 0.0)
+    if not GAINS[0] <= gain <= GAINS[1]:
+        msg = f"'gain' is {gain:g}; expected {GAINS[0]:g} to {GAINS[1]:g}"
+        raise ConfigError(msg)
+    fields["noise_e"] = fields.get("noise_e", before.noise_e) * gain
+    fields["threshold_e"] = fields.get("threshold_e", before.threshold_e) + shift
+    after = replace(before, **fields)
+    return Chip(own if after == before else after, gain)
+
+
+def through_front_end(front_end: FrontEnd | None, parts: Parts) -> Parts:
+    """The parts as the chip reads them out; unchanged without a front end.
+
+    `Parts.front_end` gets `settings` and, by split and class, how many clusters were `collected`
+    and how many are `read_out` (the others lost every pixel).
+    """
+    if front_end is None:
+        return parts
+    seen: dict[str, Clusters] = {}
+    counts: dict[str, Any] = {}
+    for name, clusters in parts.parts.items():
+        result = read_out(front_end, clusters)
+        seen[name] = result.clusters
+        n_signal, n_bib = clusters.n_signal, len(clusters) - clusters.n_signal
+        counts[name] = {
+            "signal": {"collected": n_signal, "read_out": n_signal - result.lost_signal},
+            "bib": {"collected": n_bib, "read_out": n_bib - result.lost_bib},
+        }
+    said = {"settings": to_plain(front_end), "clusters": counts}
+    return replace(parts, parts=seen, front_end=said)
+
+
+def dataset_through_front_end(front_end: FrontEnd | None, dataset: Dataset) -> Dataset:
+    """`through_front_end` for three splits; which cluster is in which does not change.
+
+    `Dataset.collected` holds on to the training clusters as they came.
+    """
+    if front_end is None:
+        return dataset
+    seen = through_front_end(front_end, dataset.source)
+    splits = Splits(*(seen.parts[name] for name in SPLIT_NAMES), disjoint=True)
+    return Dataset(splits, seen, dataset.splits.train)

@@ -8,8 +8,8 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-from pixelsieve.config import from_mapping, read_toml
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import from_mapping, read_toml
+from pixelsieve.core.errors import ConfigError
 
 __all__ = ["FrontEnd", "read_front_end"]
 

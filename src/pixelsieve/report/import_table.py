@@ -7,7 +7,7 @@ from collections import Counter
 from rich.markup import escape
 from rich.table import Table
 
-from pixelsieve.model_import.report import ImportReport
+from pixelsieve.importing.report import ImportReport
 
 __all__ = ["import_table"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
+from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
 from pixelsieve.report.tables import COST_TITLES, METRIC_TITLES, whole
 
 __all__ = ["search_lines", "search_tables"]

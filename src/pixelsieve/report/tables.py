@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from pixelsieve.evaluation.metrics import LARGEST_TIE_LOSS
-from pixelsieve.precision import bits_text
+from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
+from pixelsieve.networks.precision import bits_text
 
 __all__ = [
     "COST_TITLES",

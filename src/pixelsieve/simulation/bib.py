@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from pixelsieve.detector import Barrel
-from pixelsieve.errors import ConfigError
-from pixelsieve.physics import ELECTRON_PDG, LIGHT_MM_PER_NS, straight_flight_ns
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.detector import ELECTRON_PDG, LIGHT_MM_PER_NS, Barrel, straight_flight_ns
 from pixelsieve.simulation.burr import Burr, cut_burr_quantile
 from pixelsieve.simulation.tracks import Tracks
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.errors import ConfigError
 
 __all__ = ["Burr", "burr_cumulative", "burr_log_density", "burr_quantile", "cut_burr_quantile"]
 

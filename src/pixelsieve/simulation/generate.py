@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import from_mapping, to_plain
-from pixelsieve.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor
-from pixelsieve.errors import ConfigError
-from pixelsieve.physics import straight_flight_ns
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor, straight_flight_ns
 from pixelsieve.simulation.bib import BIB_UNIFORMS, BibModel, bib
 from pixelsieve.simulation.bib_sample import SAMPLE_BIB
 from pixelsieve.simulation.ionization import Ionization

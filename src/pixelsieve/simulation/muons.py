@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from pixelsieve.config import require_between
-from pixelsieve.detector import Barrel
-from pixelsieve.errors import ConfigError
-from pixelsieve.physics import LIGHT_MM_PER_NS, MUON_MASS_GEV, MUON_PDG, straight_flight_ns
+from pixelsieve.core.config import require_between
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.detector import (
+    LIGHT_MM_PER_NS,
+    MUON_MASS_GEV,
+    MUON_PDG,
+    Barrel,
+    straight_flight_ns,
+)
 from pixelsieve.simulation.burr import Burr
 from pixelsieve.simulation.tracks import (
     Tracks,

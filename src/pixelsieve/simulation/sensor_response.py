@@ -8,16 +8,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.detector import Detector
-from pixelsieve.physics import ELECTRON_MASS_EV, MUON_MASS_EV, MUON_PDG
+from pixelsieve.data.detector import ELECTRON_MASS_EV, MUON_MASS_EV, MUON_PDG, Detector
 from pixelsieve.simulation import transport
 from pixelsieve.simulation.charge import Geometry
-from pixelsieve.simulation.collisions import PAIR_EV
-from pixelsieve.simulation.ionization import Ionization, ionization_tables
+from pixelsieve.simulation.ionization import PAIR_EV, Ionization, ionization_tables
 from pixelsieve.simulation.kernel import simulate_tracks, working_room
-from pixelsieve.simulation.transport import Transport
+from pixelsieve.simulation.transport import Transport, weighting_potential
 from pixelsieve.simulation.walk import Tables
-from pixelsieve.simulation.weighting import weighting_potential
 
 __all__ = ["Response", "geometry_of", "prepare", "respond", "tables_of"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from pixelsieve.clusters import splitmix64
+from pixelsieve.data.clusters import splitmix64
 from pixelsieve.simulation.compilation import compiled, inlined
 
 __all__ = ["binomial", "normal", "poisson", "start_states", "uniform", "uniforms"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import DataError
-from pixelsieve.physics import LIGHT_MM_PER_NS
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.detector import LIGHT_MM_PER_NS
 
 __all__ = [
     "Tracks",

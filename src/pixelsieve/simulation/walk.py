@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.physics import ELECTRON_MASS_EV, LIGHT_MM_PER_NS
+from pixelsieve.data.detector import ELECTRON_MASS_EV, LIGHT_MM_PER_NS
 from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collect, collect_inlined
 from pixelsieve.simulation.compilation import compiled, inlined
 from pixelsieve.simulation.streams import binomial, poisson, uniform

@@ -13,32 +13,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.files import replacing, write_json
+from pixelsieve.core.programs import YOSYS, find
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import Task
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet
-from pixelsieve.files import replacing, write_json
-from pixelsieve.firmware.tools import YOSYS, find
 from pixelsieve.formats.dataset import Dataset
-from pixelsieve.model_file import load_model
-from pixelsieve.networks import NetworkSpec
-from pixelsieve.parallel import Task
-from pixelsieve.precision import LearnedPrecision, Precision
-from pixelsieve.runs import RunFolder
-from pixelsieve.scheduler import run_tasks
-from pixelsieve.studies.counted import with_counted_luts
-from pixelsieve.studies.curves import CURVES, curves
-from pixelsieve.studies.summary import Approach, summarize_comparison
-from pixelsieve.studies.tasks import (
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.studies.explain import CURVES, curves
+from pixelsieve.studies.jobs import (
     Shared,
     float_recipe_for,
     teachers_of,
     training_data,
     training_tasks,
 )
+from pixelsieve.studies.summary import Approach, summarize_comparison, with_counted_luts
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
-from pixelsieve.training.trees import TreesTeacher
+from pixelsieve.training.teachers import TreesTeacher
 
 __all__ = ["CompareConfig", "compare", "jobs_of", "teachers_for"]
 

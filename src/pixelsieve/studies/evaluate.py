@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pixelsieve.clusters import concatenate
-from pixelsieve.config import to_plain
-from pixelsieve.detector import Detector
-from pixelsieve.errors import ConfigError, DataError
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.data.clusters import concatenate
+from pixelsieve.data.detector import Detector
+from pixelsieve.data.splits import require_disjoint
 from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
-from pixelsieve.evaluation.metrics import EFFICIENCY, rejection_at
-from pixelsieve.evaluation.scores import bootstrap, score
 from pixelsieve.formats.dataset import Parts
-from pixelsieve.model_file import Model, require_same_keras
-from pixelsieve.splits import require_disjoint
-from pixelsieve.studies.trained import constants_that_differ
+from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at
+from pixelsieve.metrics.statistics import bootstrap, score
+from pixelsieve.networks.model_file import Model, require_same_keras
+from pixelsieve.studies.models import constants_that_differ
 
 __all__ = ["evaluate_model", "occupancy_of", "only", "settings_that_differ"]
 

@@ -7,20 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixelsieve.clusters import Clusters, concatenate
-from pixelsieve.config import to_plain
-from pixelsieve.errors import ConfigError, DataError
-from pixelsieve.evaluation.metrics import EFFICIENCY
-from pixelsieve.evaluation.robustness import freeze
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.splits import require_disjoint
+from pixelsieve.evaluation.robustness import Measured, Network, compared, measure, seen_by
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
-from pixelsieve.model_file import Model
+from pixelsieve.metrics.metrics import EFFICIENCY
+from pixelsieve.metrics.threshold import freeze
+from pixelsieve.networks.model_file import Model
 from pixelsieve.simulation.generate import Sample, generate
-from pixelsieve.splits import require_disjoint
-from pixelsieve.studies.robustness_config import Variations, default_variations
-from pixelsieve.studies.robustness_measure import Measured, Network, compared, measure, seen_by
-from pixelsieve.studies.robustness_plan import Plan, make_plan, recorded
-from pixelsieve.studies.trained import front_end_of
+from pixelsieve.studies.models import front_end_of
+from pixelsieve.studies.robustness_plan import (
+    Plan,
+    Variations,
+    default_variations,
+    make_plan,
+    recorded,
+)
 
 __all__ = ["Asked", "nominal_front_end", "robustness"]
 

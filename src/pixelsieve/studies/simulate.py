@@ -16,12 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pixelsieve.config import to_plain
-from pixelsieve.errors import RunError
-from pixelsieve.files import replacing, telling_unwritable
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import RunError
+from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.core.scheduler import connected, result_of
 from pixelsieve.formats import parquet
-from pixelsieve.runs import RunFolder
-from pixelsieve.scheduler import connected, result_of
 from pixelsieve.simulation.generate import Sample, differences, generate
 from pixelsieve.simulation.sensor_response import prepare
 

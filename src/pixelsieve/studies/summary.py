@@ -1,25 +1,41 @@
-"""From results and test scores to the numbers of a comparison."""
+"""From results and test scores to the numbers of a comparison, counted LUTs beside them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.config import to_plain
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.files import write_json
+from pixelsieve.data.splits import Splits
 from pixelsieve.evaluation.baselines import BaselineScores
-from pixelsieve.evaluation.metrics import roc_curve
-from pixelsieve.evaluation.paired import PairedTest, corrected, paired_test
-from pixelsieve.evaluation.scores import bootstrap, score, summarize
-from pixelsieve.splits import Splits
+from pixelsieve.firmware.resources import counted_luts
+from pixelsieve.metrics.metrics import roc_curve
+from pixelsieve.metrics.statistics import (
+    PairedTest,
+    bootstrap,
+    corrected,
+    mean_and_spread,
+    paired_test,
+    score,
+    summarize,
+)
 from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["COLLAPSED_AUC", "PAIRED_METRICS", "Approach", "summarize_comparison"]
+__all__ = [
+    "COLLAPSED_AUC",
+    "PAIRED_METRICS",
+    "Approach",
+    "summarize_comparison",
+    "with_counted_luts",
+]
 
 PAIRED_METRICS = ("accuracy", "auc", "rejection_98")
 """Metrics of which approaches at equal bits are compared pair by pair."""
@@ -137,3 +153,31 @@ def _pair(one: dict[str, Any], other: dict[str, Any], metric: str) -> PairedTest
         [f[metric] for f in better["by_seed"]],
         [f[metric] for f in worse["by_seed"]],
     )
+
+
+def with_counted_luts(
+    run: Path,
+    metrics: dict[str, Any],
+    models: Mapping[int, Sequence[str]],
+    on_model: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Count the LUTs of rows of `metrics` by Yosys; return and write what metrics.json then holds.
+
+    `models` are the names of each row's models, one per seed, by the row's place. A row gets
+    `luts` (alkaid's estimate) and `counted_luts`, mean and spread over seeds, or None if one of
+    them is not known. The counts are kept in resources.json, so that an interrupted count is
+    resumed.
+    """
+    for place, names in models.items():
+        counted = counted_luts(run, names, on_model)
+        metrics["rows"][place] |= {
+            "luts": _of_all([one.estimate for one in counted]),
+            "counted_luts": _of_all([one.luts for one in counted]),
+        }
+        write_json(run / "metrics.json", metrics)
+    return metrics
+
+
+def _of_all(values: Sequence[float | None]) -> dict[str, float] | None:
+    known = [value for value in values if value is not None]
+    return mean_and_spread(known) if len(known) == len(values) else None

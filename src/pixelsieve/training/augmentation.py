@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.clusters import Clusters
-from pixelsieve.config import from_mapping, read_toml
-from pixelsieve.errors import ConfigError
+from pixelsieve.core.config import from_mapping, read_toml
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.windows import shift_window
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import Chip, FrontEnd
 from pixelsieve.front_end.draws import Stream, cluster_keys, derived_seed, uniforms
-from pixelsieve.front_end.varied import GAINS, changed
-from pixelsieve.windows import shift_window
+from pixelsieve.front_end.readout import GAINS, changed
 
 __all__ = ["Augmentation", "augmented", "read_augmentation", "varied"]
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.features import FeatureSet
-from pixelsieve.fixed_point import Overflow, Quantizer, Rounding
-from pixelsieve.model_file import Model
-from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import LearnedPrecision, MixedPrecision, NamedQuantizer
+from pixelsieve.networks.fixed_point import Overflow, Quantizer, Rounding
+from pixelsieve.networks.model_file import Model
+from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, NamedQuantizer
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.networks.weights import Weights
 from pixelsieve.training.learned_program import INPUTS, learning_layers
-from pixelsieve.weights import Weights
 
 __all__ = ["Candidate", "Met", "Variables", "final", "meet", "thinned"]
 

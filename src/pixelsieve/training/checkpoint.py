@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pixelsieve.archives import read_arrays
-from pixelsieve.errors import RunError
-from pixelsieve.files import parse_json, replacing
+from pixelsieve.core.archives import read_arrays
+from pixelsieve.core.errors import RunError
+from pixelsieve.core.files import parse_json, replacing
 
 __all__ = ["Arrays", "Checkpoint", "Saved"]
 

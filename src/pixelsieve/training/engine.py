@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import DataError
+from pixelsieve.core.errors import DataError
 from pixelsieve.features import FeatureTable
 from pixelsieve.training.checkpoint import Arrays, Checkpoint
 from pixelsieve.training.recipe import Recipe

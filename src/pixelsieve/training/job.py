@@ -12,25 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve import __version__
-from pixelsieve.archives import read_arrays
-from pixelsieve.config import fingerprint, to_plain
-from pixelsieve.errors import ConfigError, RunError, nearest
+from pixelsieve.core.archives import read_arrays
+from pixelsieve.core.config import fingerprint, to_plain
+from pixelsieve.core.errors import ConfigError, RunError, nearest
+from pixelsieve.core.files import file_hash, read_document, write_json
 from pixelsieve.features import FeatureTable
-from pixelsieve.files import file_hash, read_document, write_json
-from pixelsieve.model_file import Model, load_model, model_hash, save_model
-from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import LearnedPrecision, Precision, bits_suffix
+from pixelsieve.networks.model_file import Model, load_model, model_hash, save_model
+from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.networks.weights import Weights, initial_weights
 from pixelsieve.training.augmentation import Augmentation
 from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.distillation import soft_labels
 from pixelsieve.training.engine import EpochRecord, Monitor, Rows
 from pixelsieve.training.learned import train_learned
 from pixelsieve.training.recipe import OWN_FLOAT, Recipe
-from pixelsieve.training.scales import fit_scales
+from pixelsieve.training.teachers import soft_labels
 from pixelsieve.training.uniform import train_uniform
-from pixelsieve.training.warm_start import warm_start
-from pixelsieve.weights import Weights, initial_weights
+from pixelsieve.training.warm_start import fit_scales, warm_start
 
 __all__ = ["Job", "JobResult", "TrainingData", "over_budget", "run_job"]
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.errors import ConfigError
-from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import LearnedPrecision
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.networks.precision import LearnedPrecision
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.networks.weights import Weights
 from pixelsieve.training.candidates import Candidate, Met, final, meet, thinned
 from pixelsieve.training.checkpoint import Arrays, Checkpoint
 from pixelsieve.training.engine import EpochRecord, Monitor, Rows, train
@@ -24,7 +25,6 @@ from pixelsieve.training.learned_program import (
 )
 from pixelsieve.training.objective import softening_of
 from pixelsieve.training.recipe import LEAST_EPOCHS, Recipe
-from pixelsieve.weights import Weights
 
 __all__ = ["refine_learned", "train_learned"]
 

@@ -14,12 +14,12 @@ from math import log, prod
 from typing import Any, NamedTuple
 
 from pixelsieve.features import REGISTRY
-from pixelsieve.fixed_point import Rounding
-from pixelsieve.layers import Conv, Dense, Flatten, Layer, MaxPool
-from pixelsieve.networks import NetworkSpec
-from pixelsieve.precision import LearnedPrecision
+from pixelsieve.networks.fixed_point import Rounding
+from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool
+from pixelsieve.networks.precision import LearnedPrecision
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.networks.weights import Weights
 from pixelsieve.training.objective import Softening, cross_entropy
-from pixelsieve.weights import Weights
 
 __all__ = [
     "INPUTS",

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pixelsieve.config import from_mapping, read_toml
-from pixelsieve.errors import ConfigError, nearest
+from pixelsieve.core.config import from_mapping, read_toml
+from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.training.augmentation import Augmentation
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Warm start: every layer is copied, or it is an error."""
+"""Warm start: every layer is copied, on scales that fit, or it is an error."""
 
 from __future__ import annotations
 
@@ -7,11 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelsieve.errors import ConfigError, GuaranteeError, nearest
-from pixelsieve.precision import Precision
-from pixelsieve.weights import Weights
+from pixelsieve.core.errors import ConfigError, GuaranteeError, nearest
+from pixelsieve.networks.fixed_point import best_integer_bits
+from pixelsieve.networks.precision import LayerScale, Precision
+from pixelsieve.networks.weights import Weights
 
-__all__ = ["WarmStartReport", "WarmStartRow", "warm_start"]
+__all__ = ["WarmStartReport", "WarmStartRow", "fit_scales", "warm_start"]
+
+
+def fit_scales(weights: Weights, precision: Precision) -> Precision:
+    """`precision` with the integer bits that fit kernel and bias of each layer best.
+
+    Least squared error of the rounded float weights. A power-of-two scale is a shift, free in
+    hardware.
+    """
+    bits = precision.weight_bits
+    return precision.with_scales(
+        tuple(
+            LayerScale(
+                layer,
+                best_integer_bits(variables["kernel"], signed=True, bits=bits),
+                best_integer_bits(variables["bias"], signed=True, bits=bits),
+            )
+            for layer, variables in weights.items()
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelsieve.files import replacing
+from pixelsieve.core.files import replacing
 from pixelsieve.report.colours import INK, colours
 
 if TYPE_CHECKING:

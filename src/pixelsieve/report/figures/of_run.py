@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pixelsieve.files import telling_unwritable
-from pixelsieve.precision import bits_label, bits_order, bits_suffix
+from pixelsieve.core.files import telling_unwritable
+from pixelsieve.networks.precision import bits_label, bits_order, bits_suffix
 from pixelsieve.report.figures.mean_clusters import mean_clusters
 from pixelsieve.report.figures.metric_against_bits import metric_against_bits
 from pixelsieve.report.figures.pareto import pareto

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.precision import bits_order, bits_text
+from pixelsieve.networks.precision import bits_order, bits_text
 from pixelsieve.report.figures.canvas import BASELINE_COLOUR, BASELINE_LINES, canvas, colour_of
 
 __all__ = ["roc"]

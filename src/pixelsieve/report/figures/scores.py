@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.precision import bits_text
+from pixelsieve.networks.precision import bits_text
 from pixelsieve.report.figures.canvas import CLASS_COLOURS, canvas
 
 __all__ = ["scores"]

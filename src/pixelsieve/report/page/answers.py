@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixelsieve.precision import bits_order
+from pixelsieve.networks.precision import bits_order
 from pixelsieve.report.tables import METRIC_TITLES
 
 __all__ = ["Answer", "answers"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pixelsieve.precision import bits_label, bits_order, bits_text
+from pixelsieve.networks.precision import bits_label, bits_order, bits_text
 from pixelsieve.report.colours import BASELINE, colours
 from pixelsieve.report.tables import METRIC_TITLES
 

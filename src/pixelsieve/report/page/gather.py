@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pixelsieve.errors import RunError
-from pixelsieve.files import read_document
-from pixelsieve.firmware.folder import MARKER
+from pixelsieve.core.errors import RunError
+from pixelsieve.core.files import read_document
+from pixelsieve.core.folders import MARKER
 from pixelsieve.firmware.resources import RESOURCES
-from pixelsieve.firmware.vendor_import import VENDOR_REPORTS
-from pixelsieve.studies.curves import CURVES
-from pixelsieve.studies.robustness_config import ROBUSTNESS
+from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
+from pixelsieve.studies.explain import CURVES
+from pixelsieve.studies.robustness_plan import ROBUSTNESS
 
 __all__ = ["RunRecord", "read_run"]
 

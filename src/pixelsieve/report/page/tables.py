@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.config import to_plain
-from pixelsieve.evaluation.scores import METRICS
-from pixelsieve.precision import bits_text
+from pixelsieve.core.config import to_plain
+from pixelsieve.metrics.statistics import METRICS
+from pixelsieve.networks.precision import bits_text
 from pixelsieve.report.page.charts import DASH
 from pixelsieve.report.tables import METRIC_TITLES
 

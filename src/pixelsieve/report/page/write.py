@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve import __version__
-from pixelsieve.errors import ConfigError, RunError
-from pixelsieve.files import replacing, telling_unwritable
-from pixelsieve.precision import bits_label, bits_text
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.networks.precision import bits_label, bits_text
 from pixelsieve.report.page import charts, search_charts, tables
 from pixelsieve.report.page.about import data_facts, firmware_command
 from pixelsieve.report.page.answers import Answer, answers

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, settings, files, run folders, workers, other programs."""

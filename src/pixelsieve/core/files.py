@@ -1,0 +1,249 @@
+"""Writing so that a file is either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pixelsieve.core.config import content_hash, to_plain
+from pixelsieve.core.errors import RunError
+
+__all__ = [
+    "distinct",
+    "file_hash",
+    "new_folder",
+    "parse_json",
+    "read_document",
+    "read_json",
+    "read_kept",
+    "remove_leftovers",
+    "replacing",
+    "require_writable",
+    "take_hash",
+    "telling_unwritable",
+    "with_hash",
+    "write_json",
+]
+
+_HASH = "contents_sha256"
+
+_RANDOM = "[a-z0-9_]{8}"
+"""What `tempfile` puts into a name."""
+
+_TEMPORARY = re.compile(rf"\..+-{_RANDOM}\.part(\.[^.]+)?", re.DOTALL)
+"""The name of anything temporary of `replacing`, and no user's `.my.particles.txt`."""
+
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Give a temporary path in `folder` (default: that of `path`); on success it becomes `path`.
+
+    On an error the temporary file is removed and what was there before stays. Those that killed
+    processes left of the same file are removed first. Raises `RunError` where it cannot be written.
+    """
+    with telling_unwritable(path), contextlib.ExitStack() as stack:
+        start, end = _cleared(path, folder or path.parent)
+        handle, name = tempfile.mkstemp(dir=folder or path.parent, prefix=start, suffix=end)
+        temporary = Path(name)
+        _hold(handle, stack)
+        stack.callback(temporary.unlink, missing_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        _move(temporary, path, 0o666)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder `path`, which is new or empty: give a temporary one beside it."""
+    with telling_unwritable(path), contextlib.ExitStack() as stack:
+        start, end = _cleared(path, path.parent)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=start, suffix=end))
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        _hold(os.open(temporary, os.O_RDONLY), stack)
+        yield temporary
+        _move(temporary, path, 0o777)
+
+
+def _cleared(path: Path, folder: Path) -> tuple[str, str]:
+    """How temporary names of `path` begin and end; those of killed processes are removed."""
+    start, end = f".{path.stem}-", f".part{path.suffix}"
+    ours = re.compile(re.escape(start) + _RANDOM + re.escape(end))
+    _remove(p for p in folder.iterdir() if ours.fullmatch(p.name))
+    return start, end
+
+
+def _hold(handle: int, stack: contextlib.ExitStack) -> None:
+    """Lock what is written, which tells it from what a killed process left."""
+    stack.callback(os.close, handle)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _move(temporary: Path, path: Path, mode: int) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(mode & ~umask)
+    temporary.replace(path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders below `folder` that killed processes left."""
+    _remove(p for p in folder.rglob(".*") if _TEMPORARY.fullmatch(p.name))
+
+
+def _remove(temporaries: Iterable[Path]) -> None:
+    """Remove what no living process writes: that is locked."""
+    for path in list(temporaries):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            handle = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def require_writable(path: Path, folder: Path) -> None:
+    """Raise `RunError` for `path` where `folder`, or the nearest there is above, takes no files."""
+    nearest = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        msg = f"{path}: cannot be written ({nearest} takes no files); choose another --out"
+        raise RunError(msg)
+
+
+@contextlib.contextmanager
+def telling_unwritable(path: Path, advice: str = "") -> Iterator[None]:
+    """Turn an `OSError` of what is done inside into a `RunError` of path, reason and `advice`."""
+    try:
+        yield
+    except OSError as error:
+        # Copying a folder tells of all its files.
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or error
+        reason = f"cannot be written ({why})"
+        msg = f"{path}: {reason}; {advice}" if advice else f"{path}: {reason}"
+        raise RunError(msg) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as indented JSON, atomically; NaN is an error.
+
+    An object gets `contents_sha256`, the hash of the canonical JSON of the rest, last.
+    """
+    plain = to_plain(value)
+    document = with_hash(plain) if isinstance(plain, dict) else plain
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raise `RunError` naming the file where it is missing or damaged.
+
+    Damaged is also what does not fit its `contents_sha256`, which is left out of the result.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror or error})"
+        raise RunError(msg) from error
+    document = parse_json(text, str(path))
+    if isinstance(document, dict) and not take_hash(document):
+        msg = f"{path}: its contents are not those of its {_HASH}; it is damaged or was edited"
+        raise RunError(msg)
+    return document
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """What JSON says; raise `RunError` naming `where` for anything but strict JSON.
+
+    NaN and Infinity are no JSON, though Python takes them, nor is 1e999 a number here; none of
+    our files has them.
+    """
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        msg = f"{where}: not valid JSON ({error}); the file is damaged"
+        raise RunError(msg) from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        msg = f"{text[:20]} is no finite number"
+        raise ValueError(msg)
+    return value
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raise `RunError` where the file is missing, damaged or no object."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        msg = f"{path}: no JSON object; the file is damaged"
+        raise RunError(msg)
+    return document
+
+
+def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
+    """The `kind` that a JSON document of ours holds under `key`; None where there is no such file.
+
+    Raises `RunError` where it is damaged or has another `schema`.
+    """
+    if not path.exists():
+        return None
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("schema") != schema or key not in document:
+        msg = (
+            f"{path}: written by another version of pixelsieve (expected schema {schema} with "
+            f"'{key}'); remove it or use that version"
+        )
+        raise RunError(msg)
+    value = document[key]
+    if not isinstance(value, kind):
+        msg = f"{path}: '{key}' is no {kind.__name__}; the file is damaged, remove it"
+        raise RunError(msg)
+    return value
+
+
+def with_hash(document: dict[str, Any]) -> dict[str, Any]:
+    """Plain data with their `contents_sha256`, the hash of the canonical JSON of the rest."""
+    return {**document, _HASH: content_hash(document)}
+
+
+def take_hash(document: dict[str, Any]) -> bool:
+    """Whether the document fits its `contents_sha256`, if any, which is taken out of it."""
+    if _HASH not in document:
+        return True
+    said = document.pop(_HASH)
+    try:
+        return bool(said == content_hash(document))
+    except RecursionError:  # writing JSON bears a little less depth than reading it
+        return False
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """Each file once: of paths that lead to the same one (by `..`, by links), the first."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(os.path.realpath(path), path)  # Path.resolve raises where links go round
+    return list(found.values())
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

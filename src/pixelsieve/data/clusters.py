@@ -1,0 +1,225 @@
+"""`Clusters`: the one table that every stage shares, in physical units, checked when built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.core.config import differences
+from pixelsieve.core.errors import DataError
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
+
+__all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate", "require_both_classes"]
+
+LOWEST_CHARGE_E = -1.0
+"""Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
+
+HIGHEST_CHARGE_E = 1e12
+"""No pixel holds so much; sums of more leave the range of float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Clusters of charge with what the readout knows of them.
+
+    Shapes: `pixels_e` (n, rows, columns) of the detector's window, `slices_e` (n, slices, rows,
+    columns), everything else (n,). `pixels_e` is the charge at the end of collection, `slices_e`
+    the charge seen by the end of each time slice of `detector.sensor.slice_ps`. Units are in the
+    names. `hit_time_measured_ns` is the time as a front end measured it. `signal` is 1 for muons
+    and 0 for beam-induced background. `truth` holds columns that no network may see
+    (`hit_time_ns`, `total_charge_e`, `truth_*`). `code_values_e` are the charges that the codes
+    0, 1, 2, ... of a front end's ADC stand for, empty where there was none. `origin` and
+    `first_row` name the source in error messages. Raises `DataError` (column, row, what was
+    expected) on NaN, a collected charge below -1 e, wrong shapes, labels other than 0 and 1, and
+    empty tables.
+    """
+
+    pixels_e: NDArray[np.float32]
+    signal: NDArray[np.int8]
+    z_global_mm: NDArray[np.float32]
+    y_local_mm: NDArray[np.float32]
+    hit_time_30ps_ns: NDArray[np.float32] | None = None
+    hit_time_60ps_ns: NDArray[np.float32] | None = None
+    hit_time_measured_ns: NDArray[np.float32] | None = None
+    group_id: NDArray[np.int64] | None = None
+    event_id: NDArray[np.int64] | None = None
+    slices_e: NDArray[np.float32] | None = None
+    truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    code_values_e: tuple[float, ...] = ()
+    detector: Detector = MUON_COLLIDER_VXD
+    origin: str = "clusters"
+    first_row: int = 0
+
+    def __post_init__(self) -> None:
+        n = len(self.pixels_e)
+        if n == 0:
+            msg = f"{self.origin}: holds no clusters; expected at least one"
+            raise DataError(msg)
+        for name, shape in (
+            ("pixels_e", self.pixels_e.shape[1:]),
+            ("slices_e", self.window if self.slices_e is None else self.slices_e.shape[2:]),
+        ):
+            if shape != self.window:
+                msg = (
+                    f"{self.origin}: column '{name}' has shape {shape} a cluster; expected "
+                    f"{self.window} ({self.detector.name})"
+                )
+                raise DataError(msg)
+        for name, column in self.columns().items():
+            if len(column) != n:
+                msg = f"{self.origin}: column '{name}' has {len(column)} rows; expected {n}"
+                raise DataError(msg)
+            if name not in self.truth and column.dtype.kind == "f":
+                self._refuse(name, ~np.isfinite(column), "not a finite number; mend or drop it")
+        self._refuse(
+            "pixels_e",
+            self.pixels_e < LOWEST_CHARGE_E,
+            f"a charge below {LOWEST_CHARGE_E:g} e; expected collected electrons",
+        )
+        self._refuse(
+            "pixels_e",
+            self.pixels_e > HIGHEST_CHARGE_E,
+            f"a charge above {HIGHEST_CHARGE_E:g} e; expected collected electrons",
+        )
+        self._refuse("signal", ~np.isin(self.signal, (0, 1)), "neither 0 (BIB) nor 1 (signal)")
+
+    def _refuse(self, name: str, bad: NDArray[np.bool_], what: str) -> None:
+        if not bad.any():
+            return
+        position = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        pixel = f", pixel {tuple(int(i) for i in position[1:])}" if bad.ndim > 1 else ""
+        value = self.columns()[name][position]
+        row = self.first_row + int(position[0])
+        msg = f"{self.origin}: column '{name}', row {row}{pixel}: {value:g} is {what}"
+        raise DataError(msg)
+
+    def __len__(self) -> int:
+        return len(self.pixels_e)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of the readout window."""
+        return self.detector.sensor.rows, self.detector.sensor.columns
+
+    @property
+    def adc_bits(self) -> int:
+        """Bits of the codes of the ADC that made `pixels_e`, 0 without one."""
+        return max(len(self.code_values_e) - 1, 0).bit_length()
+
+    @property
+    def n_signal(self) -> int:
+        """Number of signal clusters."""
+        return int(np.count_nonzero(self.signal))
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All arrays by column name, truth included, absent columns left out."""
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in named.items() if isinstance(v, np.ndarray)} | dict(self.truth)
+
+    def require_both_classes(self) -> None:
+        """Raise `DataError` where one of the two classes is missing."""
+        require_both_classes(self.origin, self.n_signal, len(self) - self.n_signal)
+
+    def require_detector_of(self, other: Clusters) -> None:
+        """Raise `DataError` where `other` comes from another detector."""
+        if self.detector != other.detector:
+            found = differences(self.detector, other.detector)
+            found.pop("name", None)
+            shown = [f"{k} {a} instead of {b}" for k, (a, b) in list(found.items())[:2]]
+            more = f" and {len(found) - 2} more" if len(found) > 2 else ""  # noqa: PLR2004
+            constants = f" ({', '.join(shown)}{more})" if shown else ""
+            msg = (
+                f"{self.origin}: clusters of detector '{self.detector.name}', but "
+                f"{other.origin} is of '{other.detector.name}'{constants}; give files of one "
+                "detector"
+            )
+            raise DataError(msg)
+
+    def select(self, rows: NDArray[Any] | slice, origin: str | None = None) -> Clusters:
+        """The clusters at `rows` (a mask, indices or a slice)."""
+        return self._map(lambda column: column[rows], origin or self.origin)
+
+    def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]], origin: str) -> Clusters:
+        main: dict[str, Any] = {
+            k: function(v) for k, v in self.columns().items() if k not in self.truth
+        }
+        truth = {k: function(v) for k, v in self.truth.items()}
+        return Clusters(
+            **main,
+            truth=truth,
+            code_values_e=self.code_values_e,
+            detector=self.detector,
+            origin=origin,
+        )
+
+    def replace(self, **changes: Any) -> Clusters:
+        """The same clusters with other columns, checked again."""
+        return replace(self, **changes)
+
+    def groups(self) -> NDArray[np.uint64]:
+        """The particle group of each cluster: `group_id`, or a hash of its pixels without one."""
+        if self.group_id is not None:
+            return self.group_id.astype(np.uint64)
+        return hash_pixels(self.pixels_e)
+
+
+def hash_pixels(pixels_e: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A 64-bit hash of the pixel charges of each cluster (equal charges, equal hash)."""
+    count = int(np.prod(pixels_e.shape[1:]))  # -1 does not work for no clusters
+    words = (pixels_e.reshape(len(pixels_e), count) + np.float32(0)).view(np.uint32)
+    state = np.zeros(len(words), dtype=np.uint64)
+    for column in range(words.shape[1]):
+        state = splitmix64(state ^ words[:, column].astype(np.uint64))
+    return state
+
+
+def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mix 64-bit integers well (Steele, Lea and Flood, OOPSLA 2014)."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def require_both_classes(origin: str, n_signal: int, n_bib: int) -> None:
+    """Raise `DataError`, naming `origin`, where one of the two counts of clusters is 0."""
+    for name, count in (("signal", n_signal), ("BIB", n_bib)):
+        if count == 0:
+            msg = f"{origin}: column 'signal': no {name} clusters; both classes are needed"
+            raise DataError(msg)
+
+
+def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:
+    """Join tables; optional and truth columns are kept where every part has them.
+
+    So are the values of ADC codes where all parts have the same.
+
+    Raises `DataError` where some parts have `group_id` and others do not, and where they come
+    from different detectors.
+    """
+    for part in parts:
+        part.require_detector_of(parts[0])
+    with_ids = [p for p in parts if p.group_id is not None]
+    if with_ids and len(with_ids) < len(parts):
+        without = next(p for p in parts if p.group_id is None)
+        msg = f"{without.origin}: column 'group_id' is missing, but {with_ids[0].origin} has it"
+        raise DataError(msg)
+    names = set.intersection(*(set(p.columns()) for p in parts))
+    truth_names = set.intersection(*(set(p.truth) for p in parts)) & names
+    joined: dict[str, Any] = {
+        n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)
+    }
+    truth = {n: joined.pop(n) for n in sorted(truth_names)}
+    values = {p.code_values_e for p in parts}
+    return Clusters(
+        **joined,
+        truth=truth,
+        code_values_e=values.pop() if len(values) == 1 else (),
+        detector=parts[0].detector,
+        origin=origin or parts[0].origin,
+    )

@@ -1,0 +1,338 @@
+"""A foreign model file into one of ours: a file of its own, or a run folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import file_hash, write_json
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.features import FeatureSet
+from pixelsieve.importing.graph import read_graph
+from pixelsieve.importing.inputs import assign_features, recognized, renamed_like
+from pixelsieve.importing.layers import ReadLayer, input_shape
+from pixelsieve.importing.mapping import map_graph
+from pixelsieve.importing.quantizers import WeightGrid
+from pixelsieve.importing.report import ImportReport, Mapped
+from pixelsieve.importing.stored import SUFFIXES, read_stored
+from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.model_file import Model, save_model
+from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.networks.weights import Weights
+
+__all__ = [
+    "ImportOptions",
+    "convert_model",
+    "import_model",
+    "model_name",
+    "precision_of",
+    "weights_of",
+]
+
+
+def precision_of(
+    mapped: Mapped, input_bits: int | None, where: str
+) -> Precision | MixedPrecision | None:
+    """The bits of the whole network, None where nothing is rounded.
+
+    A `Precision` where one grid of activations serves all layers; layers of fewer weight bits
+    then stand on the widest layer's grids, which hold their values exactly. Else a
+    `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
+    different grids, and inputs that nobody rounds while `input_bits` is None.
+    """
+    layers = mapped.weighted
+    grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
+    if not any((*grids, *(la.activation for la in layers), *mapped.input_grids.values())):
+        if input_bits is not None:
+            msg = f"{where}: a float network; --input-bits is for quantized ones"
+            raise ConfigError(msg)
+        return None
+    for layer in layers:
+        _require_quantized(layer, where)
+    input_bits = _input_bits(mapped, input_bits, where)
+    activations = {layer.activation for layer in layers if layer.activation is not None}
+    try:
+        if len(activations) > 1 or any(grid.integer_bits for grid in activations):
+            return _mixed(mapped, input_bits)
+        return _uniform(layers, next((grid.bits for grid in activations), 8), input_bits)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+
+
+def _uniform(layers: list[ReadLayer], activation_bits: int, input_bits: int) -> Precision:
+    integer_bits = {
+        layer.name: (_kernel(layer).grid.integer_bits, _bias_integer_bits(layer))
+        for layer in layers
+    }
+    different = {bits for pair in integer_bits.values() for bits in pair}
+    scales = tuple(LayerScale(name, *pair) for name, pair in integer_bits.items())
+    alike = len(different) == 1
+    return Precision(
+        _widest(layers),
+        different.pop() if alike else 0,
+        activation_bits,
+        input_bits,
+        () if alike else scales,
+    )
+
+
+def _mixed(mapped: Mapped, input_bits: int) -> MixedPrecision:
+    grid = FixedPoint(signed=True, bits=input_bits)
+    return MixedPrecision(
+        tuple(
+            NamedQuantizer(name, Quantizer.uniform(grid, width))
+            for name, width in mapped.input_widths.items()
+        ),
+        tuple(
+            NamedQuantizer(layer.name, Quantizer.uniform(layer.activation, len(layer.bias)))
+            for layer in mapped.weighted
+            if layer.activation is not None
+        ),
+        input_bits,
+    )
+
+
+def weights_of(mapped: Mapped, precision: Precision | MixedPrecision | None) -> Weights:
+    """Weights by layer, such that our grids give exactly the values of the file's quantizers."""
+    # On a grid of more bits than its own a weight would keep digits that the file drops; with
+    # mixed precision, weights are taken as they stand.
+    kept = precision.weight_bits if isinstance(precision, Precision) else 0
+    found: Weights = {}
+    for layer in mapped.weighted:
+        kernel = _on_grid(layer.kernel, layer.kernel_grid, kept)
+        bias = _on_grid(layer.bias, layer.bias_grid, kept)
+        found[layer.name] = {"kernel": kernel, "bias": bias}
+    return found
+
+
+def _on_grid(
+    values: NDArray[np.float32], grid: WeightGrid | None, kept: int
+) -> NDArray[np.float32]:
+    if grid is None:
+        return values
+    latent = grid.latent(values)
+    return latent if grid.grid.bits == kept else grid.grid.quantize(latent).astype(np.float32)
+
+
+def _kernel(layer: ReadLayer) -> WeightGrid:
+    assert layer.kernel_grid is not None
+    return layer.kernel_grid
+
+
+def _bias_integer_bits(layer: ReadLayer) -> int:
+    grid = layer.bias_grid or _kernel(layer)
+    return grid.grid.integer_bits
+
+
+def _widest(layers: list[ReadLayer]) -> int:
+    grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
+    return max(grid.grid.bits for grid in grids if grid is not None)
+
+
+def _require_quantized(layer: ReadLayer, where: str) -> None:
+    missing = None
+    if layer.kernel_grid is None:
+        missing = "its kernel"
+    elif layer.bias_grid is None and layer.has_bias:
+        missing = "its bias"
+    elif layer.relu and layer.activation is None:
+        missing = "its relu"
+    if missing:
+        msg = (
+            f"{where}: layer '{layer.name}': {missing} is not quantized while other parts of the "
+            "network are; expected all or nothing"
+        )
+        raise ConfigError(msg)
+
+
+def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
+    grids = mapped.input_grids
+    rounded = {name: grid for name, grid in grids.items() if grid is not None}
+    if not rounded:
+        if stated is None:
+            msg = (
+                f"{where}: nothing rounds its inputs; hardware must: say --input-bits N (8 is "
+                "usual; QKeras's logits are met for inputs of so many bits)"
+            )
+            raise ConfigError(msg)
+        return stated
+    different = set(grids.values())
+    if len(different) > 1:
+        said = ", ".join(f"{name} {grid or 'not rounded'}" for name, grid in grids.items())
+        msg = f"{where}: its inputs are rounded differently ({said}); expected one grid for all"
+        raise ConfigError(msg)
+    grid = next(iter(rounded.values()))
+    if grid.integer_bits or (stated is not None and stated != grid.bits):
+        expected = f"--input-bits {stated}" if stated else "quantized_bits(BITS, 0)"
+        msg = f"{where}: its inputs are rounded to {_grid_text(grid)}; expected {expected}"
+        raise ConfigError(msg)
+    return grid.bits
+
+
+def _grid_text(grid: FixedPoint) -> str:
+    return f"{grid.bits} bits, {grid.integer_bits} of them integer"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What a file cannot say.
+
+    `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
+    zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
+    `mirror_x` as in training.
+    """
+
+    features: tuple[str, ...] | None = None
+    network: str | None = None
+    input_bits: int | None = None
+    mirror_x: bool = False
+
+
+def model_name(path: Path) -> str:
+    """The file's name as the name of a network: letters, digits and `_`."""
+    return re.sub(r"\W+", "_", path.stem, flags=re.ASCII).strip("_") or "model"
+
+
+def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportReport]:
+    """Read a model file of Keras 2, Keras 3 or QKeras.
+
+    A QKeras model gives QKeras's logits to the last bit, for inputs of `input_bits` where it does
+    not round them itself, and sums of at most 24 bits (more are not exact in float32 anywhere).
+    Raises `RunError` for damaged files and `ConfigError` for everything in a file that has no
+    exact counterpart here; nothing of a file is passed over.
+    """
+    where = str(path)
+    stored = read_stored(path)
+    graph = read_graph(stored.model, where)
+    inputs = {node.name: node for node in graph.nodes if node.kind == "InputLayer"}
+    shapes = {name: input_shape(inputs[name], where) for name in graph.inputs}
+    assigned, window = assign_features(shapes, options.features, where)
+    mapped = map_graph(graph, stored, assigned, window, where)
+    precision = precision_of(mapped, options.input_bits, where)
+    weights = weights_of(mapped, precision)
+    try:
+        spec = NetworkSpec(model_name(path), mapped.spec_layers(), window)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+    spec, likeness = recognized(spec)
+    if options.network is not None:
+        spec, names = renamed_like(spec, options.network, where)
+        likeness = f"{spec.name} of the zoo, its layer names taken"
+        weights = {names[layer]: variables for layer, variables in weights.items()}
+        weights = {layer: weights[layer] for layer in spec.variables()}
+        precision = _renamed(precision, names)
+    features = FeatureSet(spec.features, options.mirror_x, window=window)
+    report = ImportReport(
+        file=where,
+        sha256=file_hash(path),
+        format=stored.format,
+        network=likeness,
+        precision=_words(mapped, precision),
+        features=features.names,
+        parameters=spec.n_parameters,
+        rows=tuple(mapped.rows),
+        notes=(*dict.fromkeys(mapped.notes), *_notes(mapped, precision)),
+    )
+    card = {"imported": to_plain(report), "import_options": to_plain(options)}
+    return Model(spec, precision, weights, features, card), report
+
+
+def _renamed(
+    precision: Precision | MixedPrecision | None, names: dict[str, str]
+) -> Precision | MixedPrecision | None:
+    if isinstance(precision, Precision):
+        scales = tuple(replace(scale, layer=names[scale.layer]) for scale in precision.scales)
+        return precision.with_scales(scales)
+    if isinstance(precision, MixedPrecision):
+        activations = tuple(replace(one, name=names[one.name]) for one in precision.activations)
+        return replace(precision, activations=activations)
+    return None
+
+
+def _grids(mapped: Mapped) -> dict[str, WeightGrid]:
+    """The file's own grids of weights by layer and variable."""
+    return {
+        f"{layer.name} {what}": grid
+        for layer in mapped.weighted
+        for what, grid in (("kernel", layer.kernel_grid), ("bias", layer.bias_grid))
+        if grid is not None
+    }
+
+
+def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list[str]:
+    """What the precision does not show of the file's own grids."""
+    if precision is None:
+        return []
+    notes = []
+    grids = _grids(mapped)
+    widest = max(grid.grid.bits for grid in grids.values())
+    fewer = [f"{name} {grid.grid.bits}" for name, grid in grids.items() if grid.grid.bits < widest]
+    if fewer and isinstance(precision, Precision):
+        notes.append(
+            f"fewer bits than {widest}: {', '.join(fewer)}; their values stand on the wider grid "
+            "exactly, but training on would use all of its bits"
+        )
+    symmetric = [name for name, grid in grids.items() if grid.symmetric]
+    if symmetric:
+        notes.append(f"symmetric: {', '.join(symmetric)}; exact here; training on may leave it")
+    if not any(mapped.input_grids.values()):
+        notes.append(
+            f"the file does not round its inputs; here they have {precision.input_bits} bits"
+        )
+    return notes
+
+
+def _words(mapped: Mapped, precision: Precision | MixedPrecision | None) -> str:
+    if precision is None:
+        return "float"
+    bits = sorted({grid.grid.bits for grid in _grids(mapped).values()})
+    grids = {layer.activation for layer in mapped.weighted if layer.activation is not None}
+    return (
+        f"weights of {_listed(bits)} bits, activations {_listed(sorted(map(str, grids)))}, "
+        f"inputs of {precision.input_bits} bits"
+    )
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values)) or "none"
+
+
+def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path, ImportReport]:
+    """Import `source`; returns our model file and the report.
+
+    `out` ending in `.keras` is that file, which must not exist; else it is a run folder, which
+    gets `models/NAME.keras` and `import.json`. Raises what `import_model` raises, before anything
+    is written, and `RunError` where `out` cannot be written.
+    """
+    if out.suffix in SUFFIXES and out.suffix != ".keras":
+        msg = f"{out}: models are written as .keras; expected a run folder or a name that ends so"
+        raise ConfigError(msg)
+    model, report = import_model(source, options)
+    if out.suffix == ".keras":
+        if os.path.lexists(out):
+            msg = f"{out}: exists and would be overwritten; name another --out or remove it"
+            raise RunError(msg)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            save_model(out, model)
+        except OSError as error:
+            msg = f"{out}: cannot be written ({error.strerror or error})"
+            raise RunError(msg) from error
+        return out, report
+    identity = {"import": {"sha256": report.sha256, **to_plain(options)}}
+    with RunFolder(out, identity) as run:
+        path = run.folder("models") / f"{model_name(source)}.keras"
+        save_model(path, model)
+        write_json(out / "import.json", report)
+    return path, report

@@ -1,0 +1,187 @@
+"""The graph of a Keras model out of its JSON: layers in order, and what feeds each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pixelsieve.core.errors import ConfigError
+
+__all__ = ["Graph", "Node", "read_graph"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A layer: its name, class, settings, and the layers whose outputs it takes, in order."""
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Layers, each after those it takes; inputs in the order of the model; its one output."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    output: str
+
+
+def read_graph(model: Mapping[str, Any], where: str) -> Graph:
+    """The graph of a functional or sequential model of Keras 2 or 3.
+
+    Raises `ConfigError` naming `where` and the layer for other classes, several outputs, layers
+    that are used twice or lead nowhere, and JSON that says too little.
+    """
+    try:
+        return _read(model, where)
+    except RecursionError as error:
+        msg = f"{where}: its JSON is nested too deep; the file is damaged"
+        raise ConfigError(msg) from error
+
+
+def _read(model: Mapping[str, Any], where: str) -> Graph:
+    kind, config = model.get("class_name"), _table(model, "config", where)
+    name = str(config.get("name", "model"))
+    inputs: tuple[str, ...]
+    if kind == "Sequential":
+        nodes = list(_chain(config, where))
+        inputs, output = (nodes[0].name,), nodes[-1].name
+    elif kind in ("Functional", "Model"):
+        nodes = [_node(entry, where) for entry in _list(config, "layers", where)]
+        inputs = tuple(_ends(config.get("input_layers"), f"{where}: input_layers"))
+        outputs = tuple(_ends(config.get("output_layers"), f"{where}: output_layers"))
+        if len(outputs) != 1:
+            msg = f"{where}: {len(outputs)} outputs; expected one, the logit or its probability"
+            raise ConfigError(msg)
+        (output,) = outputs
+    else:
+        msg = f"{where}: a model of class '{kind}'; expected a functional or sequential one"
+        raise ConfigError(msg)
+    return Graph(name, _ordered(nodes, inputs, output, where), inputs, output)
+
+
+def _node(entry: Any, where: str) -> Node:
+    if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
+        msg = f"{where}: a layer without class_name; the file is damaged"
+        raise ConfigError(msg)
+    config = _table(entry, "config", where)
+    name = config.get("name", entry.get("name"))
+    if not isinstance(name, str):
+        msg = f"{where}: a layer without a name; the file is damaged"
+        raise ConfigError(msg)
+    calls = entry.get("inbound_nodes", [])
+    if not isinstance(calls, list) or len(calls) > 1:
+        msg = f"{where}: layer '{name}' is used more than once; shared layers are not supported"
+        raise ConfigError(msg)
+    sources = tuple(_tensors(calls, f"{where}: layer '{name}'"))
+    return Node(name, entry["class_name"], config, sources)
+
+
+def _chain(config: Mapping[str, Any], where: str) -> Iterator[Node]:
+    entries = [_node(entry, where) for entry in _list(config, "layers", where)]
+    before: tuple[str, ...] = ()
+    if entries and entries[0].kind != "InputLayer":
+        first = entries[0].config
+        shape = first.get("batch_input_shape", first.get("batch_shape"))
+        shape = shape or config.get("build_input_shape")
+        yield Node("input", "InputLayer", {"name": "input", "batch_shape": shape}, ())
+        before = ("input",)
+    if not entries:
+        msg = f"{where}: no layers"
+        raise ConfigError(msg)
+    for node in entries:
+        yield Node(node.name, node.kind, node.config, before)
+        before = (node.name,)
+
+
+def _tensors(value: Any, where: str) -> Iterator[str]:
+    """Names of the layers in a call of Keras 2, `[name, 0, 0, {}]`, or 3, `__keras_tensor__`."""
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        yield _source(_table(value, "config", where).get("keras_history"), where)
+    elif isinstance(value, dict):
+        if any(True for _ in _tensors(value.get("kwargs") or [], where)):
+            msg = f"{where}: takes a tensor by keyword; expected plain layers"
+            raise ConfigError(msg)
+        yield from _tensors([inner for key, inner in value.items() if key != "kwargs"], where)
+    elif isinstance(value, list) and value and isinstance(value[0], str):
+        keywords = value[3] if len(value) > 3 else None  # noqa: PLR2004 (name, node, tensor, keywords)
+        known = isinstance(keywords, dict) and keywords.keys() <= {"training", "mask"}
+        if keywords and not known:
+            msg = f"{where}: called with {keywords}; expected plain layers"
+            raise ConfigError(msg)
+        yield _source(value[:3], where)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _tensors(inner, where)
+
+
+def _source(history: Any, where: str) -> str:
+    if not isinstance(history, list) or len(history) != 3 or history[1:] != [0, 0]:  # noqa: PLR2004
+        msg = f"{where}: takes {history}; expected the one output of a layer used once"
+        raise ConfigError(msg)
+    return str(history[0])
+
+
+def _ends(value: Any, where: str) -> Iterator[str]:
+    """Layers that `input_layers` or `output_layers` name: one, a list, or a dict."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list) or not value:
+        msg = f"{where}: missing; the file is damaged"
+        raise ConfigError(msg)
+    for entry in [value] if isinstance(value[0], str) else value:
+        yield _source(entry, where)
+
+
+def _ordered(
+    nodes: list[Node], inputs: tuple[str, ...], output: str, where: str
+) -> tuple[Node, ...]:
+    known = {node.name: node for node in nodes}
+    if len(known) != len(nodes):
+        msg = f"{where}: two layers of one name; the file is damaged"
+        raise ConfigError(msg)
+    for name in (*inputs, output, *(s for node in nodes for s in node.sources)):
+        if name not in known:
+            msg = f"{where}: layer '{name}' is used but not there; the file is damaged"
+            raise ConfigError(msg)
+    consumed = {source for node in nodes for source in node.sources}
+    for node in nodes:
+        if node.name not in consumed and node.name != output:
+            msg = f"{where}: layer '{node.name}' leads to no output"
+            raise ConfigError(msg)
+        if (node.kind == "InputLayer") != (node.name in inputs) or bool(node.sources) == (
+            node.name in inputs
+        ):
+            msg = f"{where}: layer '{node.name}' has no input, or is one and has; it is damaged"
+            raise ConfigError(msg)
+    ordered: list[Node] = []
+    done: set[str] = set()
+    while len(ordered) < len(nodes):
+        ready = [n for n in nodes if n.name not in done and done.issuperset(n.sources)]
+        if not ready:
+            msg = f"{where}: the layers feed each other in a circle; the file is damaged"
+            raise ConfigError(msg)
+        ordered += ready
+        done.update(n.name for n in ready)
+    return tuple(ordered)
+
+
+def _table(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    if not isinstance(value, dict):
+        msg = f"{where}: no table '{key}'; the file is damaged"
+        raise ConfigError(msg)
+    return value
+
+
+def _list(data: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    value = data.get(key)
+    if not isinstance(value, list):
+        msg = f"{where}: no list '{key}'; the file is damaged"
+        raise ConfigError(msg)
+    return value

@@ -1,0 +1,236 @@
+"""Settings of foreign layers: kinds, shapes of inputs and images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.importing.graph import Node
+from pixelsieve.importing.quantizers import HEADS, Function, WeightGrid
+from pixelsieve.networks.fixed_point import FixedPoint
+from pixelsieve.networks.layers import Conv, Dense, Shape
+
+__all__ = [
+    "Part",
+    "ReadLayer",
+    "apply_function",
+    "fold_normalization",
+    "input_shape",
+    "kernel_size",
+    "pool_size",
+    "require_channels_last",
+    "target_shape",
+]
+
+_WITH_ROUNDING = frozenset({"quantized_bits", "quantized_relu"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a tensor: a feature or a layer's output, and what was done to it.
+
+    `shape` is that of one cluster. `step` counts what was done, so that an output that is used
+    before and after it is seen. `grid` is that of a rounded feature. What a pool or a flatten
+    gives is `moved`.
+    """
+
+    source: str
+    shape: Shape
+    state: Literal["feature", "sum", "relu", "head", "moved"]
+    step: int = 0
+    grid: FixedPoint | None = None
+
+
+@dataclass(slots=True)
+class ReadLayer:
+    """A layer with weights as stored (normalization folded in), its grids and its activation.
+
+    Without `has_bias` the biases are zeros; a fold gives it one.
+    """
+
+    layer: Dense | Conv
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    has_bias: bool
+    kernel_grid: WeightGrid | None
+    bias_grid: WeightGrid | None
+    relu: bool = False
+    activation: FixedPoint | None = None
+    step: int = 0
+
+    @property
+    def name(self) -> str:
+        """The layer's name in the file."""
+        return self.layer.name
+
+
+def apply_function(
+    part: Part, layer: ReadLayer | None, function: Function, at: str
+) -> tuple[Part, str]:
+    """An activation or quantizer on `part`, the output of `layer` (None: a feature).
+
+    Returns the new part and what was done, in words; the layer takes its relu and its rounding.
+    Raises `ConfigError` naming `at` for what has no counterpart.
+    """
+    if part.state == "moved":
+        msg = f"{at}: stands behind pooling or flattening; expected activations right after layers"
+        raise ConfigError(msg)
+    if layer is None:
+        if part.grid is not None:
+            msg = f"{at}: input '{part.source}' is rounded twice; expected one quantizer"
+            raise ConfigError(msg)
+        grid = function.input()
+        return replace(part, grid=grid), f"rounds inputs to {grid}"
+    if part.step != layer.step:
+        msg = f"{at}: the output of layer '{layer.name}' has another activation already"
+        raise ConfigError(msg)
+    if part.state == "sum" and function.name in {"relu", "quantized_relu"}:
+        layer.relu = True
+    elif part.state != "relu" or function.name not in {"relu", *_WITH_ROUNDING}:
+        return _head(part, layer, function, at), "left out: the logit is kept"
+    note = f"relu of '{layer.name}'"
+    if function.name != "relu":
+        layer.activation = _rounding(layer, function, at)
+        note = f"{note}, rounded to {layer.activation}"
+    layer.step += 1
+    return replace(part, state="relu", step=layer.step), note
+
+
+def _rounding(layer: ReadLayer, function: Function, at: str) -> FixedPoint:
+    """Grid of a hidden activation; behind a relu a signed grid has only its upper half."""
+    if function.name == "quantized_bits":
+        signed = function.weights(kernel=False)
+        if signed.factor != 1 or signed.grid.bits - 1 < 1:
+            msg = f"{at}: {function} on a hidden activation; expected alpha = 1"
+            raise ConfigError(msg)
+        grid = FixedPoint(
+            signed=False, bits=signed.grid.bits - 1, integer_bits=signed.grid.integer_bits
+        )
+    else:
+        grid = function.activation()
+    if layer.activation not in {None, grid}:
+        msg = f"{at}: layer '{layer.name}' is rounded to {layer.activation}, then to {grid}"
+        raise ConfigError(msg)
+    return grid
+
+
+def _head(part: Part, layer: ReadLayer, function: Function, at: str) -> Part:
+    known = HEADS | {"quantized_bits"} | (_WITH_ROUNDING if part.state == "head" else set())
+    if len(layer.bias) != 1 or part.state == "relu" or function.name not in known:
+        msg = (
+            f"{at}: '{function.name}' on layer '{layer.name}' is not supported; expected relu or "
+            "quantized_relu, and a sigmoid or tanh behind the one logit at the end"
+        )
+        raise ConfigError(msg)
+    function.require_never_falls()
+    return replace(part, state="head")
+
+
+def fold_normalization(
+    layer: ReadLayer,
+    gamma: NDArray[np.float32],
+    beta: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    epsilon: float,
+) -> None:
+    """Put batch normalization (each (units,)) into kernel and bias, in float32 as QKeras does.
+
+    The layer has a bias from then on, which stays a float one where `bias_grid` is None.
+    """
+    inverse = np.float32(1) / np.sqrt(variance + np.float32(epsilon)) * gamma
+    layer.kernel = inverse * layer.kernel
+    layer.bias = inverse * (layer.bias - mean) + beta
+    layer.has_bias = True
+
+
+_PAIR = 2
+_LARGEST_RANK = 3
+
+
+def input_shape(node: Node, where: str) -> Shape:
+    """Shape of one cluster at an input layer: numbers, or rows and columns (and one channel)."""
+    shape = node.config.get("batch_shape", node.config.get("batch_input_shape"))
+    inner = shape[1:] if isinstance(shape, (list, tuple)) else ()
+    if not 1 <= len(inner) <= _LARGEST_RANK or not all(_is_size(size) for size in inner):
+        msg = (
+            f"{where}: input '{node.name}' has shape {shape}; expected [null, numbers] or "
+            "[null, rows, columns, 1]"
+        )
+        raise ConfigError(msg)
+    return tuple(inner)
+
+
+def target_shape(node: Node, source: Shape, at: str) -> Shape:
+    """What a `Reshape` makes of a feature; raises `ConfigError` for other numbers of values."""
+    wanted = node.config.get("target_shape")
+    sizes = list(wanted) if isinstance(wanted, (list, tuple)) else []
+    if sizes.count(-1) == 1 and all(_is_size(size) for size in sizes if size != -1):
+        rest = prod(size for size in sizes if size != -1)
+        sizes[sizes.index(-1)] = prod(source) // rest
+    if not all(_is_size(size) for size in sizes) or prod(sizes) != prod(source) or not sizes:
+        msg = f"{at}: makes {wanted} of {source}; expected as many numbers"
+        raise ConfigError(msg)
+    return tuple(sizes)
+
+
+def kernel_size(node: Node, at: str) -> tuple[int, int]:
+    """Rows and columns of a convolution that moves by one pixel, else `ConfigError`."""
+    config = node.config
+    for name in ("strides", "dilation_rate"):
+        if _pair(config.get(name, 1)) != (1, 1):
+            msg = f"{at}: {name} is {config[name]}; expected 1"
+            raise ConfigError(msg)
+    if config.get("groups", 1) != 1 or config.get("mask") is not None:
+        msg = f"{at}: groups or a mask; expected a plain convolution"
+        raise ConfigError(msg)
+    if config.get("padding") not in ("same", "valid"):
+        msg = f"{at}: padding is {config.get('padding')!r}; expected 'same' or 'valid'"
+        raise ConfigError(msg)
+    require_channels_last(node, at)
+    return _size(config.get("kernel_size"), "kernel_size", at)
+
+
+def pool_size(node: Node, at: str) -> tuple[int, int]:
+    """Rows and columns of pools that do not overlap, else `ConfigError`."""
+    config = node.config
+    size = _size(config.get("pool_size"), "pool_size", at)
+    if config.get("strides") is not None and _pair(config["strides"]) != size:
+        msg = f"{at}: strides are {config['strides']}; expected pools that do not overlap"
+        raise ConfigError(msg)
+    if config.get("padding", "valid") != "valid":
+        msg = f"{at}: padding is {config['padding']!r}; expected 'valid'"
+        raise ConfigError(msg)
+    require_channels_last(node, at)
+    return size
+
+
+def require_channels_last(node: Node, at: str) -> None:
+    """Raise `ConfigError` for a layer that takes the rows of an image for its channels."""
+    if node.config.get("data_format") not in (None, "channels_last"):
+        msg = f"{at}: data_format is {node.config['data_format']!r}; expected 'channels_last'"
+        raise ConfigError(msg)
+
+
+def _size(value: Any, name: str, at: str) -> tuple[int, int]:
+    pair = _pair(value)
+    if pair is None:
+        msg = f"{at}: {name} is {value!r}; expected rows and columns"
+        raise ConfigError(msg)
+    return pair
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    pair = [value, value] if _is_size(value) else value
+    if isinstance(pair, (list, tuple)) and len(pair) == _PAIR and all(map(_is_size, pair)):
+        return pair[0], pair[1]
+    return None
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1 << 24

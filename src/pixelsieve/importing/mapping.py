@@ -1,0 +1,355 @@
+"""The walk over a foreign graph: every layer and variable becomes ours, or it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.features import REGISTRY
+from pixelsieve.importing.graph import Graph, Node
+from pixelsieve.importing.layers import (
+    Part,
+    ReadLayer,
+    apply_function,
+    fold_normalization,
+    input_shape,
+    kernel_size,
+    pool_size,
+    require_channels_last,
+    target_shape,
+)
+from pixelsieve.importing.quantizers import STRICT_HEADS, Function, WeightGrid, read_function
+from pixelsieve.importing.report import Mapped, ReportRow, Variables
+from pixelsieve.importing.stored import StoredModel
+from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
+
+__all__ = ["map_graph"]
+
+_TRAINING_ONLY = ("Dropout", "GaussianNoise", "GaussianDropout")
+_IMAGE = 3
+
+
+def map_graph(
+    graph: Graph,
+    stored: StoredModel,
+    features: Mapping[str, tuple[str, ...]],
+    window: tuple[int, int],
+    where: str,
+) -> Mapped:
+    """Map `graph` with its variables; `features` are those of each input, for that window.
+
+    Raises `ConfigError` naming `where` and the layer for whatever has no exact counterpart, and
+    for variables that are missing, of another shape, or left over.
+    """
+    walk = _Walk(Variables(stored.variables, where), features, window, where)
+    for node in graph.nodes:
+        walk.take(node)
+    walk.finish(graph.output)
+    for path, reason in stored.beside.items():
+        walk.mapped.rows.append(ReportRow("beside", path, used=False, note=reason))
+    return walk.mapped
+
+
+class _Walk:
+    def __init__(
+        self,
+        variables: Variables,
+        features: Mapping[str, tuple[str, ...]],
+        window: tuple[int, int],
+        where: str,
+    ) -> None:
+        self.where, self.features, self.window = where, features, window
+        self.variables = variables
+        self.mapped = Mapped()
+        self.tensors: dict[str, tuple[Part, ...]] = {}
+        self.consumed: list[Part] = []
+        self.kinds: dict[str, Callable[[Node], str]] = {
+            "InputLayer": self._input,
+            "Concatenate": self._concatenate,
+            "Dense": self._weighted,
+            "QDense": self._weighted,
+            "QDenseBatchnorm": self._weighted,
+            "Conv2D": self._weighted,
+            "QConv2D": self._weighted,
+            "BatchNormalization": self._normalization,
+            "Activation": self._activation,
+            "QActivation": self._activation,
+            "ReLU": self._relu,
+            "MaxPooling2D": self._max_pool,
+            "Flatten": self._flatten,
+            "Reshape": self._reshape,
+            **dict.fromkeys(_TRAINING_ONLY, self._training_only),
+        }
+
+    def take(self, node: Node) -> None:
+        """Map one layer, after all that it takes."""
+        at = self._at(node)
+        if node.kind == "Lambda":
+            msg = f"{at}: a Lambda holds code, which is never run; expected plain layers"
+            raise ConfigError(msg)
+        if node.kind not in self.kinds:
+            msg = f"{at}: {node.kind} is not supported; known: {', '.join(self.kinds)}"
+            raise ConfigError(msg)
+        _require_float32(node, at)
+        note = self.kinds[node.kind](node)
+        used = node.kind not in _TRAINING_ONLY
+        self.mapped.rows.append(ReportRow("layer", f"{node.name} ({node.kind})", used, note))
+        self.mapped.rows += self.variables.taken()
+
+    def finish(self, output: str) -> None:
+        """Check the end of the network, and that nothing is left over."""
+        (out, *more) = self.tensors[output]
+        logit = self.mapped.weighted_layer(out.source)
+        if more or logit is None or out.state not in {"sum", "head"} or out.shape != (1,):
+            msg = f"{self.where}: output '{output}' is no single logit; expected a dense layer of 1"
+            raise ConfigError(msg)
+        for part in (*self.consumed, out):
+            layer = self.mapped.weighted_layer(part.source)
+            if layer is not None and part.step != layer.step:
+                msg = (
+                    f"{self.where}: the output of layer '{layer.name}' is used with and without "
+                    "what follows it; expected one use"
+                )
+                raise ConfigError(msg)
+        for part in self.consumed:
+            if part.state == "feature":
+                self.mapped.input_widths[part.source] = prod(part.shape)
+                first = self.mapped.input_grids.setdefault(part.source, part.grid)
+                if first != part.grid:
+                    msg = f"{self.where}: input '{part.source}' is used rounded in two ways"
+                    raise ConfigError(msg)
+        self.variables.require_none_left()
+
+    def _input(self, node: Node) -> str:
+        names = self.features[node.name]
+        lone = input_shape(node, self.where)
+        shapes = [lone] if len(names) == 1 else [(REGISTRY[name].size(),) for name in names]
+        self.tensors[node.name] = tuple(
+            Part(name, shape, "feature") for name, shape in zip(names, shapes, strict=True)
+        )
+        return f"input {' + '.join(names)}"
+
+    def _concatenate(self, node: Node) -> str:
+        parts = tuple(part for source in node.sources for part in self.tensors[source])
+        axis, ranks = node.config.get("axis", -1), {len(part.shape) for part in parts}
+        if len(ranks) != 1 or axis not in (-1, *ranks):
+            msg = f"{self._at(node)}: joins along axis {axis}; expected the last one"
+            raise ConfigError(msg)
+        if ranks == {_IMAGE - 1}:  # whose last axis are the columns, while ours are joined by pixel
+            msg = (
+                f"{self._at(node)}: joins images without channels side by side; expected images of "
+                "(rows, columns, 1), joined along their channels"
+            )
+            raise ConfigError(msg)
+        self.tensors[node.name] = parts
+        return f"joins {' + '.join(part.source for part in parts)}"
+
+    def _weighted(self, node: Node) -> str:
+        layer, note = self._read(node)
+        if node.kind == "QDenseBatchnorm":
+            self._fold(node, layer)
+            self.variables.pass_over(node, "iteration", "counter of steps, for training")
+            note = f"{note}, batch normalization folded before rounding"
+        self.mapped.layers[node.name] = layer
+        shape = layer.layer.output([part.shape for part in self._one(node)])
+        self.tensors[node.name] = (Part(node.name, shape, "sum"),)
+        function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
+        if function is None:
+            return note
+        return f"{note}, {self._apply(node, function, self.tensors[node.name])}"
+
+    def _read(self, node: Node) -> tuple[ReadLayer, str]:
+        at, parts = self._at(node), self._one(node)
+        if any(part.state == "head" for part in parts):
+            msg = f"{at}: stands behind a sigmoid or tanh; expected relu between layers"
+            raise ConfigError(msg)
+        layer = self._layer(node, tuple(part.source for part in parts))
+        shapes = [part.shape for part in parts]
+        try:
+            layer.output(shapes)
+        except ConfigError as error:
+            msg = f"{at}: {error}"
+            raise ConfigError(msg) from error
+        variables = layer.variables(shapes)
+        has_bias = bool(node.config.get("use_bias", True))
+        zeros = np.zeros(variables["bias"], np.float32)
+        read = ReadLayer(
+            layer,
+            self.variables.take(node, "kernel", variables["kernel"]),
+            self.variables.take(node, "bias", variables["bias"]) if has_bias else zeros,
+            has_bias,
+            self._weight_grid(node, "kernel"),
+            self._weight_grid(node, "bias"),
+        )
+        self.consumed += parts
+        note = f"{layer.kind} {' x '.join(map(str, variables['kernel']))}"
+        if read.kernel_grid is not None:
+            note += f", kernel {read.kernel_grid}, bias {read.bias_grid or 'not rounded'}"
+        return read, note if has_bias else f"{note}, no bias: zeros"
+
+    def _layer(self, node: Node, inputs: tuple[str, ...]) -> Dense | Conv:
+        at = self._at(node)
+        key = "filters" if "Conv" in node.kind else "units"
+        units = node.config.get(key)
+        if not isinstance(units, int):
+            msg = f"{at}: {key} is {units!r}; expected a positive number"
+            raise ConfigError(msg)
+        try:
+            if key == "units":
+                return Dense(node.name, units, inputs, relu=False)
+            padding: Literal["same", "valid"] = node.config.get("padding", "valid")
+            size = kernel_size(node, at)
+            return Conv(node.name, units, size, inputs, relu=False, padding=padding)
+        except ConfigError as error:
+            if str(error).startswith(self.where):
+                raise
+            msg = f"{self.where}: {error}"
+            raise ConfigError(msg) from error
+
+    def _weight_grid(self, node: Node, variable: str) -> WeightGrid | None:
+        value = node.config.get(f"{variable}_quantizer")
+        function = read_function(value, f"{self._at(node)}: {variable}_quantizer")
+        return None if function is None else function.weights(kernel=variable == "kernel")
+
+    def _activation(self, node: Node) -> str:
+        function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
+        if function is None:
+            self.tensors[node.name] = self._one(node)
+            return "linear: nothing to do"
+        return self._apply(node, function, self._one(node))
+
+    def _relu(self, node: Node) -> str:
+        for name in ("max_value", "negative_slope", "threshold"):
+            if node.config.get(name):
+                msg = f"{self._at(node)}: {name} is {node.config[name]}; expected a plain relu"
+                raise ConfigError(msg)
+        return self._apply(node, Function("relu", {}, self._at(node)), self._one(node))
+
+    def _apply(self, node: Node, function: Function, parts: tuple[Part, ...]) -> str:
+        at, layer_of = self._at(node), self.mapped.weighted_layer
+        done = [apply_function(part, layer_of(part.source), function, at) for part in parts]
+        self.tensors[node.name] = tuple(part for part, _ in done)
+        if done[0][0].state == "head":
+            told = "" if function.name in STRICT_HEADS else "; those that it ties are told apart"
+            self.mapped.notes.append(
+                f"'{function}' behind the logit is left out: it never falls, so clusters keep "
+                f"their order{told}; scores here are logits"
+            )
+        return ", ".join(dict.fromkeys(note for _, note in done))
+
+    def _normalization(self, node: Node) -> str:
+        at, parts = self._at(node), self._one(node)
+        layer = self.mapped.weighted_layer(parts[0].source)
+        if len(parts) != 1 or layer is None or parts[0].state != "sum":
+            msg = f"{at}: batch normalization is folded into a layer right before it alone"
+            raise ConfigError(msg)
+        if layer.kernel_grid is not None or layer.bias_grid is not None:
+            msg = (
+                f"{at}: batch normalization behind the quantized layer '{layer.name}' cannot be "
+                "folded exactly; expected QDenseBatchnorm"
+            )
+            raise ConfigError(msg)
+        if parts[0].step != layer.step:
+            msg = f"{at}: the output of layer '{layer.name}' is used in two ways"
+            raise ConfigError(msg)
+        axis, rank = node.config.get("axis", -1), len(parts[0].shape)
+        if (axis if isinstance(axis, list) else [axis]) not in ([-1], [rank]):
+            msg = f"{at}: normalizes along axis {axis}; expected the last one"
+            raise ConfigError(msg)
+        self._fold(node, layer)
+        layer.step += 1
+        self.tensors[node.name] = (replace(parts[0], step=layer.step),)
+        return f"folded into '{layer.name}'"
+
+    def _fold(self, node: Node, layer: ReadLayer) -> None:
+        shape, config, take = layer.bias.shape, node.config, self.variables.take
+        one, zero = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+        gamma = take(node, "gamma", shape) if config.get("scale", True) else one
+        beta = take(node, "beta", shape) if config.get("center", True) else zero
+        mean = take(node, "moving_mean", shape)
+        variance = take(node, "moving_variance", shape)
+        epsilon: Any = config.get("epsilon", 1e-3)
+        if not isinstance(epsilon, (int, float)) or not (variance + np.float32(epsilon) > 0).all():
+            msg = f"{self._at(node)}: variance + epsilon is not positive; the file is damaged"
+            raise ConfigError(msg)
+        fold_normalization(layer, gamma, beta, mean, variance, epsilon)
+
+    def _max_pool(self, node: Node) -> str:
+        parts = self._images(node)
+        size = pool_size(node, self._at(node))
+        self._move(node, MaxPool(node.name, size, tuple(part.source for part in parts)), parts)
+        return f"largest of {size[0]} x {size[1]}"
+
+    def _flatten(self, node: Node) -> str:
+        if all(len(part.shape) == 1 for part in self._one(node)):
+            self.tensors[node.name] = self._one(node)
+            return "of a vector: nothing to do"
+        require_channels_last(node, self._at(node))
+        parts = self._images(node)
+        self._move(node, Flatten(node.name, tuple(part.source for part in parts)), parts)
+        return f"{prod(self.tensors[node.name][0].shape)} numbers"
+
+    def _images(self, node: Node) -> tuple[Part, ...]:
+        parts = tuple(
+            replace(part, shape=(*part.shape, 1)) if len(part.shape) == _IMAGE - 1 else part
+            for part in self._one(node)
+        )
+        if any(len(part.shape) != _IMAGE or part.state in {"sum", "head"} for part in parts):
+            msg = f"{self._at(node)}: takes what is no image behind its relu; expected one"
+            raise ConfigError(msg)
+        return parts
+
+    def _move(self, node: Node, layer: MaxPool | Flatten, parts: tuple[Part, ...]) -> None:
+        try:
+            shape = layer.output([part.shape for part in parts])
+        except ConfigError as error:
+            msg = f"{self._at(node)}: {error}"
+            raise ConfigError(msg) from error
+        self.mapped.layers[node.name] = layer
+        self.consumed += parts
+        self.tensors[node.name] = (Part(node.name, shape, "moved"),)
+
+    def _reshape(self, node: Node) -> str:
+        (part, *more) = self._one(node)
+        if more or part.state != "feature":
+            msg = f"{self._at(node)}: reshapes more than an input; expected Flatten"
+            raise ConfigError(msg)
+        shape = target_shape(node, part.shape, self._at(node))
+        image = REGISTRY[part.source].along == "pixels"
+        known = [(prod(self.window),), self.window, (*self.window, 1)] if image else [part.shape]
+        if shape not in known:
+            msg = f"{self._at(node)}: makes {shape} of '{part.source}'; expected {known[-1]}"
+            raise ConfigError(msg)
+        self.tensors[node.name] = (replace(part, shape=shape),)
+        return f"an image of {' x '.join(map(str, shape))}"
+
+    def _training_only(self, node: Node) -> str:
+        self.tensors[node.name] = self._one(node)
+        return "for training alone"
+
+    def _one(self, node: Node) -> tuple[Part, ...]:
+        if len(node.sources) != 1:
+            msg = f"{self._at(node)}: takes {len(node.sources)} inputs; expected one"
+            raise ConfigError(msg)
+        return self.tensors[node.sources[0]]
+
+    def _at(self, node: Node) -> str:
+        return f"{self.where}: layer '{node.name}'"
+
+
+def _require_float32(node: Node, at: str) -> None:
+    dtype = node.config.get("dtype", "float32")
+    if isinstance(dtype, dict):
+        inner = dtype.get("config")
+        dtype = inner.get("name") if isinstance(inner, dict) else None
+    if dtype != "float32":
+        msg = f"{at}: computes in {dtype}; expected float32"
+        raise ConfigError(msg)
+    if node.config.get("quantization_config") is not None or "lora_rank" in node.config:
+        msg = f"{at}: quantized or extended by Keras itself; expected plain or QKeras layers"
+        raise ConfigError(msg)

@@ -1,0 +1,1 @@
+"""One definition of every figure of merit, with its uncertainty."""

@@ -1,0 +1,183 @@
+"""Figures of merit over seeds: bootstrap intervals, and paired tests between recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.core.errors import DataError
+from pixelsieve.metrics.metrics import (
+    EFFICIENCIES,
+    accuracy,
+    auc_of,
+    rank,
+    rejection_at,
+    rejection_of,
+    roc_auc,
+    tie_loss_at,
+)
+
+__all__ = [
+    "METRICS",
+    "Interval",
+    "PairedTest",
+    "bootstrap",
+    "corrected",
+    "mean_and_spread",
+    "paired_test",
+    "score",
+    "summarize",
+]
+
+_CHUNK = 25
+
+METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES))
+"""Names of the figures of merit: `accuracy`, `auc`, `rejection_90`, ... `rejection_99`."""
+
+
+def score(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> dict[str, float]:
+    """Every figure of merit of `METRICS`, and at each rejection `efficiency_NN` and `tie_loss_NN`.
+
+    `scores` (n,) are logits (or anything that grows with the likeness to signal); `threshold`
+    is that of the accuracy. The efficiency is the one achieved, the loss what ties cost of the
+    rejection (`metrics.tie_loss_at`).
+    """
+    figures = {
+        "accuracy": accuracy(scores, labels, threshold),
+        "auc": roc_auc(scores, labels),
+    }
+    for efficiency in EFFICIENCIES:
+        rejection, achieved, _ = rejection_at(scores, labels, efficiency)
+        figures[f"rejection_{100 * efficiency:.0f}"] = rejection
+        figures[f"efficiency_{100 * efficiency:.0f}"] = achieved
+        figures[f"tie_loss_{100 * efficiency:.0f}"] = tie_loss_at(scores, labels, efficiency)
+    return figures
+
+
+def summarize(figures: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and spread (sample standard deviation, 0 for one seed) over seeds, by metric."""
+    return {name: mean_and_spread([f[name] for f in figures]) for name in METRICS}
+
+
+def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "spread": spread}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A central 68 % interval."""
+
+    low: float
+    high: float
+
+
+def bootstrap(
+    scores: Sequence[NDArray[Any]],
+    labels: NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+    threshold: float = 0.0,
+) -> dict[str, Interval]:
+    """Central 68 % intervals of the mean over classifiers, from resampling the test clusters.
+
+    Whole particle groups (`groups`, (n,)) are drawn with replacement, since clusters of one
+    particle are not independent. All classifiers see the same draws; draws that lack a class are
+    left out. Raises `DataError` where none is left.
+    """
+    rng = np.random.default_rng(seed)
+    _, members = np.unique(groups, return_inverse=True)
+    n_groups = int(members.max()) + 1
+    shares = np.full(n_groups, 1 / n_groups)
+    ranked = [rank(one, labels) for one in scores]
+    right = [(one >= threshold) == (labels > 0) for one in scores]
+    values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    for first in range(0, resamples, _CHUNK):
+        draws = rng.multinomial(n_groups, shares, size=min(_CHUNK, resamples - first))
+        weights = draws[:, members].astype(np.float64)
+        signal = weights[:, labels > 0].sum(axis=1)
+        # Small sets have draws without one of the classes; they have no rejection.
+        weights = weights[(signal > 0) & (signal < weights.sum(axis=1))]
+        totals = {name: np.zeros(len(weights)) for name in METRICS}
+        for one, its_right in zip(ranked, right, strict=True):
+            kept_signal, kept_bib = one.kept(weights)
+            totals["accuracy"] += weights @ its_right / weights.sum(axis=1)
+            totals["auc"] += auc_of(kept_signal, kept_bib)
+            for efficiency in EFFICIENCIES:
+                name = f"rejection_{100 * efficiency:.0f}"
+                totals[name] += rejection_of(kept_signal, kept_bib, efficiency)[0]
+        for name, total in totals.items():
+            values[name].append(total / len(scores))
+    intervals = {}
+    for name, parts in values.items():
+        every = np.concatenate(parts)
+        if not len(every):
+            msg = "bootstrap: too few clusters; no resample holds both classes"
+            raise DataError(msg)
+        low, high = np.quantile(every, (0.16, 0.84))
+        intervals[name] = Interval(float(low), float(high))
+    return intervals
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """`better`, the one with the higher mean, minus `than`, seed by seed.
+
+    `difference` is the mean, `low` to `high` its 95 % interval, `p_value` that of the two-sided
+    paired t-test, `p_corrected` the same corrected for all tests of this metric. All but
+    the difference are None if the seeds tell no spread: a single one, or equal differences.
+    """
+
+    metric: str
+    better: str
+    than: str
+    seeds: int
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_corrected: float | None = None
+
+
+def paired_test(
+    metric: str, better: str, than: str, first: Sequence[float], second: Sequence[float]
+) -> PairedTest:
+    """Compare values of the same seeds (`first[i]` and `second[i]` share a seed)."""
+    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    n, mean = len(differences), float(differences.mean())
+    # Differences that are equal but for their last bits tell no spread either.
+    if n < 2 or np.ptp(differences) <= 1e-12 * np.abs([first, second]).max():  # noqa: PLR2004
+        return PairedTest(metric, better, than, n, mean, None, None, None)
+    from scipy import stats
+
+    test = stats.ttest_rel(first, second)
+    low, high = test.confidence_interval(0.95)
+    return PairedTest(metric, better, than, n, mean, float(low), float(high), float(test.pvalue))
+
+
+def corrected(tests: Sequence[PairedTest]) -> list[PairedTest]:
+    """Return the tests with `p_corrected` by Holm's method, for all that have a p-value.
+
+    The smallest of m p-values counts m times, the next m - 1 times, and so on, none less than the
+    one before it: the chance that any of the tests is called sure without reason stays that of
+    one test (Holm, Scand. J. Stat. 6 (1979) 65).
+    """
+    order = sorted(
+        (i for i, t in enumerate(tests) if t.p_value is not None), key=lambda i: _p(tests[i])
+    )
+    found, largest = list(tests), 0.0
+    for done, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - done) * _p(tests[i])))
+        found[i] = replace(tests[i], p_corrected=largest)
+    return found
+
+
+def _p(test: PairedTest) -> float:
+    return 1.0 if test.p_value is None else test.p_value

@@ -1,0 +1,1 @@
+"""Networks: as data, their bits, their weights, their Keras models, their files."""

@@ -1,0 +1,270 @@
+"""Models on disk: plain data that say everything, and a Keras model for other tools."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.core.archives import read_arrays, read_members
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import RunError
+from pixelsieve.core.files import parse_json, replacing
+from pixelsieve.core.processes import scratch_folder
+from pixelsieve.data.detector import Detector
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.front_end import FrontEnd
+from pixelsieve.networks.build import build, logits_function, mixed_logits_function
+from pixelsieve.networks.keras_part import KERAS_MEMBERS, read_keras_part
+from pixelsieve.networks.precision import MixedPrecision, Precision
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.networks.weights import Weights
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "Model",
+    "load_model",
+    "model_hash",
+    "require_same_keras",
+    "save_model",
+    "stored_keras_model",
+]
+
+_CARD = "pixelsieve.json"
+_WEIGHTS = "pixelsieve_weights.npz"
+_SCHEMA = 1
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained network and how its inputs are made.
+
+    `card` holds what else was saved (recipe, seed, ...), as plain data. `path` is the file that
+    it was read from, None for a model made in memory.
+    """
+
+    spec: NetworkSpec
+    precision: Precision | MixedPrecision | None
+    weights: Weights
+    features: FeatureSet
+    card: dict[str, Any]
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending; in memory the network's name."""
+        return self.path.stem if self.path else self.spec.name
+
+    @property
+    def origin(self) -> str:
+        """The name for messages: the file, or the network's name."""
+        return str(self.path or self.spec.name)
+
+    def keras_model(self) -> keras.Model:
+        """The Keras model with these weights."""
+        return build(self.spec, self.precision, self.weights)
+
+    def logits(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Logits, (n,); refuses inputs that were scaled another way than in training."""
+        table.require(self.features, self.origin)
+        return self.scorer()(table)
+
+    def scorer(self) -> Callable[[FeatureTable], NDArray[np.float32]]:
+        """What `logits` does, with the Keras model built once: for many tables."""
+        model = self.keras_model()
+        weights = [np.asarray(v.value) for v in model.trainable_variables]
+        grids = [np.asarray(v.value) for v in model.non_trainable_variables]
+        function = (
+            _compiled_mixed(self.spec, self.precision.without_bits())
+            if isinstance(self.precision, MixedPrecision)
+            else _compiled(self.spec, self.precision is not None)
+        )
+
+        def logits(table: FeatureTable) -> NDArray[np.float32]:
+            table.require(self.features, self.origin)
+            parts = []
+            for start in range(0, len(table), _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                inputs = {n: table.inputs[n][rows] for n in self.features.names}
+                parts.append(np.asarray(function(weights, grids, inputs)))
+            return np.concatenate(parts)
+
+        return logits
+
+
+@lru_cache(maxsize=8)
+def _compiled(spec: NetworkSpec, quantized: bool) -> Any:
+    import jax
+
+    return jax.jit(logits_function(spec, quantized))
+
+
+@lru_cache(maxsize=8)
+def _compiled_mixed(spec: NetworkSpec, bare: MixedPrecision) -> Any:
+    import jax
+
+    return jax.jit(mixed_logits_function(spec, bare))
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Write a `.keras` archive, whole or not at all.
+
+    Plain Keras (with HGQ2) loads it too. Besides Keras's members it holds `pixelsieve.json`
+    (network, precision, features and their scaling, card) and `pixelsieve_weights.npz`.
+    """
+    import jax
+
+    keras_model = model.keras_model()
+    head = {
+        "schema": _SCHEMA,
+        "features": model.features.to_plain(),
+        "network": to_plain(model.spec),
+        "precision": to_plain(model.precision),
+        "card": model.card,
+    }
+    arrays: dict[str, Any] = {
+        f"{layer}/{name}": v for layer, vs in model.weights.items() for name, v in vs.items()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    with replacing(path) as temporary:
+        # Keras looks at every property of a layer as it saves; under eval_shape HGQ2's derived
+        # ones are traced instead of compiled one by one (0.6 s instead of 9 s).
+        jax.eval_shape(lambda: keras_model.save(temporary))
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(_CARD, json.dumps(head, indent=1, allow_nan=False))
+            archive.writestr(_WEIGHTS, buffer.getvalue())
+
+
+def load_model(path: Path) -> Model:
+    """Read a model saved by `save_model`; nothing in the file is executed.
+
+    Raises `RunError` where the file is missing, damaged or not one of ours, and `ConfigError`
+    where its features are scaled differently today or its card names a front end or a detector
+    that cannot be.
+    """
+    members = _members(path)
+    missing = [name for name in (_CARD, _WEIGHTS) if name not in members]
+    if missing:
+        msg = (
+            f"{path}: holds no {missing[0]}; expected a whole model file of pixelsieve (a Keras or "
+            "QKeras model: pixelsieve convert it first)"
+        )
+        raise RunError(msg)
+    head = parse_json(members[_CARD], f"{path}: {_CARD}")
+    arrays = read_arrays(members[_WEIGHTS], f"{path}: {_WEIGHTS}")
+    if not isinstance(head, dict) or head.get("schema") != _SCHEMA:
+        msg = f"{path}: written by another version of pixelsieve; expected schema {_SCHEMA}"
+        raise RunError(msg)
+    missing = [k for k in ("network", "precision", "features", "card") if k not in head]
+    if missing or not isinstance(head["card"], dict):
+        msg = f"{path}: {_CARD} has no {(missing or ['card'])[0]}; the file is damaged"
+        raise RunError(msg)
+    spec = from_mapping(NetworkSpec, head["network"], f"{path}: network")
+    weights: Weights = {}
+    for layer, shapes in spec.variables().items():
+        for name, shape in shapes.items():
+            array = arrays.get(f"{layer}/{name}")
+            if array is None or array.shape != shape or array.dtype.kind != "f":
+                msg = f"{path}: layer '{layer}' has no {name} of shape {shape}; it is damaged"
+                raise RunError(msg)
+            if not np.isfinite(array).all():
+                msg = f"{path}: layer '{layer}': its {name} is not finite; train it again"
+                raise RunError(msg)
+            weights.setdefault(layer, {})[name] = array.astype(np.float32)
+    precision = _precision(head["precision"], f"{path}: precision")
+    features = FeatureSet.from_plain(head["features"], str(path))
+    if set(features.names) != set(spec.features) or features.window != spec.window:
+        msg = f"{path}: its features are not those of its network; the file is damaged"
+        raise RunError(msg)
+    _check_card(head["card"], f"{path}: card")
+    return Model(spec, precision, weights, features, head["card"], path)
+
+
+def _check_card(card: dict[str, Any], where: str) -> None:
+    """Whether what others read of it is as they expect it."""
+    for name, kind in (("front_end", FrontEnd), ("detector", Detector)):
+        if card.get(name) is not None:
+            from_mapping(kind, card[name], f"{where}: {name}")
+
+
+def model_hash(path: Path) -> str:
+    """Return the SHA-256, in hexadecimal, of all that a model file holds.
+
+    The file itself has another hash each time it is written: Keras's part holds a date and
+    addresses. Raise `RunError` if it is missing or damaged.
+    """
+    members = _members(path)
+    ours = b"".join(members.get(name, b"") for name in (_CARD, _WEIGHTS))
+    keras = read_keras_part(members, str(path)).digest()
+    return hashlib.sha256(ours + keras.encode()).hexdigest()
+
+
+def require_same_keras(model: Model) -> None:
+    """Raise `RunError` if Keras would load another network from the model's file than we do.
+
+    A file holds its network twice: in our own members, which are read strictly and which everything
+    here uses, and in Keras's. A model made in memory has none.
+    """
+    if model.path is not None:
+        _checked_members(model, model.path)
+
+
+def stored_keras_model(model: Model) -> keras.Model:
+    """Return the Keras model that any user of Keras and HGQ2 loads from the model's file.
+
+    Only a file whose Keras part is what our own members say is handed to Keras; raise `RunError`
+    as `require_same_keras` does. For a model made in memory return `Model.keras_model`.
+    """
+    if model.path is None:
+        return model.keras_model()
+    import hgq.layers  # noqa: F401 (registers the layers that Keras then finds)
+    import keras
+
+    members = _checked_members(model, model.path)
+    with scratch_folder() as folder:
+        copy = folder / "model.keras"  # of what was checked
+        with zipfile.ZipFile(copy, "w") as archive:
+            for name in KERAS_MEMBERS:
+                archive.writestr(name, members[name])
+        return keras.saving.load_model(copy, compile=False, safe_mode=True)
+
+
+def _checked_members(model: Model, path: Path) -> dict[str, bytes]:
+    members = _members(path)
+    stored = read_keras_part(members, str(path), strange=True)
+    with scratch_folder() as folder:
+        again = folder / path.name
+        save_model(again, model)
+        expected = read_keras_part(_members(again), str(again))
+    if where := expected.difference(stored):
+        msg = (
+            f"{path}: its Keras part ({where}) is not the network of its pixelsieve part; the file "
+            "was changed after it was saved: fetch it again, or train again"
+        )
+        raise RunError(msg)
+    return members
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    return read_members(path, str(path), (*KERAS_MEMBERS, _CARD, _WEIGHTS))
+
+
+def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:
+    if plain is None:
+        return None
+    if isinstance(plain, dict) and "activations" in plain:
+        return from_mapping(MixedPrecision, plain, where)
+    return from_mapping(Precision, plain, where)

@@ -1,0 +1,224 @@
+"""Training jobs as tasks for the workers, and the data they share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pixelsieve.core.config import fingerprint, from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, DataError, RunError
+from pixelsieve.core.workers import Task
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.features.streamed import StreamedDataset
+from pixelsieve.formats.dataset import Dataset, Parts
+from pixelsieve.front_end import FrontEnd
+from pixelsieve.integer.file import write_beside
+from pixelsieve.integer.network import from_model
+from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.training.augmentation import augmented
+from pixelsieve.training.engine import Monitor
+from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
+from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.teachers import TreesTeacher, grow, teacher_network, trees_teacher
+
+__all__ = [
+    "Shared",
+    "float_recipe_for",
+    "streamed_training_data",
+    "teachers_of",
+    "training_data",
+    "training_tasks",
+]
+
+
+def float_recipe_for(recipe: Recipe, float_recipe: Recipe, others: Sequence[Recipe]) -> Recipe:
+    """How the float network is trained that `recipe` starts from: on the same augmentation.
+
+    It is named for the first of `others` (all recipes, `recipe` too) with that augmentation.
+    """
+    if recipe.augmentation == float_recipe.augmentation:
+        return float_recipe
+    first = next(r for r in others if r.needs_float and r.augmentation == recipe.augmentation)
+    name = f"{float_recipe.name}_{first.name}"
+    return replace(float_recipe, name=name, augmentation=recipe.augmentation)
+
+
+def teachers_of(
+    recipes: Sequence[Recipe], spec: NetworkSpec, float_recipe: Recipe, seed: int
+) -> dict[str, Job | TreesTeacher]:
+    """The teachers of one seed by name of the recipe; none where a student is its own teacher.
+
+    A network learns by `float_recipe`, of clusters as they are. Raises `ConfigError` for unknown
+    networks, for one that takes no arrival time where the student does, and where different
+    teachers would bear one name.
+    """
+    found: dict[str, Job | TreesTeacher] = {}
+    for recipe in recipes:
+        trees = trees_teacher(recipe, spec, seed)
+        teacher = teacher_network(recipe, spec)
+        if trees is not None:
+            found[recipe.name] = trees
+        elif teacher is not None:
+            name = f"teacher_{teacher.name.split('+')[0]}"
+            how = replace(float_recipe, name=name, augmentation=None)
+            found[recipe.name] = Job(teacher, None, how, seed)
+    _require_different_names(recipes, found)
+    return found
+
+
+def _require_different_names(
+    recipes: Sequence[Recipe], teachers: Mapping[str, Job | TreesTeacher]
+) -> None:
+    """Two networks of one name would be one file, that of the last."""
+    taught = [(recipe, teachers[recipe.name]) for recipe in recipes if recipe.name in teachers]
+    for (one, first), (other, second) in itertools.combinations(taught, 2):
+        if first.name == second.name and first != second:
+            msg = (
+                f"recipes '{one.name}' and '{other.name}': their teachers '{one.teacher}' and "
+                f"'{other.teacher}' differ, but both would be '{first.name}'; give one network "
+                "another name"
+            )
+            raise ConfigError(msg)
+
+
+def training_data(
+    dataset: Dataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher] = (),
+) -> TrainingData:
+    """Train and validation inputs, also as `teachers` see them, and as `recipes` vary them.
+
+    Raises `ConfigError` for variations that the front end cannot have, `DataError` where a column
+    is missing or a recipe's batch is larger than the training split, before anything is written.
+    """
+    clusters = dataset.splits.train
+    _require_a_batch(recipes, len(clusters), clusters.origin)
+    settings = dataset.front_end["settings"] if dataset.front_end else None
+    others = _other_sets(features, teachers)
+    validation = dataset.splits.validation
+    chip = None if settings is None else from_mapping(FrontEnd, settings, "front end")
+    collected = clusters if dataset.collected is None else dataset.collected
+    variations = dict.fromkeys(r.augmentation for r in recipes if r.augmentation is not None)
+    return TrainingData(
+        features.table(clusters),
+        features.table(validation),
+        fingerprint([*dataset.identity.values(), features.fingerprint]),
+        settings,
+        to_plain(clusters.detector),
+        tuple((o.table(clusters), o.table(validation)) for o in others),
+        clusters.groups(),
+        {a: augmented(a, features, collected, chip) for a in variations},
+    )
+
+
+def streamed_training_data(
+    dataset: StreamedDataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher] = (),
+) -> tuple[TrainingData, Parts]:
+    """The same of files that need not fit into memory, and how they were split and read out."""
+    others = _other_sets(features, teachers)
+    found = dataset.tables([features, *others])
+    _require_a_batch(recipes, len(found.training[0]), found.origin)
+    source = found.source
+    data = TrainingData(
+        found.training[0],
+        found.validation[0],
+        fingerprint([*source.identity.values(), features.fingerprint]),
+        source.front_end["settings"] if source.front_end else None,
+        to_plain(dataset.detector),
+        tuple(zip(found.training[1:], found.validation[1:], strict=True)),
+        found.groups,
+    )
+    return data, source
+
+
+def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
+    for recipe in recipes:
+        if recipe.batch_size > n:
+            msg = (
+                f"{origin}: the training split holds {n} clusters; recipe '{recipe.name}' needs "
+                f"at least one batch of {recipe.batch_size}; lower --batch-size or add clusters"
+            )
+            raise DataError(msg)
+
+
+def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) -> list[FeatureSet]:
+    """What teachers take, where it is not `features`."""
+    seen = dict.fromkeys(
+        t.features if isinstance(t, TreesTeacher) else t.spec.features for t in teachers
+    )
+    others = [replace(features, names=names, divisors=()) for names in seen]
+    return [other for other in others if other != features]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The data of each worker. Training sees `data` alone, never `test`.
+
+    `unsaturated` are the three splits for classifiers that are no circuit.
+    """
+
+    folder: Path
+    data: TrainingData
+    test: FeatureTable | None = None
+    unsaturated: tuple[FeatureTable, FeatureTable, FeatureTable] | None = None
+
+
+def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] = ()) -> list[Task]:
+    """One task a job, after those of `jobs` and `teachers` that it learns from.
+
+    The result is a `JobResult`, of trees what `grow` returns. A quantized model gets its integers
+    beside it, models/NAME.json.
+    """
+    different = {t.name: t for t in teachers}
+    names = {*different, *(j.name for j in jobs)}
+    return [
+        *(
+            Task(name, _grow if isinstance(t, TreesTeacher) else _train, (t,), ())
+            for name, t in different.items()
+        ),
+        *(Task(j.name, _train, (j,), tuple(sorted(names & {j.source, j.teacher}))) for j in jobs),
+    ]
+
+
+def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None]) -> dict[str, Any]:
+    data = shared.data
+    assert data.groups is not None
+    _require_folder(shared)
+    tables = data.tables(teacher.features)
+    return grow(teacher, shared.folder, *tables, data.groups, data.fingerprint)
+
+
+def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
+    _require_folder(shared)
+    monitors: dict[str, Monitor] = {"auc": roc_auc}
+    if job.recipe.learns_bits:
+        monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
+    result = run_job(job, shared.folder, shared.data, monitors, report)
+    names = [job.name, *(one["model"] for one in result.get("networks", []))]
+    for name in names if job.precision is not None else []:
+        path = shared.folder / "models" / f"{name}.keras"
+        integers = path.with_suffix(".json")
+        if not integers.exists() or integers.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            write_beside(path, from_model(load_model(path), name))
+    return result
+
+
+def _require_folder(shared: Shared) -> None:
+    if not shared.folder.is_dir():
+        msg = f"{shared.folder}: not seen by a worker; --out must be on a disk that all share"
+        raise RunError(msg)
+
+
+def _rejection(logits: NDArray[Any], labels: NDArray[Any]) -> float:
+    return rejection_at(logits, labels, EFFICIENCY)[0]

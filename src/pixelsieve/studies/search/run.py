@@ -1,0 +1,281 @@
+"""Search the smallest network: trials by generations, each a file, resumable at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError, RunError
+from pixelsieve.core.files import read_document, replacing, write_json
+from pixelsieve.core.programs import YOSYS, find
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.core.scheduler import workers_of
+from pixelsieve.core.workers import Task, Workers
+from pixelsieve.features import FeatureSet
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.integer.logic import alkaid
+from pixelsieve.studies.jobs import training_data
+from pixelsieve.studies.search.config import SearchConfig
+from pixelsieve.studies.search.final import Finalist
+from pixelsieve.studies.search.records import (
+    TrialRecord,
+    front_of,
+    read_record,
+    spaced,
+    told,
+    trial_name,
+    volumes,
+    why_no_front,
+)
+from pixelsieve.studies.search.sampler import ask, write_study
+from pixelsieve.studies.search.space import Candidate
+from pixelsieve.studies.search.table import final_table
+from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
+from pixelsieve.studies.summary import with_counted_luts
+
+__all__ = ["Progress", "search"]
+
+_SEEDS_APART = 100_000
+"""Seeds of the final training are so far beyond those of the trials."""
+
+_APART = 1.25
+"""Of networks of the front within this factor in cost, one is trained again, and may cost so
+much more then."""
+
+_STATES = ("complete", "stopped", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a search is: `done` of `total` in this phase, points on the front, its hypervolume.
+
+    The phases are `trials` and `final training`.
+    """
+
+    phase: str
+    done: int
+    total: int
+    front: int
+    hypervolume: float
+
+
+def search(
+    config: SearchConfig,
+    dataset: Dataset,
+    out: Path,
+    *,
+    trials: int,
+    workers: int,
+    scheduler: str | None = None,
+    luts: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_count: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Run `trials` trials, train the front again, and return what `metrics.json` then holds.
+
+    The run folder `out` gets trials/*.json, models/*.keras, final/*.json, study.journal and
+    metrics.json. Validation decides everything; the test split is read once, for the final table,
+    and the search then takes no more trials. Run again with the same arguments to resume an
+    interrupted search. `scheduler` is the address of a Dask scheduler (default: processes here).
+    With `luts` Yosys counts the LUTs of the table's networks on the front, also of a search that
+    is finished; `on_count` gets the name of each. Raise `ConfigError` if no network meets the
+    budget.
+    """
+    alkaid("trace")  # not installed: said now, not by the first worker
+    if luts:
+        find(YOSYS)
+    window = dataset.splits.train.window
+    data = _search_data(config, dataset, window)
+    with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
+        finished = _finished(out, trials)
+        if finished is not None:
+            return _with_counts(out, finished, on_count) if luts else finished
+        for name in ("trials", "models", "final", "figures"):
+            run.folder(name)
+        with workers_of(data, workers, scheduler) as pool:
+            study = _Search(config, window, out, trials, on_progress or (lambda _: None))
+            records = study.run(pool)
+            finalists = _finalists(config, records, window)
+            table = final_table(
+                finalists,
+                config.uniform(),
+                config.goal,
+                config.space.float_recipe,
+                config.uniform_recipe,
+                seeds=[config.seed + _SEEDS_APART + i for i in range(config.seeds)],
+                folder=out,
+                pool=pool,
+                dataset=dataset,
+                on_done=study.on_final,
+            )
+        metrics = {
+            "schema": 1,
+            "metric": config.metric,
+            "cost": config.cost,
+            "budget": config.budget,
+            "split_by": dataset.split_by,
+            "front_end": to_plain(dataset.front_end),
+            "trials": [record.to_plain() for record in records],
+            "states": {s: sum(r.result.state == s for r in records) for s in _STATES},
+            "front": [point.name for point in front_of(config.goal, records)],
+            "hypervolume": volumes(config.goal, records),
+            **table,
+        }
+        write_json(out / "metrics.json", metrics)
+        return _with_counts(out, metrics, on_count) if luts else metrics
+
+
+def _with_counts(
+    out: Path, metrics: dict[str, Any], on_count: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """Count the networks on the front: they are small, seconds each."""
+    seeds = range(len(metrics["seeds"]))
+    names = {
+        place: [f"{row['name']}_seed{i}" for i in seeds]
+        for place, row in enumerate(metrics["rows"])
+        if row["on_front"]
+    }
+    return with_counted_luts(out, metrics, names, on_count)
+
+
+def _finished(out: Path, trials: int) -> dict[str, Any] | None:
+    path = out / "metrics.json"
+    if not path.exists():
+        return None
+    metrics = read_document(path)
+    if not isinstance(metrics.get("trials"), list):
+        msg = f"{path}: no list of trials; the file is damaged, remove it"
+        raise RunError(msg)
+    made = len(metrics["trials"])
+    if made != trials:
+        msg = (
+            f"{out}: finished with {made} trials, and the test split was read for its table; "
+            f"a search of {trials} trials needs another --out"
+        )
+        raise RunError(msg)
+    return metrics
+
+
+def _search_data(config: SearchConfig, dataset: Dataset, window: tuple[int, int]) -> SearchData:
+    names = [feature for one in config.space.inputs for feature in one.features]
+    names += [feature for one in config.uniform() for feature in one.spec.features]
+    features = tuple(dict.fromkeys(names))
+    recipes = [config.space.float_recipe, config.uniform_recipe]  # of the same batch size
+    plain, mirrored = (
+        training_data(dataset, FeatureSet(features, mirror, window=window), recipes)
+        for mirror in (False, True)
+    )
+    return SearchData(plain, mirrored)
+
+
+class _Search:
+    """Runs the generations; what is done already is read from the files of the trials."""
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        window: tuple[int, int],
+        folder: Path,
+        trials: int,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._config = config
+        self._window = window
+        self._folder = folder
+        self._trials = trials
+        self._on_progress = on_progress
+
+    def run(self, pool: Workers) -> list[TrialRecord]:
+        """All records, in order of their numbers."""
+        config, size = self._config, self._config.generation
+        space = config.space
+        records: list[TrialRecord] = []
+        for first in range(0, self._trials, size):
+            # Always whole generations, so that a longer search begins like a shorter one.
+            heard, number = told(config.goal, records), first // size
+            asked = ask(space, heard, seed=config.seed, generation=number, count=size)
+            records += self._generation(pool, records, asked[: self._trials - first])
+            write_study(self._folder / "study.journal", space, told(config.goal, records))
+        return records
+
+    def _generation(
+        self, pool: Workers, earlier: Sequence[TrialRecord], candidates: Sequence[Candidate]
+    ) -> list[TrialRecord]:
+        known: dict[int, TrialRecord] = {}
+        asked = dict(enumerate(candidates, start=len(earlier)))
+        tasks = []
+        for number, candidate in asked.items():
+            found = read_record(self._path(number), number, candidate)
+            if found is not None:
+                known[number] = found
+            else:
+                trial = self._trial(number, candidate, earlier)
+                tasks.append(Task(trial_name(number), run_trial, (trial,)))
+        self._tell([*earlier, *known.values()])
+        numbers = {trial_name(number): number for number in asked}
+        for name, (result, models) in pool.run(tasks):
+            number = numbers[name]
+            record = known[number] = TrialRecord(number, asked[number], result)
+            for index, model in enumerate(models):
+                path = self._folder / "models" / f"{record.model(index)}.keras"
+                with replacing(path) as temporary:
+                    temporary.write_bytes(model)
+            # The record comes last: a trial that has one is done.
+            write_json(self._path(number), record)
+            self._tell([*earlier, *known.values()])
+        return [known[number] for number in sorted(known)]
+
+    def _trial(self, number: int, candidate: Candidate, earlier: Sequence[TrialRecord]) -> Trial:
+        space, goal = self._config.space, self._config.goal
+        first_epochs = space.recipe.trial_epochs
+        return Trial(
+            spec=space.spec(candidate, self._window),
+            precision=candidate.precision,
+            recipe=space.trained_by(candidate),
+            float_recipe=space.float_recipe,
+            mirror_x=space.input_set(candidate.inputs).mirror_x,
+            seed=self._config.seed + number,
+            goal=goal,
+            first_epochs=first_epochs if first_epochs < candidate.epochs else 0,
+            rivals=tuple(goal.point(r.result.first) for r in earlier if r.result.first),
+        )
+
+    def _path(self, number: int) -> Path:
+        return self._folder / "trials" / f"{trial_name(number)}.json"
+
+    def _tell(self, records: Sequence[TrialRecord]) -> None:
+        goal = self._config.goal
+        front = front_of(goal, records)
+        volume = goal.volume([point.measured for point in front])
+        self._on_progress(Progress("trials", len(records), self._trials, len(front), volume))
+
+    def on_final(self, done: int, total: int) -> None:
+        """Take note of networks of the final table that are trained."""
+        self._on_progress(Progress("final training", done, total, 0, 0.0))
+
+
+def _finalists(
+    config: SearchConfig, records: Sequence[TrialRecord], window: tuple[int, int]
+) -> list[Finalist]:
+    goal, space = config.goal, config.space
+    most = inf if config.budget is None else config.budget
+    front = front_of(goal, records)
+    if not front:
+        raise ConfigError(why_no_front(goal, records))
+    return [
+        Finalist(
+            name=point.name,
+            trial=point.record.number,
+            spec=space.spec(point.record.candidate, window),
+            inputs=point.record.candidate.inputs,
+            precision=point.record.candidate.precision,
+            recipe=space.trained_by(point.record.candidate),
+            mirror_x=space.input_set(point.record.candidate.inputs).mirror_x,
+            limit=min(goal.point(point.measured)[1] * _APART, most),
+        )
+        for point in spaced(goal, front, _APART)
+    ]

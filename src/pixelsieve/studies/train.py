@@ -1,0 +1,129 @@
+"""Train one network; nothing is chosen or scored on the test split."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelsieve.core.config import to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.files import replacing
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.features import FeatureSet
+from pixelsieve.features.streamed import StreamedDataset
+from pixelsieve.formats.dataset import Dataset, Parts
+from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.studies.jobs import (
+    Shared,
+    float_recipe_for,
+    streamed_training_data,
+    teachers_of,
+    training_data,
+    training_tasks,
+)
+from pixelsieve.training.job import Job, JobResult
+from pixelsieve.training.recipe import FLOAT, Recipe
+from pixelsieve.training.teachers import TreesTeacher
+
+__all__ = ["TrainConfig", "train_one"]
+
+_START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One network to train, or with learned bits those of one training.
+
+    `bits` None is float, by `float_recipe` alone.
+
+    `start` is the hash of the model file that quantized training starts from, where that is not a
+    float network of its own. Raises `ConfigError` where nothing would be taken from it.
+    """
+
+    spec: NetworkSpec
+    bits: int | LearnedPrecision | None
+    recipe: Recipe
+    seed: int
+    float_recipe: Recipe = FLOAT
+    mirror_x: bool = False
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and (self.bits is None or not self.recipe.needs_float):
+            lacking = "--bits" if self.bits is None else "a recipe that warm-starts or distills"
+            msg = f"--start: training takes nothing from it; give {lacking}"
+            raise ConfigError(msg)
+
+    def jobs(self) -> list[Job]:
+        """The float job, where it is needed, and the quantized one."""
+        if self.bits is None:
+            return [Job(self.spec, None, self.float_recipe, self.seed)]
+        if self.start is not None:
+            return [self._quantized(self.bits, _START)]
+        if not self.recipe.needs_float:
+            return [self._quantized(self.bits, None)]
+        how = float_recipe_for(self.recipe, self.float_recipe, [self.recipe])
+        floats = Job(self.spec, None, how, self.seed)
+        return [floats, self._quantized(self.bits, floats.name)]
+
+    def teachers(self) -> list[Job | TreesTeacher]:
+        """Whom the quantized job learns from, if not from its own float network."""
+        if self.bits is None:
+            return []
+        return list(self._teachers().values())
+
+    def _teachers(self) -> dict[str, Job | TreesTeacher]:
+        return teachers_of([self.recipe], self.spec, self.float_recipe, self.seed)
+
+    def _quantized(self, bits: int | LearnedPrecision, source: str | None) -> Job:
+        teacher = next((t.name for t in self._teachers().values()), None)
+        precision = Precision(bits) if isinstance(bits, int) else bits
+        return Job(self.spec, precision, self.recipe, self.seed, source, teacher)
+
+
+def train_one(
+    config: TrainConfig,
+    dataset: Dataset | StreamedDataset,
+    out: Path,
+    start: Path | None = None,
+    scheduler: str | None = None,
+    on_report: Callable[[str, Any], None] | None = None,
+    on_done: Callable[[str], None] | None = None,
+) -> tuple[list[JobResult], Parts]:
+    """Train into the run folder `out` (models/*.keras, jobs/*.json).
+
+    Gives the results in order of training, and how the data were split and read out. `start` is
+    the model file that `config.start` is the hash of; the run keeps a copy. Runs again from where
+    an interrupted call stopped. `scheduler` as in `compare`. Recipes with an augmentation need a
+    `Dataset`.
+    """
+    features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
+    jobs, teachers = config.jobs(), config.teachers()
+    recipes = [j.recipe for j in jobs]
+    if isinstance(dataset, StreamedDataset):
+        data, source = streamed_training_data(dataset, features, recipes, teachers)
+    else:
+        data, source = training_data(dataset, features, recipes, teachers), dataset.source
+    identity = {**to_plain(config), **source.identity}
+    identity |= {"teachers": to_plain(teachers)} if teachers else {}
+    with RunFolder(out, identity) as run:
+        run.prepare()
+        if start is not None:
+            with replacing(run.folder("models") / f"{_START}.keras") as copy:
+                shutil.copyfile(start, copy)
+        tasks, shared = training_tasks(jobs, teachers), [Shared(out.absolute(), data)]
+        del data  # so that the worker alone holds it
+        results = run_tasks(
+            tasks,
+            shared.pop(),
+            workers=1,
+            scheduler=scheduler,
+            on_report=on_report,
+            on_done=on_done,
+        )
+        return [results[j.name] for j in jobs], source

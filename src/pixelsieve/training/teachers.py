@@ -1,0 +1,184 @@
+"""Teachers: boosted trees, float networks, and the soft labels that a student gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve import __version__
+from pixelsieve.core.config import fingerprint, to_plain
+from pixelsieve.core.files import file_hash, read_document, replacing, write_json
+from pixelsieve.features import FeatureTable
+from pixelsieve.networks.spec import NetworkSpec, network
+from pixelsieve.training.recipe import BOOSTED_TREES, OWN_FLOAT, Recipe
+
+__all__ = [
+    "TREE_FEATURES",
+    "TreesTeacher",
+    "fit_trees",
+    "grow",
+    "soft_labels",
+    "teacher_network",
+    "tree_scores",
+    "trees_teacher",
+]
+
+TREE_FEATURES = (
+    "x_profile",
+    "y_profile",
+    "x_size",
+    "y_size",
+    "total_charge",
+    "z_global",
+    "y_local",
+)
+"""What trees that teach see besides the inputs of their student."""
+
+_LARGEST_TREES = 800
+_LEARNING_RATE = 0.08
+_TREES_WITHOUT_GAIN = 20
+_FOLDS = 5
+
+
+def fit_trees(
+    training: FeatureTable,
+    validation: FeatureTable,
+    seed: int,
+    rows: NDArray[np.bool_] | None = None,
+) -> Any:
+    """scikit-learn's histogram gradient boosting on the inputs of a table, or on `rows` of it.
+
+    Up to 800 trees of 31 leaves at rate 0.08, stopped by the validation loss.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    trees = HistGradientBoostingClassifier(
+        max_iter=_LARGEST_TREES,
+        learning_rate=_LEARNING_RATE,
+        early_stopping=True,
+        n_iter_no_change=_TREES_WITHOUT_GAIN,
+        random_state=seed,
+    )
+    chosen: Any = slice(None) if rows is None else rows
+    return trees.fit(
+        _matrix(training)[chosen],
+        training.labels[chosen],
+        X_val=_matrix(validation),
+        y_val=validation.labels,
+    )
+
+
+def tree_scores(trees: Any, table: FeatureTable) -> NDArray[np.float64]:
+    """Logits (n,) of fitted trees."""
+    return np.asarray(trees.decision_function(_matrix(table)), np.float64)
+
+
+def _matrix(table: FeatureTable) -> NDArray[np.float32]:
+    return np.concatenate([table.inputs[n] for n in table.features.names], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TreesTeacher:
+    """Trees that teach the students of one seed; they see `features`."""
+
+    features: tuple[str, ...]
+    seed: int
+    epochs: ClassVar[int] = 0
+
+    @property
+    def name(self) -> str:
+        """E.g. `teacher_boosted_trees_seed0`."""
+        return f"teacher_boosted_trees_seed{self.seed}"
+
+    def path(self, folder: Path) -> Path:
+        """Where the run `folder` keeps its logits of the training clusters."""
+        return folder / "teachers" / f"{self.name}.npz"
+
+
+def grow(
+    teacher: TreesTeacher,
+    folder: Path,
+    training: FeatureTable,
+    validation: FeatureTable,
+    groups: NDArray[Any],
+    data: str,
+) -> dict[str, Any]:
+    """Logits of the training clusters, each by trees that have not seen its particle group.
+
+    Five times trees are fitted to four fifths of the `groups` and give the logits of the rest.
+    Writes teachers/NAME.npz and returns teachers/NAME.json: `name`, `fingerprint`, `sha256` of the
+    logits' file, `features`, `validation_auc`. Returns at once where the folder holds them for
+    these clusters (`data` is their fingerprint).
+    """
+    from sklearn.metrics import roc_auc_score
+
+    path = teacher.path(folder)
+    about = path.with_suffix(".json")
+    mark = fingerprint({"teacher": to_plain(teacher), "data": data, "pixelsieve": __version__})
+    if path.exists() and about.exists():
+        saved = read_document(about)
+        if saved.get("fingerprint") == mark and saved.get("sha256") == file_hash(path):
+            return saved
+    different, fold = np.unique(groups, return_inverse=True)
+    of_group = np.random.default_rng(teacher.seed).permutation(len(different)) % _FOLDS
+    fold = of_group[fold]
+    logits = np.zeros(len(training), np.float32)
+    validation_logits = np.zeros(len(validation))
+    for one in range(_FOLDS):
+        trees = fit_trees(training, validation, teacher.seed, fold != one)
+        held_out = fold == one
+        logits[held_out] = trees.decision_function(_matrix(training)[held_out])
+        validation_logits += tree_scores(trees, validation) / _FOLDS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, logits=logits)
+    result = {
+        "name": teacher.name,
+        "fingerprint": mark,
+        "sha256": file_hash(path),
+        "features": list(teacher.features),
+        "validation_auc": float(roc_auc_score(validation.labels, validation_logits)),
+    }
+    write_json(about, result)
+    return result
+
+
+def soft_labels(
+    recipe: Recipe, labels: NDArray[np.float32], logits: NDArray[np.floating[Any]]
+) -> NDArray[np.float32]:
+    """What the student is told instead of `labels` (n,), given its teacher's `logits` (n,).
+
+    At temperature 1 labels (n,) with `recipe.distillation` of the teacher's probabilities in them;
+    the loss is linear in them. Else (n, 2): labels, and the probabilities at that temperature,
+    for the loss of `training.program`.
+    """
+    from scipy.special import expit
+
+    if recipe.temperature == 1:
+        share = np.float32(recipe.distillation)
+        mixed: NDArray[np.float32] = (1 - share) * labels + share * expit(logits)
+        return mixed
+    softened = expit(np.asarray(logits, np.float64) / recipe.temperature)
+    return np.stack([labels, softened.astype(np.float32)], axis=1)
+
+
+def teacher_network(recipe: Recipe, student: NetworkSpec) -> NetworkSpec | None:
+    """The float network that teaches by `recipe`; None for a student's own, and for trees.
+
+    It sees the arrival time where the student does. Raises `ConfigError` for unknown networks.
+    """
+    if not recipe.distillation or recipe.teacher in {OWN_FLOAT, BOOSTED_TREES}:
+        return None
+    time = next((f for f in student.features if f.startswith("hit_time")), None)
+    return network(recipe.teacher, time).with_window(student.window)
+
+
+def trees_teacher(recipe: Recipe, student: NetworkSpec, seed: int) -> TreesTeacher | None:
+    """The trees that teach by `recipe`, None for other teachers."""
+    if not recipe.distillation or recipe.teacher != BOOSTED_TREES:
+        return None
+    return TreesTeacher(tuple(dict.fromkeys((*student.features, *TREE_FEATURES))), seed)
