@@ -1,0 +1,124 @@
+"""Tables and figures as values: what is shown, whatever prints it (terminal, page, matplotlib)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Axis", "Cell", "Chart", "Choice", "Column", "Point", "Row", "Series", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in one place of a table.
+
+    `spread` is what follows the text, such as `± 0.0012`, `interval` a second line that only a
+    page has room for, `value` the number that a column is sorted by (default: the text).
+    """
+
+    text: str
+    spread: str = ""
+    interval: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: `title` for a page, `short` for a terminal (default: the title).
+
+    Numbers are set to the right. Columns of rank 0 are always shown; of the others a narrow
+    terminal leaves out those of the highest rank first. If a table has columns of several
+    `group`s and does not fit, each group is a table of its own beside the columns of no group.
+    """
+
+    title: str
+    number: bool = False
+    short: str = ""
+    rank: int = 0
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of as many cells as there are columns.
+
+    `section` draws a line above it, `muted` sets it back (baselines).
+    """
+
+    cells: tuple[Cell | str, ...]
+    section: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; `caption` is a sentence or two below it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis; its ends are those of the points if `low` and `high` are None.
+
+    `categories` are the places of a category axis in order; `whole` asks for ticks at whole
+    numbers.
+    """
+
+    label: str
+    scale: Literal["linear", "log", "category"] = "linear"
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point; `low` and `high` are the ends of its error bar, `told` what a page says of it."""
+
+    x: float | str
+    y: float | None
+    low: float | None = None
+    high: float | None = None
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points drawn in one way: a `line`, `step`s, points with `errors`, `points`, or a `front`.
+
+    `colour` is a number in the palette or a name of `report.colours`; `dash` numbers the pattern
+    of baselines from 1, `tell` is said of every point.
+    """
+
+    name: str
+    colour: int | str
+    draw: Literal["line", "step", "errors", "points", "front"]
+    points: tuple[Point, ...]
+    dash: int = 0
+    thin: bool = False
+    tell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Axes and series; `marks` are vertical lines, `layout` tells a page how much room it takes."""
+
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    title: str = ""
+    marks: tuple[float, ...] = ()
+    layout: Literal["", "wide", "pair"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Charts that are shown together under a label, such as those of one width in bits."""
+
+    label: str
+    charts: tuple[Chart, ...] = field(default_factory=tuple)
