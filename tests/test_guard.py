@@ -83,11 +83,11 @@ def test_what_a_killed_process_started_ends_too(
 
 def test_a_program_that_the_guard_does_not_know_yet_never_starts(tmp_path: Path) -> None:
     code = (
-        "import os; from pathlib import Path; from pixelsieve.firmware import bounded\n"
+        "import os; from pathlib import Path; from pixelsieve.core import processes\n"
         "def killed(process_id, group):\n"
         "    print(process_id, flush=True); os.kill(os.getpid(), 9)\n"
-        "bounded.ending_with_us = killed\n"
-        "bounded.run_bounded(['touch', 'started'], Path.cwd())\n"
+        "processes.ending_with_us = killed\n"
+        "processes.run_bounded(['touch', 'started'], Path.cwd())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
