@@ -76,8 +76,9 @@ def search(
     from pixelsieve.cli.progress import SearchProgress
     from pixelsieve.core.workers import default_workers
     from pixelsieve.front_end import dataset_through_front_end, read_front_end
-    from pixelsieve.report.figures.pareto import pareto
-    from pixelsieve.report.search_table import search_lines, search_tables
+    from pixelsieve.report.plot import figure
+    from pixelsieve.report.search import pareto_choices, read_search, search_lines, search_table
+    from pixelsieve.report.terminal import print_tables
     from pixelsieve.studies.search.run import search as run_search
 
     options.require_one(workers, scheduler)
@@ -109,14 +110,15 @@ def search(
             on_progress=progress.on_progress,
             on_count=progress.on_count,
         )
-    pareto(metrics, out / "figures" / "pareto")
+    found = read_search(metrics, str(out))
+    figure(pareto_choices(found), out / "figures" / "pareto", size=(6.0, 4.8))
     if json:
         options.print_json(metrics)
         return
     console = Console()
-    for table in search_tables(metrics, console.width):
-        console.print(table)
-    for line in search_lines(metrics, str(out)):
+    print_tables(console, search_table(found))
+    folder = f"{out}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
+    for line in (*search_lines(found), folder):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelsieve.core.files import replacing
-from pixelsieve.report.colours import BASELINE, INK
-from pixelsieve.report.spec import Axis, Chart, Choice, Series
+from pixelsieve.report.spec import BASELINE, INK, Axis, Chart, Choice, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +32,7 @@ _MANY, _LONG = 4, 24
 
 
 def colour(one: int | str) -> str:
-    """Return the colour of a series: its number in the palette, or a name of `report.colours`."""
+    """Return the colour of a series: its number in the palette, or its name."""
     return _NAMED[one] if isinstance(one, str) else _PALETTE[one % len(_PALETTE)]
 
 
@@ -90,8 +89,8 @@ def figure(
         for axes, (chart, title) in zip(made.axes, titled.items(), strict=True):
             _draw_chart(axes, chart)
             axes.set_title(title, loc="left")
-            handles, names = axes.get_legend_handles_labels()
-            legend = dict(zip(names, handles, strict=True)) | legend
+            for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+                legend.setdefault(name, handle)
         if len(legend) > 1:
             made.legend(
                 list(legend.values()),

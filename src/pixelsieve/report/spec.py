@@ -5,7 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Axis", "Cell", "Chart", "Choice", "Column", "Point", "Row", "Series", "Table"]
+__all__ = [
+    "BASELINE",
+    "INK",
+    "Axis",
+    "Cell",
+    "Chart",
+    "Choice",
+    "Column",
+    "Point",
+    "Row",
+    "Series",
+    "Table",
+    "cell_of",
+]
+
+INK, BASELINE = "ink", "grey"
+"""Colours that have a name: of float networks, and of baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +36,11 @@ class Cell:
     spread: str = ""
     interval: str = ""
     value: float | None = None
+
+
+def cell_of(cell: Cell | str) -> Cell:
+    """Return a cell; a text alone is one."""
+    return Cell(cell) if isinstance(cell, str) else cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +119,7 @@ class Point:
 class Series:
     """Points drawn in one way: a `line`, `step`s, points with `errors`, `points`, or a `front`.
 
-    `colour` is a number in the palette or a name of `report.colours`; `dash` numbers the pattern
+    `colour` is a number in the palette or `INK` or `BASELINE`; `dash` numbers the pattern
     of baselines from 1, `tell` is said of every point.
     """
 

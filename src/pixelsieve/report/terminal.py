@@ -7,21 +7,29 @@ from dataclasses import replace
 
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.cells import cell_len
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pixelsieve.report.spec import Cell, Column, Table
+from pixelsieve.report.spec import Cell, Column, Table, cell_of
 
-__all__ = ["tables"]
+__all__ = ["print_tables", "tables"]
+
+
+def print_tables(console: Console, *found: Table | None) -> None:
+    """Print the tables that there are, as wide as the console."""
+    for table in found:
+        for one in tables(table, console.width) if table else ():
+            console.print(one)
 
 
 def tables(table: Table, width: int) -> list[RichTable]:
     """Return the table as one or several tables that `width` characters hold.
 
     A table of several groups that does not fit is one table per group, each with the columns of
-    no group and the rows that say something. Of what still does not fit, the columns of the
-    highest rank are left out.
+    no group and the rows that say something; the first has title and caption. Of what still does
+    not fit, the columns of the highest rank are left out.
     """
     every = range(len(table.columns))
     groups = list(dict.fromkeys(c.group for c in table.columns if c.group))
@@ -32,9 +40,9 @@ def tables(table: Table, width: int) -> list[RichTable]:
         own = [i for i in every if table.columns[i].group == group]
         part = replace(
             table,
-            title=table.title if group == groups[-1] else f"{table.title}: {group}",
-            rows=tuple(r for r in table.rows if any(_cell(r.cells[i]).text for i in own)),
-            caption=table.caption if group == groups[-1] else "",
+            title=table.title if group == groups[0] else f"{table.title.split(',')[0]}, {group}",
+            rows=tuple(r for r in table.rows if any(cell_of(r.cells[i]).text for i in own)),
+            caption=table.caption if group == groups[0] else "",
         )
         shown = [i for i in every if table.columns[i].group in ("", group)]
         parts.append(_fitted(part, shown, width))
@@ -77,13 +85,9 @@ def _fitted(table: Table, shown: list[int], width: int) -> RichTable:
     return made
 
 
-def _cell(cell: Cell | str) -> Cell:
-    return Cell(cell) if isinstance(cell, str) else cell
-
-
 def _lines(cell: Cell | str, table: Table) -> list[str]:
     """Return the lines of a cell; the zero of a spread or of a difference saves no room."""
-    one = _cell(cell)
+    one = cell_of(cell)
     spread = one.spread.replace("± ", "±").replace("±0.", "±.")
     lines = f"{one.text} {spread}".rstrip(" ").split("\n")
     second = one.interval.replace("± ", "±").replace("0.", ".") if table.second_lines else ""
@@ -122,7 +126,7 @@ def _least(table: Table, shown: Sequence[int]) -> list[int]:
     found = []
     for i in shown:
         column = table.columns[i]
-        whole = any(_cell(row.cells[i]).spread for row in table.rows)
+        whole = any(cell_of(row.cells[i]).spread for row in table.rows)
         cells = [line for row in table.rows for line in _lines(row.cells[i], table)]
         words = [*_heading(column)] if column.short else column.title.split()
         words += cells if whole else [word for line in cells for word in line.split()]

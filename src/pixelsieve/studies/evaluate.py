@@ -92,7 +92,7 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
         "front_end": to_plain(part.front_end),
         "front_end_differs": settings_that_differ(model, part.front_end),
         "detector_differs": constants_that_differ(model, clusters.detector),
-        "figures": score(logits, clusters.signal),
+        "figures": to_plain(score(logits, clusters.signal)),
         "bootstrap_68": to_plain(bootstrap([logits], clusters.signal, clusters.groups())),
         "occupancy": to_plain(occupancy),
         "data_rate": to_plain(

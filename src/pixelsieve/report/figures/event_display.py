@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelsieve.report.figures.canvas import CLASS_COLOURS, canvas
+from pixelsieve.report.plot import CLASS_COLOURS, canvas
 
 __all__ = ["event_display"]
 

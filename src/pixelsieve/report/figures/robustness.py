@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.report.figures.canvas import canvas, colour_of
+from pixelsieve.report.charts import colours
+from pixelsieve.report.plot import canvas, colour
 
 __all__ = ["robustness"]
 
@@ -24,8 +25,7 @@ def robustness(result: Mapping[str, Any], path: Path) -> None:
         for axes, (metric, title) in zip(figure.axes, _PANELS, strict=True):
             for number, approach in enumerate(approaches):
                 shift = 0.16 * (number - (len(names) - 1) / 2)
-                colour = colour_of(approach["approach"], names)
-                _draw(axes, approach, metric, shift, colour)
+                _draw(axes, approach, metric, shift, colour(colours(names)[approach["approach"]]))
             axes.set_xlabel(title)
             axes.set_ylim(len(labels) - 0.5, -0.5)
             axes.set_yticks(range(len(labels)), labels)
