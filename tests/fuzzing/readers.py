@@ -271,7 +271,8 @@ def _read_run_state(folder: Path) -> None:
 
 
 def _read_report(folder: Path) -> None:
-    from pixelsieve.report.page import read_run, write_report
+    from pixelsieve.report.page import write_report
+    from pixelsieve.report.record import read_run
 
     write_report([read_run(folder)], folder / ".page" / "report.html")
 

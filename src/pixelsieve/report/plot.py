@@ -105,7 +105,8 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
     for mark in chart.marks:
         axes.axvline(mark, color="#999999", lw=0.8)
     for number, series in enumerate(chart.series):
-        shift = 0.08 * (number - (len(chart.series) - 1) / 2) if chart.x.categories else 0.0
+        apart = min(0.08, 0.7 / len(chart.series)) if chart.x.categories else 0.0
+        shift = apart * (number - (len(chart.series) - 1) / 2)
         _draw_series(axes, series, chart, shift)
     _set_x(axes, chart.x)
     axes.set_yscale("log" if chart.y.scale == "log" else "linear")
@@ -124,6 +125,7 @@ def _set_x(axes: Axes, axis: Axis) -> None:
         aslant: dict[str, Any] = {"rotation": 20, "ha": "right"} if long else {}
         axes.set_xticks(range(len(axis.categories)), axis.categories, **aslant)
         axes.set_xticks([], minor=True)
+        axes.set_xlim(-0.5, len(axis.categories) - 0.5)
     else:
         axes.set_xscale("log" if axis.scale == "log" else "linear")
         if axis.whole:
@@ -146,6 +148,8 @@ def _draw_series(axes: Axes, series: Series, chart: Chart, shift: float) -> None
     if series.draw == "line":
         dotted = isinstance(series.colour, int) and series.colour >= len(_PALETTE)
         line = ":" if dotted else _LINES[series.dash]
+        if chart.x.categories:  # on both sides of the points of others
+            x, y = [-0.5, *(at - shift for at in x), len(places) - 0.5], [y[0], *y, y[-1]]
         axes.plot(x, y, line, color=hue, lw=width, label=series.name)
         return
     if series.draw == "errors":  # a faint line, not across a category without a point
