@@ -12,8 +12,8 @@ __all__ = ["Axis", "Cell", "Chart", "Choice", "Column", "Point", "Row", "Series"
 class Cell:
     """What stands in one place of a table.
 
-    `spread` is what follows the text, such as `± 0.0012`, `interval` a second line that only a
-    page has room for, `value` the number that a column is sorted by (default: the text).
+    `spread` is what follows the text, such as `± 0.0012`, `interval` a second line that a page
+    has room for, `value` the number that a column is sorted by (default: the text).
     """
 
     text: str
@@ -24,11 +24,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `title` for a page, `short` for a terminal (default: the title).
+    """A column: `title` for a page, `short` for a terminal (default: the title), never broken.
 
     Numbers are set to the right. Columns of rank 0 are always shown; of the others a narrow
     terminal leaves out those of the highest rank first. If a table has columns of several
     `group`s and does not fit, each group is a table of its own beside the columns of no group.
+    Without any title a table has no heading.
     """
 
     title: str
@@ -52,12 +53,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `caption` is a sentence or two below it."""
+    """A table; `caption` is a sentence or two below it.
+
+    `source` is the file that holds all of it, named if a terminal has no room for some columns.
+    With `second_lines` a terminal shows the intervals too.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     caption: str = ""
+    source: str = ""
+    second_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
