@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
+from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulators import Answers, simulate_verilog
+from pixelsieve.firmware.testbench import Vectors, corner_codes
 from pixelsieve.firmware.upsets import stored_codes, with_codes
-from pixelsieve.firmware.vectors import Vectors, corner_codes
 from pixelsieve.firmware.verify import verify
 from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
@@ -113,7 +114,7 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
     network = from_model(model, "images")
     codes = dict(corner_codes(network, 200))
     threshold = int(np.median(network.run(codes)))
-    made = design(network, threshold, stages=2)
+    made = design(network, threshold, timing=Timing(2))
     write_verilog(tmp_path, made)
     vectors = Vectors(codes, len(codes["y_local"]), 0)
     answers: list[Answers] = []

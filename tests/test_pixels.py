@@ -17,9 +17,10 @@ from pixelsieve.core.programs import Tool
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import Barrel, Detector, Sensor
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet, pixel_codes
+from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.vectors import corner_codes, edge_codes, vectors
+from pixelsieve.firmware.testbench import corner_codes, edge_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.front_end import FrontEnd, read_out
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer
@@ -327,7 +328,7 @@ class Gate:
         clusters = small_clusters(150, NOISY)
         codes = self.program.codes(clusters)
         self.threshold = int(np.sort(self.program.run(codes))[100])
-        self.made = design(self.program, self.threshold, **options)
+        self.made = design(self.program, self.threshold, timing=Timing(**options))
         edges = edge_codes(self.program, codes, self.threshold)
         self.vectors = vectors(
             self.program, codes, features=features.table(clusters), edges=edges, n_random=200

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pixelsieve.integer.threshold import choose_threshold
 
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.files import read_json
@@ -19,7 +20,6 @@ from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import read_parts
 from pixelsieve.front_end import Chip, FrontEnd
 from pixelsieve.integer.network import from_model
-from pixelsieve.integer.threshold import choose_threshold
 from pixelsieve.metrics.threshold import (
     FIGURES,
     Frozen,

@@ -106,6 +106,7 @@ def _recipes_of(
 
 def _show(metrics: dict[str, Any], console: Console) -> None:
     from pixelsieve.networks.precision import bits_text
+    from pixelsieve.report.evaluation_tables import read_out_table
     from pixelsieve.report.tables import (
         coarse_lines,
         collapsed_lines,
@@ -113,12 +114,11 @@ def _show(metrics: dict[str, Any], console: Console) -> None:
         luts_table,
         over_budget_lines,
         paired_table,
-        read_out_table,
         warm_start_table,
     )
 
     if metrics["front_end"]:
-        console.print(read_out_table(metrics["front_end"]))
+        options.show(read_out_table(metrics["front_end"]))
     for row in metrics["rows"]:
         if row["warm_start"][0]:
             name = f"{row['approach']}, {bits_text(row['bits'])}, seed 0"

@@ -119,12 +119,13 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.report.tables import learned_table, read_out_table, warm_start_table
+    from pixelsieve.report.evaluation_tables import read_out_table
+    from pixelsieve.report.tables import learned_table, warm_start_table
     from pixelsieve.training.job import over_budget
 
     console = Console()
     if source.front_end:
-        console.print(read_out_table(source.front_end))
+        options.show(read_out_table(source.front_end))
     for result in results:
         best = result["history"][result["best_epoch"]]
         if "networks" in result:

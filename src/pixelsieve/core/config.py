@@ -127,8 +127,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
             return None
         inner = [a for a in args if a is not type(None)]
         return _convert(value, _kind(inner, value, where), where)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(v, args[0], _where_in(where, i, v)) for i, v in enumerate(value))
+    if isinstance(value, (list, tuple) if origin is tuple else Mapping) and origin in (tuple, dict):
+        return _convert_all(value, args, where)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -141,6 +141,12 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
     expected = _WORDS.get(origin or hint, "something else")
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)
+
+
+def _convert_all(value: Any, args: tuple[Any, ...], where: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _convert(v, args[1], f"{where}: '{k}'") for k, v in value.items()}
+    return tuple(_convert(v, args[0], _where_in(where, i, v)) for i, v in enumerate(value))
 
 
 def _float(value: int, where: str) -> float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 
 from pixelsieve.features import REGISTRY
-from pixelsieve.firmware.rtl import Design, Port
+from pixelsieve.firmware.ports import Design, Port
 from pixelsieve.firmware.testbench import testbench_name
 from pixelsieve.firmware.verify import Verification
 from pixelsieve.integer.pixels import PIXELS, Z_NEGATIVE, PixelNetwork, Program
+from pixelsieve.metrics.threshold import Threshold
 
 __all__ = ["port_meaning", "port_row", "readme"]
 
@@ -56,8 +57,8 @@ _FILES = """## Files
 """
 
 
-def readme(network: Program, made: Design, checked: Verification, chosen: dict[str, float]) -> str:
-    """Markdown; `chosen` are the figures of the threshold (see `job.Chosen`)."""
+def readme(network: Program, made: Design, checked: Verification, chosen: Threshold) -> str:
+    """Return the README as Markdown."""
     scales = dict(zip(network.features.names, network.features.divisors, strict=True))
     rows = [port_row(p, "in", port_meaning(p.name, scales.get(p.name, 1.0))) for p in made.inputs]
     rows.append(port_row(made.logit, "out", "logit of signal against background"))
@@ -77,8 +78,8 @@ def readme(network: Program, made: Design, checked: Verification, chosen: dict[s
     )
     threshold = (
         f"Parameter `THRESHOLD` = {made.threshold} (code), chosen on the validation split: signal "
-        f"efficiency {chosen['validation_efficiency']:.4f} (asked: {chosen['efficiency']:g}), "
-        f"background rejection {chosen['validation_rejection']:.4f}."
+        f"efficiency {chosen.validation_efficiency:.4f} (asked: {chosen.efficiency:g}), "
+        f"background rejection {chosen.validation_rejection:.4f}."
     )
     estimate = (
         f"alkaid's estimate before synthesis: {made.lut_estimate:.0f} LUTs, longest path "

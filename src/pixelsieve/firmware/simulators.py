@@ -14,7 +14,7 @@ from pixelsieve.core.errors import ToolError
 from pixelsieve.core.files import telling_unwritable
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import Tool, run_tool
-from pixelsieve.firmware.rtl import Design, Port
+from pixelsieve.firmware.ports import Design, Port
 
 __all__ = ["Answers", "bits_of", "pack", "simulate_verilog", "simulate_vhdl", "steps_of"]
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Axis", "Cell", "Chart", "Choice", "Column", "Point", "Row", "Series", "Table"]
+__all__ = [
+    "Axis",
+    "Cell",
+    "Chart",
+    "Choice",
+    "Column",
+    "Point",
+    "Row",
+    "Series",
+    "Table",
+    "numbers",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,11 @@ class Column:
     short: str = ""
     rank: int = 0
     group: str = ""
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, number=True) for title in titles)
 
 
 @dataclass(frozen=True, slots=True)

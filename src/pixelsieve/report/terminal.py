@@ -122,7 +122,7 @@ def _least(table: Table, shown: Sequence[int]) -> list[int]:
     found = []
     for i in shown:
         column = table.columns[i]
-        whole = any(_cell(row.cells[i]).spread for row in table.rows)
+        whole = table.second_lines or any(_cell(row.cells[i]).spread for row in table.rows)
         cells = [line for row in table.rows for line in _lines(row.cells[i], table)]
         words = [*_heading(column)] if column.short else column.title.split()
         words += cells if whole else [word for line in cells for word in line.split()]

@@ -113,7 +113,7 @@ def _group(
         "mean_e": None if mean is None else mean.round(1).tolist(),
         "displays": [
             {
-                **display(test, int(row)),
+                **to_plain(display(test, int(row))),
                 **_told(test, int(row)),
                 "scores": [round(float(one.logits[0][row]), 4) for one in approaches],
             }

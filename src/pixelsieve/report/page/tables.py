@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelsieve.core.config import to_plain
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.metrics.statistics import METRICS
 from pixelsieve.networks.precision import bits_text
+from pixelsieve.report.evaluation_tables import robustness_tables
 from pixelsieve.report.page.charts import DASH
 from pixelsieve.report.tables import METRIC_TITLES
+from pixelsieve.studies.robustness import RobustnessResult
 
 __all__ = [
     "METRIC_ORDER",
@@ -20,6 +23,7 @@ __all__ = [
     "firmware_rows",
     "paired_rows",
     "resources_rows",
+    "robustness_rows",
     "search_rows",
     "summary_rows",
     "warm_starts",
@@ -161,6 +165,29 @@ def resources_rows(resources: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         }
         for name, one in resources.items()
     ]
+
+
+def robustness_rows(result: Mapping[str, Any]) -> list[Row]:
+    """Return per approach the rows of `robustness_tables`."""
+    try:
+        found = from_mapping(RobustnessResult, result, "robustness.json")
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    made = zip(found.approaches, robustness_tables(found), strict=True)
+    return [
+        {
+            "name": one.approach,
+            "networks": len(one.networks),
+            "rows": list(map(_varied, table.rows)),
+        }
+        for one, table in made
+    ]
+
+
+def _varied(row: Any) -> Row:
+    label, *cells, clusters, against = row.cells
+    read, lost = clusters.text.split("\n")
+    return {"label": label, "against": against, "cells": cells, "read_out": read, "lost": lost}
 
 
 def search_rows(metrics: Mapping[str, Any]) -> list[Row]:

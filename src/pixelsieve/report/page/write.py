@@ -16,7 +16,6 @@ from pixelsieve.report.page.about import data_facts, firmware_command
 from pixelsieve.report.page.answers import Answer, answers
 from pixelsieve.report.page.gather import RunRecord
 from pixelsieve.report.page.slice_charts import slices_figure
-from pixelsieve.report.robustness_table import robustness_rows
 from pixelsieve.report.search_table import search_lines
 from pixelsieve.report.tables import (
     METRIC_TITLES,
@@ -190,7 +189,7 @@ def _shown(run: RunRecord, number: int, approaches: Sequence[str]) -> dict[str, 
         "firmware": parts.made("firmware", tables.firmware_rows, run.firmware),
         "resources": parts.made("resources", tables.resources_rows, run.resources),
         "vendor_reports": run.vendor_reports,
-        "robust": parts.made("robustness", robustness_rows, run.robustness),
+        "robust": parts.made("robustness", tables.robustness_rows, run.robustness),
         "robustness": run.robustness,
         "unreadable": parts.unreadable,
     }
