@@ -33,6 +33,7 @@ from pixelsieve.integer.pixels import (
     largest_code,
     scale_bits,
 )
+from pixelsieve.metrics.threshold import Threshold
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
@@ -365,7 +366,7 @@ def test_the_gate_holds_from_pixels(
     assert result.corners >= 3 + 200 + 35  # and the edges of the threshold
     assert result.latency == (stages or 0)
     assert len(np.unique(gate.program.run(gate.vectors.codes))) > 20
-    chosen = {"validation_efficiency": 0.98, "efficiency": 0.98, "validation_rejection": 0.7}
+    chosen = Threshold(gate.threshold, 0.98, 0.98, 0.7)
     text = readme(gate.program, gate.made, result, chosen)
     assert "| `pixels` | in | 35 | 70 | ufixed<2,2> | ADC codes of the window, row by row |" in text
     assert ("comes with its sign" in text) == mirror_x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,8 @@ def robustness_rows(result: Mapping[str, Any]) -> list[Row]:
 
 
 def _varied(row: Any) -> Row:
-    label, *cells, clusters, against = row.cells
+    label, *merits, clusters, against = row.cells
+    cells = [replace(one, value="" if one.value is None else one.value) for one in merits]
     read, lost = clusters.text.split("\n")
     return {"label": label, "against": against, "cells": cells, "read_out": read, "lost": lost}
 
