@@ -262,8 +262,7 @@ class Gate:
             self.model,
             self.network,
             self.folder,
-            self.made,
-            self.threshold,
+            replace(self.made, threshold=self.threshold),
             vectors(self.network, self.codes, n_random=300),
             self.verilator,
         )

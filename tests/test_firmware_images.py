@@ -124,7 +124,7 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
         return answers[0]
 
     monkeypatch.setattr(module, "simulate_verilog", remember)
-    result = verify(model, network, tmp_path, made, threshold, vectors, verilator)
+    result = verify(model, network, tmp_path, made, vectors, verilator)
     assert result.passed, result.first
     assert result.mismatches == {"keras": 0, "verilog_logit": 0, "verilog_keep": 0}
     assert len(np.unique(network.run(codes))) > 10
@@ -133,7 +133,7 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "simulate_verilog", lambda *_: answers[0])
     stored = stored_codes(network)
     other = with_codes(network, {**stored, "hidden.kernel": -stored["hidden.kernel"]})
-    wrong = verify(model, other, tmp_path, made, threshold, vectors, verilator)
+    wrong = verify(model, other, tmp_path, made, vectors, verilator)
     assert wrong.mismatches["keras"] > 0
     assert wrong.first is not None
     assert wrong.first.keras["conv"] == wrong.first.layers["conv"]

@@ -343,7 +343,6 @@ class Gate:
             self.program,
             self.folder,
             self.made,
-            self.threshold,
             self.vectors,
             verilator,
         )

@@ -79,10 +79,10 @@ def test_large_networks_are_simulated_on_fewer_vectors(tmp_path: Path, ghdl: Too
     made = design(network, 0, language="vhdl")
     write_verilog(tmp_path, made)
     of = vectors(network, corner_codes(network, 400, seed=1), n_random=100)
-    check = verify_vhdl(tmp_path, made, network, 0, of)
+    check = verify_vhdl(tmp_path, made, network, of)
     assert (check.tool, check.vectors, check.passed) == (str(ghdl), 506, True)
     large = replace(made, lut_estimate=1e6)
-    check = verify_vhdl(tmp_path, large, network, 0, of)
+    check = verify_vhdl(tmp_path, large, network, of)
     assert 45 <= check.vectors <= 50
     assert check.passed
 

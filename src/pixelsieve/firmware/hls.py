@@ -33,7 +33,7 @@ from pixelsieve.firmware.hls_project import (
     write_project,
     write_test_bench,
 )
-from pixelsieve.firmware.readme import port_meaning, port_row
+from pixelsieve.firmware.readme import MIRRORED, NUMBERS, RECORDS, port_meaning, port_row
 from pixelsieve.firmware.testbench import Vectors
 from pixelsieve.firmware.verify import Clock, FirstDifference
 from pixelsieve.integer.file import to_document, write_integer_network
@@ -69,23 +69,9 @@ _CATAPULT = """## Synthesis
 Catapult's reports are not read by `pixelsieve firmware --import-report` (Vitis HLS and Vivado are).
 """
 
-_ENCODING = """## Encoding
-
-* `fixed<b,i>` is two's complement of `b` bits, `i` of them before the binary point (sign
-  included): value = code / 2^(b-i). `ufixed<b,i>` is the same without a sign.
-* An input is round-half-to-even(feature / divisor * 2^(b-i)), saturated to the range of its code.
-* `logit` is exact: no rounding, no overflow for any input code.
-"""
-
-_MIRRORED = (
-    "* Mirrored: where z_global < 0 its absolute value goes in, and the x profile reversed.\n"
-)
-
 _FILES = """## Files
 
 * `project/`: the hls4ml project. Its headers of fixed-point types come with hls4ml (Apache-2.0).
-* `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
-* `verification.json`: what was compared with what, on how many vectors, with which tools.
 """
 
 
@@ -99,6 +85,7 @@ def hls_readme(
 ) -> str:
     """Markdown; `threshold` is the logit code from which a cluster is kept."""
     settings = project.settings
+    mirrored = f"{MIRRORED}\n" if network.features.mirror_x else ""
     vitis = settings.backend == "Vitis"
     scales = dict(zip(network.features.names, network.features.divisors, strict=True))
     holds = "0 mismatches" if passed else "MISMATCHES, do not use"
@@ -148,8 +135,8 @@ def hls_readme(
         *layers,
         "",
         _VITIS.format(top=project.top) if vitis else _CATAPULT,
-        _ENCODING + (_MIRRORED if network.features.mirror_x else ""),
-        _FILES,
+        f"## Encoding\n\n{NUMBERS}{mirrored}",
+        _FILES + RECORDS,
     ]
     return "\n".join(lines)
 

@@ -169,9 +169,7 @@ def make_firmware(
         (work / "testbench").mkdir()
         write_testbench(work / "testbench", made, program, of)
         say("verification")
-        checked = verify(
-            model, program, work / "verilog", made, threshold.code, of, verilator, jobs=jobs
-        )
+        checked = verify(model, program, work / "verilog", made, of, verilator, jobs=jobs)
         result = FirmwareResult(model.origin, out, made, threshold, tie_loss, checked, "")
         if isinstance(program, PixelNetwork):
             result = replace(result, pixel_cost=pixel_cost(network, program.adc_bits))
@@ -248,10 +246,9 @@ class _Job:
         return replace(result, synthesis=found, netlist=check)
 
     def _netlist(self, folder: Path, result: FirmwareResult) -> AnswerCheck:
-        code = result.threshold.code
         try:
             return verify_netlist(
-                folder, result.design, self.program, code, self.of, self.verilator, jobs=self.jobs
+                folder, result.design, self.program, self.of, self.verilator, jobs=self.jobs
             )
         except ToolError as error:
             return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
@@ -261,7 +258,7 @@ class _Job:
         folder = self.work / "vhdl"
         folder.mkdir()
         write_verilog(folder, made)
-        check = verify_vhdl(folder, made, self.program, result.threshold.code, self.of)
+        check = verify_vhdl(folder, made, self.program, self.of)
         return replace(result, vhdl=check)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,7 @@ def design(
     )
     logit = Port("logit", 1, network.logit_bits, True, network.logit_fraction_bits)  # noqa: FBT003
     registers = sum(s.width for s in machine.signals.values() if s.reg)
-    wires = wiring(inputs, logit, machine)
-    top_file = (_vhdl_top if vhdl else _top)(name, inputs, logit, threshold, wires, stages)
-    files[f"{name}.{'vhd' if vhdl else 'v'}"] = top_file
-    return Design(
+    made = Design(
         top=name,
         files=files,
         inputs=inputs,
@@ -78,6 +76,8 @@ def design(
         alkaid_version=str(alkaid("_version").__version__),
         language=language,
     )
+    text = (_vhdl_top if vhdl else _top)(made, wiring(inputs, logit, machine))
+    return replace(made, files={**files, f"{name}.{'vhd' if vhdl else 'v'}": text})
 
 
 def core_verilog(lean: Any, name: str) -> dict[str, str]:
@@ -89,13 +89,9 @@ def _core(
     lean: Any, name: str, stages: int | None, language: Language
 ) -> tuple[Any, dict[str, str]]:
     """Alkaid's state machine of a fused program, and its files."""
-    options: dict[str, Any] = {
-        "n_stages": stages or 1,
-        "reg_inp": False,
-        "reg_out": False,
-        "verbose": False,
-    }
-    machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
+    machine = alkaid("trace.pipeline").to_pipeline(
+        lean, n_stages=stages or 1, reg_inp=False, reg_out=False, verbose=False
+    )
     core = alkaid(f"codegen.rtl.{language}.fsm").fsm_logic_gen(machine, f"{name}_core")
     library = Path(alkaid("codegen.rtl").__file__).parent / language / "source"
     suffix, use = ("vhd", r"\bentity work\.{}\b") if language == "vhdl" else ("v", r"\b{} #")
@@ -131,18 +127,12 @@ def _identifier(name: str) -> str:
     return f"{found}_" if found in RESERVED else found
 
 
-def _top(
-    name: str,
-    inputs: tuple[Port, ...],
-    logit: Port,
-    threshold: int,
-    wires: Wiring,
-    stages: int | None,
-) -> str:
-    clocked = stages is not None
+def _top(made: Design, wires: Wiring) -> str:
+    name, logit, threshold, clocked = made.top, made.logit, made.threshold, made.latency > 0
     ports = ["    input wire clk,"] if clocked else []
     ports += [
-        f"    input wire [{p.width - 1}:0] {p.name}, // {p.elements} x {p.type}" for p in inputs
+        f"    input wire [{p.width - 1}:0] {p.name}, // {p.elements} x {p.type}"
+        for p in made.inputs
     ]
     kind = "reg" if clocked else "wire"
     assigns = [
@@ -225,22 +215,15 @@ def _vhdl_identifier(name: str) -> str:
     return found if fine else f"net_{found}".rstrip("_")
 
 
-def _vhdl_top(
-    name: str,
-    inputs: tuple[Port, ...],
-    logit: Port,
-    threshold: int,
-    wires: Wiring,
-    stages: int | None,
-) -> str:
-    """The entity with named ports; the threshold is a generic."""
-    clocked = stages is not None
+def _vhdl_top(made: Design, wires: Wiring) -> str:
+    """Return the entity with named ports; the threshold is a generic."""
+    name, logit, threshold, clocked = made.top, made.logit, made.threshold, made.latency > 0
     top = logit.bits - 1
     code = f"{threshold & ((1 << logit.bits) - 1):0{logit.bits}b}"
     ports = ["        clk: in std_logic;"] if clocked else []
     ports += [
         f"        {p.name}: in std_logic_vector({p.width - 1} downto 0); -- {p.elements} x {p.type}"
-        for p in inputs
+        for p in made.inputs
     ]
     assigns = [
         line
