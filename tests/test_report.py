@@ -17,7 +17,7 @@ from pixelsieve.metrics.metrics import ScoreHistogram
 from pixelsieve.metrics.statistics import PairedTest
 from pixelsieve.report.charts import colours, slices_choices
 from pixelsieve.report.comparison import answers
-from pixelsieve.report.images import figures_of_run
+from pixelsieve.report.figures import figures_of_run
 from pixelsieve.report.page import command_of, config_lines, data_facts, firmware_command
 from pixelsieve.report.record import Manifest, RunRecord, read_run
 from pixelsieve.studies.explain import ApproachCurves, Curves, Seen

@@ -12,13 +12,14 @@ import pytest
 from rich.console import Console
 
 from pixelsieve.data.splits import Splits
+from pixelsieve.evaluation.data_rate import Slice
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest, score
+from pixelsieve.report import terminal
 from pixelsieve.report.comparison import comparison_table, paired_table, warnings
-from pixelsieve.report.data_rate_table import slices_table
+from pixelsieve.report.evaluation_tables import slices_table
 from pixelsieve.report.figures import event_display
 from pixelsieve.report.inspection import inspection_tables
-from pixelsieve.report.terminal import print_tables
 from pixelsieve.studies.inspect import inspect_parts
 from pixelsieve.studies.summary import (
     Approach,
@@ -59,11 +60,11 @@ def test_unusual_clusters_and_names_are_shown_as_they_are(tmp_path: Path) -> Non
     summary = inspect_parts(Parts({"all": clusters}, "[bold]nothing", {}), events=8)
     console = Console(record=True, width=120, file=io.StringIO())
     for table in inspection_tables(summary):
-        console.print(table)
+        console.print(*terminal.tables(table, 120))
     text = console.export_text()
     assert "by [bold]nothing" in text
     assert text.count("no pixel above 0 e") == 16
-    event_display(summary, tmp_path / "event_display")
+    event_display(summary.displays, tmp_path / "event_display")
 
 
 def compared_row(
@@ -115,7 +116,8 @@ def test_a_comparison_shortens_no_name_at_any_width(width: int, seeds: int) -> N
     console = Console(record=True, width=width, file=io.StringIO())
     paired = paired_table(comparison(seeds), "auc")
     assert paired is not None
-    print_tables(console, comparison_table(comparison(seeds)), paired)
+    for one in (comparison_table(comparison(seeds)), paired):
+        console.print(*terminal.tables(one, width), sep="\n")
     text = console.export_text()
     assert "…" not in text
     assert ("-0.0123 to +0.0456 " in text) == (width >= 80)
@@ -128,19 +130,18 @@ def test_a_comparison_shortens_no_name_at_any_width(width: int, seeds: int) -> N
 
 
 def test_slices_show_low_to_high_and_whole_numbers() -> None:
-    shares = {"n_signal": 30, "n_bib": 0, "signal_kept": (1.0, 0.9677, 1.0), "bib_kept": None}
+    kept, bib_kept = (1.0, 0.9677, 1.0), [(0.25, 0.2, 0.35), None, None, None, None]
     edges: list[tuple[str, str, tuple[float, float | None]]] = [
         *(("cluster_size", "pixels", (1, 2)), ("cluster_size", "pixels", (4, 6))),
         ("cluster_size", "pixels", (25, None)),
         *(("truth_pt", "GeV", (0.5, 1.0)), ("truth_pt", "GeV", (50.0, None))),
     ]
     slices = [
-        {"variable": v, "unit": u, "low": low, "high": high, **shares}
-        for v, u, (low, high) in edges
+        Slice(v, u, low, high, 30, 0, kept, bib)
+        for (v, u, (low, high)), bib in zip(edges, bib_kept, strict=True)
     ]
-    slices[0]["bib_kept"] = (0.25, 0.2, 0.35)
     console = Console(record=True, width=100, file=io.StringIO())
-    console.print(slices_table(slices))
+    console.print(*terminal.tables(slices_table(slices), 100))
     rows = [
         [cell.strip() for cell in line.split("│")[1:-1]]
         for line in console.export_text().splitlines()

@@ -13,8 +13,6 @@ from pixelsieve.cli.training_options import TrainingOptions, takes_training_opti
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.studies.summary import Comparison
 
@@ -50,11 +48,9 @@ def compare(
     The run folder gets the models, metrics.json, history.parquet and figures. Run the same command
     again to resume an interrupted run.
     """
-    from rich.console import Console
-
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.core.workers import default_workers
-    from pixelsieve.report.images import figures_of_comparison
+    from pixelsieve.report.figures import figures_of_comparison
     from pixelsieve.report.record import read_run
     from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
@@ -91,7 +87,7 @@ def compare(
     if training.json:
         options.print_json(comparison.to_plain())
         return
-    _show(comparison, Console())
+    _show(comparison)
     typer.echo(f"{out}: manifest, metrics.json, history.parquet, models and figures")
 
 
@@ -106,7 +102,7 @@ def _recipes_of(
     return [name for name, one in known.items() if one.learns_bits in kinds]
 
 
-def _show(comparison: Comparison, console: Console) -> None:
+def _show(comparison: Comparison) -> None:
     from pixelsieve.core.config import to_plain
     from pixelsieve.report.comparison import (
         comparison_table,
@@ -116,17 +112,15 @@ def _show(comparison: Comparison, console: Console) -> None:
         warm_starts,
         warnings,
     )
-    from pixelsieve.report.tables import read_out_table
-    from pixelsieve.report.terminal import print_tables
+    from pixelsieve.report.evaluation_tables import read_out_table
 
     if comparison.front_end:
-        console.print(read_out_table(to_plain(comparison.front_end)))
-    copied = (warm_start_table(name, rows) for name, rows in warm_starts(comparison) if rows)
-    print_tables(console, *copied, comparison_table(comparison))
+        options.show(read_out_table(to_plain(comparison.front_end)))
+    options.show(*(warm_start_table(name, rows) for name, rows in warm_starts(comparison) if rows))
+    options.show(comparison_table(comparison))
     for lines in warnings(comparison):
-        for line in lines:
-            console.print(line, style="bold", soft_wrap=True)
+        options.show(*lines)
     paired = (paired_table(comparison, name) for name in ("rejection_98", "auc", "accuracy"))
-    print_tables(console, luts_table(comparison), *paired)
+    options.show(*filter(None, (luts_table(comparison), *paired)))
     for one in comparison.teachers:
-        console.print(f"{one.name}: validation AUC {one.validation_auc:.4f}", highlight=False)
+        options.show(f"{one.name}: validation AUC {one.validation_auc:.4f}")

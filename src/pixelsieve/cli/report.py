@@ -46,7 +46,7 @@ def report(
     write_report(records, page)
     console = Console()
     if figures:
-        from pixelsieve.report.images import figures_of_run
+        from pixelsieve.report.figures import figures_of_run
 
         for record in records:
             for name in figures_of_run(record):

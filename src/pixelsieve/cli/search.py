@@ -71,14 +71,11 @@ def search(
     the table is exact: Keras, integers and logic give the same. Run the same command again to
     resume an interrupted search.
     """
-    from rich.console import Console
-
     from pixelsieve.cli.progress import SearchProgress
     from pixelsieve.core.workers import default_workers
     from pixelsieve.front_end import dataset_through_front_end, read_front_end
     from pixelsieve.report.plot import figure
     from pixelsieve.report.search import pareto_choices, read_search, search_lines, search_table
-    from pixelsieve.report.terminal import print_tables
     from pixelsieve.studies.search.run import search as run_search
 
     options.require_one(workers, scheduler)
@@ -115,11 +112,8 @@ def search(
     if json:
         options.print_json(metrics)
         return
-    console = Console()
-    print_tables(console, search_table(found))
     folder = f"{out}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
-    for line in (*search_lines(found), folder):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    options.show(search_table(found), *search_lines(found), folder)
 
 
 def _config(

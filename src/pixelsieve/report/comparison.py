@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest
 from pixelsieve.networks.precision import bits_order, bits_text
 from pixelsieve.report.spec import Cell, Column, Row, Table
-from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison, PairedRow
-from pixelsieve.training.job import JobResult
-from pixelsieve.training.recipe import Recipe
-from pixelsieve.training.warm_start import WarmStartRow
+
+if TYPE_CHECKING:
+    from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison, PairedRow
+    from pixelsieve.training.job import JobResult
+    from pixelsieve.training.recipe import Recipe
+    from pixelsieve.training.warm_start import WarmStartRow
 
 __all__ = [
     "METRIC_TITLES",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from pixelsieve import __version__
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.firmware.synthesis import Synthesis
 from pixelsieve.networks.precision import bits_text
 from pixelsieve.report import charts
 from pixelsieve.report.comparison import (
@@ -28,18 +29,11 @@ from pixelsieve.report.comparison import (
     warm_starts,
     warnings,
 )
-from pixelsieve.report.record import (
-    CostRecord,
-    FirmwareRecord,
-    Manifest,
-    RobustApproach,
-    RobustFigure,
-    RobustRow,
-    RunRecord,
-    VendorRecord,
-)
+from pixelsieve.report.evaluation_tables import robustness_tables
+from pixelsieve.report.firmware_table import resources_table, vendor_table
+from pixelsieve.report.record import FirmwareRecord, Manifest, RunRecord
 from pixelsieve.report.search import pareto_choices, search_lines, search_table, volume_choices
-from pixelsieve.report.spec import Axis, Cell, Chart, Choice, Column, Point, Row, Table, cell_of
+from pixelsieve.report.spec import Axis, Chart, Choice, Column, Point, Table, cell_of
 from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.summary import Comparison
 from pixelsieve.training.warm_start import WarmStartRow
@@ -195,6 +189,7 @@ def _shown(run: RunRecord, key: str, approaches: Sequence[str]) -> PageRun:
     warned, notes = ([], []) if comparison is None else warnings(comparison)
     lines = [] if search is None else search_lines(search)
     found = [] if comparison is None else answers(comparison)
+    costs = [(run.name, one) for one in run.resources.values()]
     return PageRun(
         key=key,
         record=run,
@@ -213,10 +208,10 @@ def _shown(run: RunRecord, key: str, approaches: Sequence[str]) -> PageRun:
         lines=lines,
         search=search_table(search) if search else None,
         warm_starts=[(name, _warm_start(name, rows)) for name, rows in _warm_starts(run)],
-        robustness=_robustness_tables(run),
+        robustness=robustness_tables(run.robustness) if run.robustness else [],
         gates=[_gate(name, one) for name, one in run.firmware.items()],
-        resources=_resources_table(run.resources) if run.resources else None,
-        vendor_reports=_vendor_table(run.vendor_reports) if run.vendor_reports else None,
+        resources=resources_table(costs) if costs else None,
+        vendor_reports=vendor_table(run.vendor_reports) if run.vendor_reports else None,
         command=command_of(run.manifest),
         firmware_command=firmware_command(run.path, run.manifest, run.curves),
         config=config_lines(run.manifest.config),
@@ -331,48 +326,6 @@ def config_lines(value: object, name: str = "") -> list[tuple[str, str]]:
     return [(name, "none" if value is None else str(value))]
 
 
-_ROBUST = {
-    "signal_efficiency": "signal efficiency",
-    "rejection": "rejection",
-    "rejection_reset": "rejection, cut set again",
-    "auc": "AUC",
-}
-
-
-def _robustness_tables(run: RunRecord) -> list[Table]:
-    return [_robustness_table(one) for one in run.robustness.approaches] if run.robustness else []
-
-
-def _robustness_table(approach: RobustApproach) -> Table:
-    several = len(approach.networks) > 1
-    titles = (*_ROBUST.values(), "clusters", "not read out")
-    columns = [Column(title, number=True) for title in titles]
-    rows = tuple(
-        Row((row.label, *_robust_cells(row, several=several), row.against or ""))
-        for row in approach.rows
-    )
-    return Table(approach.approach, (Column("detector"), *columns, Column("against")), rows)
-
-
-def _robust_cells(row: RobustRow, *, several: bool) -> Iterator[Cell]:
-    for name in _ROBUST:
-        value = row.figures.get(name, RobustFigure(None))
-        if value.mean is None:
-            yield Cell(_DASH, value=-1.0)
-            continue
-        spread = f"± {value.spread:.4f}" if several and value.spread is not None else ""
-        change, told = (row.difference or {}).get(name, RobustFigure(None)), ""
-        if change.mean is not None:
-            told = f"{change.mean:+.4f}"
-            if change.error is not None:
-                told += f" ±{change.error:.4f}".replace("±0.", "±.")
-        yield Cell(f"{value.mean:.4f}", spread, told, value.mean)
-    collected = sum(one.collected for one in row.clusters.values())
-    read = sum(one.read_out for one in row.clusters.values())
-    yield Cell(str(read))
-    yield Cell(f"{100 * (1 - read / collected):.2f} %" if collected else _DASH)
-
-
 def _gate(name: str, one: FirmwareRecord) -> Gate:
     checked = one.verification
     wrong = dict(checked.mismatches)
@@ -397,56 +350,17 @@ def _gate(name: str, one: FirmwareRecord) -> Gate:
             ("signal efficiency, validation", f"{cut.validation_efficiency:.4f}"),
             ("rejection, validation", f"{cut.validation_rejection:.4f}"),
         ]
-    facts += [(f"{s.measure} ({s.tool} {s.version})", s.text) for s in one.synthesis]
+    facts += [(f"{s.measure} ({s.tool} {s.version})", _counts(s)) for s in one.synthesis]
     facts += [(tool, text) for tool, text in (checked.tools or one.versions).items()]
     return Gate(name, not any(wrong.values()) if passed is None else passed, wrong, facts)
 
 
-def _resources_table(resources: Mapping[str, CostRecord]) -> Table:
-    titles = ("weights", "not 0", "clocks", "LUTs (alkaid)", "levels", "register bits")
-    columns = (Column("model"), *(Column(t, number=True) for t in titles), Column("Yosys"))
-    rows = (
-        Row(
-            (
-                name,
-                *(str(one.weights), str(one.weights_not_zero), str(one.latency or _DASH)),
-                *(f"{one.lut_estimate:.0f}", f"{one.levels:.0f}", str(one.register_bits)),
-                "; ".join(f"{s.measure}: {s.text}" for s in one.synthesis) or _DASH,
-            )
-        )
-        for name, one in resources.items()
-    )
-    return Table("", columns, tuple(rows))
-
-
-_VENDOR = {
-    "lut": "LUT",
-    "ff": "FF",
-    "dsp": "DSP",
-    "bram_18k": "BRAM 18k",
-    "achieved_clock_ns": "clock (ns)",
-    "target_clock_ns": "asked (ns)",
-    "latency_max_cycles": "latency (clocks)",
-}
-
-
-def _vendor_table(reports: Sequence[VendorRecord]) -> Table:
-    columns = (
-        Column("model"),
-        Column("report"),
-        *(Column(t, number=True) for t in _VENDOR.values()),
-    )
-    rows = (
-        Row(
-            (
-                one.model or one.top or _DASH,
-                f"{one.kind} ({one.stage})" if one.stage else one.kind,
-                *(_DASH if (v := getattr(one, n)) is None else f"{v:g}" for n in _VENDOR),
-            )
-        )
-        for one in reports
-    )
-    return Table("", columns, tuple(rows))
+def _counts(made: Synthesis) -> str:
+    """Return what Yosys counted, or why there is nothing."""
+    counts = to_plain(made.gates if made.measure == "gates" else made.luts) or {}
+    numbers = {k: v for k, v in counts.items() if isinstance(v, (int, float))}
+    told = ", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in numbers.items())
+    return told if made.done else made.status
 
 
 def _plain_choice(choice: Choice) -> dict[str, object]:

@@ -16,26 +16,23 @@ from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_document
 from pixelsieve.core.folders import MARKER
-from pixelsieve.firmware.resources import RESOURCES
+from pixelsieve.firmware.resources import RESOURCES, Resources
+from pixelsieve.firmware.synthesis import Synthesis
+from pixelsieve.firmware.vendor_formats import VendorReport
 from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
 from pixelsieve.networks.precision import bits_label
 from pixelsieve.report.search import SearchRecord, read_search
 from pixelsieve.studies.explain import CURVES, Curves
+from pixelsieve.studies.robustness import RobustnessResult
 from pixelsieve.studies.robustness_plan import ROBUSTNESS
-from pixelsieve.studies.summary import Comparison, ReadOutCounts, read_comparison
+from pixelsieve.studies.summary import Comparison, read_comparison
 from pixelsieve.training.warm_start import WarmStartRow
 
 __all__ = [
-    "CostRecord",
     "FirmwareRecord",
     "JobRecord",
     "Manifest",
-    "RobustApproach",
-    "RobustRow",
-    "RobustnessRecord",
     "RunRecord",
-    "SynthesisRecord",
-    "VendorRecord",
     "read_run",
 ]
 
@@ -96,27 +93,6 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SynthesisRecord:
-    """What Yosys counted."""
-
-    measure: str
-    status: str
-    tool: str = ""
-    version: str = ""
-    luts: dict[str, object] | None = None
-    gates: dict[str, object] | None = None
-
-    @property
-    def text(self) -> str:
-        """Return the counts, or why there are none."""
-        counts = (self.gates if self.measure == "gates" else self.luts) or {}
-        if self.status != "done":
-            return self.status
-        numbers = {k: v for k, v in counts.items() if isinstance(v, (int, float))}
-        return ", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in numbers.items())
-
-
-@dataclass(frozen=True, slots=True)
 class _Checked:
     """A gate or a simulation: mismatches by stage, or of the C simulation alone."""
 
@@ -153,77 +129,8 @@ class FirmwareRecord:
     threshold: _Threshold | None = None
     netlist: _Checked | None = None
     vhdl: _Checked | None = None
-    synthesis: tuple[SynthesisRecord, ...] = ()
+    synthesis: tuple[Synthesis, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CostRecord:
-    """What resources.json says of a model."""
-
-    weights: int
-    weights_not_zero: int
-    latency: int
-    lut_estimate: float
-    levels: float
-    register_bits: int
-    synthesis: tuple[SynthesisRecord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class VendorRecord:
-    """What a report of a vendor's tool says."""
-
-    kind: str
-    model: str | None = None
-    top: str | None = None
-    stage: str | None = None
-    lut: float | None = None
-    ff: float | None = None
-    dsp: float | None = None
-    bram_18k: float | None = None
-    achieved_clock_ns: float | None = None
-    target_clock_ns: float | None = None
-    latency_max_cycles: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RobustFigure:
-    """A figure of merit, or a difference to the row before the change."""
-
-    mean: float | None
-    spread: float | None = None
-    error: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RobustRow:
-    """One changed detector."""
-
-    label: str
-    kind: str
-    figures: dict[str, RobustFigure]
-    clusters: dict[str, ReadOutCounts]
-    against: str | None = None
-    difference: dict[str, RobustFigure] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RobustApproach:
-    """The networks of one approach on every changed detector."""
-
-    approach: str
-    networks: tuple[object, ...]
-    rows: tuple[RobustRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RobustnessRecord:
-    """What robustness.json says; the threshold is frozen at `efficiency`."""
-
-    split: str
-    efficiency: float
-    approaches: tuple[RobustApproach, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +151,10 @@ class RunRecord:
     curves: Curves | None = None
     jobs: dict[str, JobRecord] = field(default_factory=dict)
     firmware: dict[str, FirmwareRecord] = field(default_factory=dict)
-    resources: dict[str, CostRecord] = field(default_factory=dict)
-    vendor_reports: tuple[VendorRecord, ...] = ()
+    resources: dict[str, Resources] = field(default_factory=dict)
+    vendor_reports: tuple[VendorReport, ...] = ()
     trials: int = 0
-    robustness: RobustnessRecord | None = None
+    robustness: RobustnessResult | None = None
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -388,21 +295,21 @@ def _one_firmware(documents: Document, name: str) -> FirmwareRecord:
     return from_mapping(FirmwareRecord, plain, name, strict=False)
 
 
-def _resources(document: Document) -> dict[str, CostRecord]:
+def _resources(document: Document) -> dict[str, Resources]:
     return {
-        name: from_mapping(CostRecord, one, RESOURCES, strict=False)
+        name: from_mapping(Resources, one, RESOURCES, strict=False)
         for name, one in _table(document, "models").items()
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _VendorFile:
-    reports: tuple[VendorRecord, ...] = ()
+    reports: tuple[VendorReport, ...] = ()
 
 
-def _vendor(document: Document) -> tuple[VendorRecord, ...]:
+def _vendor(document: Document) -> tuple[VendorReport, ...]:
     return from_mapping(_VendorFile, document, VENDOR_REPORTS, strict=False).reports
 
 
-def _robustness(document: Document) -> RobustnessRecord:
-    return from_mapping(RobustnessRecord, document, ROBUSTNESS, strict=False)
+def _robustness(document: Document) -> RobustnessResult:
+    return from_mapping(RobustnessResult, document, ROBUSTNESS, strict=False)

@@ -18,6 +18,7 @@ __all__ = [
     "Series",
     "Table",
     "cell_of",
+    "numbers",
 ]
 
 INK, BASELINE = "ink", "grey"
@@ -58,6 +59,11 @@ class Column:
     short: str = ""
     rank: int = 0
     group: str = ""
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, number=True) for title in titles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,13 @@ from dataclasses import replace
 
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from pixelsieve.report.spec import Cell, Column, Table, cell_of
 
-__all__ = ["print_tables", "tables"]
-
-
-def print_tables(console: Console, *found: Table | None) -> None:
-    """Print the tables that there are, as wide as the console."""
-    for table in found:
-        for one in tables(table, console.width) if table else ():
-            console.print(one)
+__all__ = ["tables"]
 
 
 def tables(table: Table, width: int) -> list[RichTable]:
@@ -126,7 +118,7 @@ def _least(table: Table, shown: Sequence[int]) -> list[int]:
     found = []
     for i in shown:
         column = table.columns[i]
-        whole = any(cell_of(row.cells[i]).spread for row in table.rows)
+        whole = table.second_lines or any(cell_of(row.cells[i]).spread for row in table.rows)
         cells = [line for row in table.rows for line in _lines(row.cells[i], table)]
         words = [*_heading(column)] if column.short else column.title.split()
         words += cells if whole else [word for line in cells for word in line.split()]

@@ -202,8 +202,12 @@ def _cluster(test: Clusters, row: int, approaches: Sequence[Approach]) -> SeenCl
     """Return its pixels, charge and size, and what is known of time and momentum."""
     pixels, truth = test.pixels_e[row], test.truth
     time = time_of(test)
+    shown = display(test, row)
     return SeenCluster(
-        **display(test, row),
+        row=row,
+        z_global_mm=shown.z_global_mm,
+        y_local_mm=shown.y_local_mm,
+        pixels_e=shown.pixels_e,
         charge_e=_known(float(pixels.sum())),
         pixels=int((pixels > 0).sum()),
         time_ns=None if time is None else _known(float(getattr(test, f"{time}_ns")[row])),
