@@ -34,6 +34,7 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json, replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.features import REGISTRY, FeatureSet
+from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.resources import Resources, measure
 from pixelsieve.firmware.synthesis import Measure, Settings
 from pixelsieve.formats.dataset import load
@@ -209,13 +210,13 @@ def rows(options: argparse.Namespace, kept: dict[str, Row]) -> Iterator[Row]:
             built, stages = case.build(), case.stages or None
             start = time.monotonic()
             try:
-                found = measure(built, stages=stages)
+                found = measure(built, timing=Timing(stages))
             except ConfigError as error:  # pruned until nothing is left, or too few levels
                 print(f"{case.kind} {case.name}, {case.bits} bits: {error}", flush=True)
                 continue
             seconds = time.monotonic() - start
             if found.lut_estimate <= options.largest:
-                found = measure(built, stages=stages, measures=measures, settings=settings)
+                found = measure(built, timing=Timing(stages), measures=measures, settings=settings)
             row = new_row(case, mark, found, seconds)
         if row["resources"]["lut_estimate"] > options.largest:
             too_large[family] = case.bits

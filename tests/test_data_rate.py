@@ -151,7 +151,7 @@ def test_evaluate_shows_rates_and_slices(tmp_path: Path, dataset_file: Path) -> 
     arguments = ["evaluate", model, "--data", dataset_file, "--hit-density", 50]
     result = pixelsieve(*arguments)
     assert result.exit_code == 0, result.output
-    assert "Data rate of the layer, assumed: 50 BIB clusters a cm² and crossing" in result.output
+    assert "Data rate of the layer, assumed: 50 BIB clusters per cm² and crossing" in result.output
     assert "hit_time (ns)" in result.output
     assert "-0.09 to 0.15 " in result.output
     plain = json.loads(pixelsieve(*arguments, "--json").output)

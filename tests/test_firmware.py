@@ -19,9 +19,10 @@ from pixelsieve.core.folders import claimed_folder, replacing_folder
 from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware.job import make_firmware
-from pixelsieve.firmware.rtl import Design, design, write_verilog
+from pixelsieve.firmware.ports import Design, Port, Timing
+from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulators import Answers, pack, simulate_verilog
-from pixelsieve.firmware.vectors import corner_codes, vectors
+from pixelsieve.firmware.testbench import corner_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
@@ -205,14 +206,16 @@ def test_alkaid_programs_of_mixed_networks_are_exact(
 )
 def test_settings_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        design(from_model(tiny_model(4)), options.pop("threshold", 0), **options)
+        design(from_model(tiny_model(4)), options.pop("threshold", 0), timing=Timing(**options))
 
 
 @pytest.mark.usefixtures("needs_alkaid")
 def test_a_shorter_clock_makes_more_stages() -> None:
     network = from_model(tiny_model(4))
     levels = design(network, 0).levels
-    assert [design(network, 0, clock_ns=levels / n + 1e-6).latency for n in (1, 2, 3)] == [1, 2, 3]
+    assert [
+        design(network, 0, timing=Timing(clock_ns=levels / n + 1e-6)).latency for n in (1, 2, 3)
+    ] == [1, 2, 3]
 
 
 @pytest.mark.usefixtures("needs_alkaid")
@@ -226,8 +229,6 @@ def test_a_module_is_called_no_word_of_verilog(name: str, top: str) -> None:
 
 
 def test_ports_are_packed_lowest_element_first() -> None:
-    from pixelsieve.firmware.rtl import Port
-
     port = Port("p", 5, 9, True, 8)  # noqa: FBT003
     codes = np.array([[-1, 3, -256, 255, 7]])
     whole = sum(int(w) << (32 * i) for i, w in enumerate(pack(codes, port)[0]))
@@ -246,7 +247,7 @@ class Gate:
         table = model.features.table(make_clusters(200))
         self.codes = self.network.input_codes(table)
         self.threshold = int(np.sort(self.network.run(self.codes))[100])
-        self.made: Design = design(self.network, self.threshold, **options)
+        self.made: Design = design(self.network, self.threshold, timing=Timing(**options))
         folder.mkdir(exist_ok=True)
         write_verilog(folder, self.made)
 
@@ -261,8 +262,7 @@ class Gate:
             self.model,
             self.network,
             self.folder,
-            self.made,
-            self.threshold,
+            replace(self.made, threshold=self.threshold),
             vectors(self.network, self.codes, n_random=300),
             self.verilator,
         )

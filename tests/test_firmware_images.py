@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
+from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulators import Answers, simulate_verilog
+from pixelsieve.firmware.testbench import Vectors, corner_codes
 from pixelsieve.firmware.upsets import stored_codes, with_codes
-from pixelsieve.firmware.vectors import Vectors, corner_codes
 from pixelsieve.firmware.verify import verify
 from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
@@ -113,7 +114,7 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
     network = from_model(model, "images")
     codes = dict(corner_codes(network, 200))
     threshold = int(np.median(network.run(codes)))
-    made = design(network, threshold, stages=2)
+    made = design(network, threshold, timing=Timing(2))
     write_verilog(tmp_path, made)
     vectors = Vectors(codes, len(codes["y_local"]), 0)
     answers: list[Answers] = []
@@ -123,7 +124,7 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
         return answers[0]
 
     monkeypatch.setattr(module, "simulate_verilog", remember)
-    result = verify(model, network, tmp_path, made, threshold, vectors, verilator)
+    result = verify(model, network, tmp_path, made, vectors, verilator)
     assert result.passed, result.first
     assert result.mismatches == {"keras": 0, "verilog_logit": 0, "verilog_keep": 0}
     assert len(np.unique(network.run(codes))) > 10
@@ -132,7 +133,7 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "simulate_verilog", lambda *_: answers[0])
     stored = stored_codes(network)
     other = with_codes(network, {**stored, "hidden.kernel": -stored["hidden.kernel"]})
-    wrong = verify(model, other, tmp_path, made, threshold, vectors, verilator)
+    wrong = verify(model, other, tmp_path, made, vectors, verilator)
     assert wrong.mismatches["keras"] > 0
     assert wrong.first is not None
     assert wrong.first.keras["conv"] == wrong.first.layers["conv"]

@@ -15,8 +15,9 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.folders import failed_folder
 from pixelsieve.core.programs import YOSYS, Tool
+from pixelsieve.firmware.ports import Design
 from pixelsieve.firmware.resources import synthesize
-from pixelsieve.firmware.rtl import Design, write_verilog
+from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.formats import parquet
 from pixelsieve.integer.file import read_integer_network
 from pixelsieve.networks.model_file import save_model

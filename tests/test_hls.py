@@ -15,7 +15,7 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.firmware import hls, hls_project
 from pixelsieve.firmware.hls import HandOver, hand_over
 from pixelsieve.firmware.hls_project import HlsProject, HlsSettings, write_project
-from pixelsieve.firmware.vectors import Vectors, corner_codes, vectors
+from pixelsieve.firmware.testbench import Vectors, corner_codes, vectors
 from pixelsieve.integer.file import read_integer_network
 from pixelsieve.integer.layers import IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model
@@ -92,9 +92,7 @@ def test_c_simulation_equals_the_integer_program(
         network,
         vectors(network, clusters),
         tmp_path / "out",
-        backend=backend,
-        clock_ns=3.5,
-        reuse_factor=2,
+        HlsSettings(backend, clock_ns=3.5, reuse_factor=2),
         threshold=-3,
         on_step=steps.append,
     )
@@ -159,7 +157,7 @@ def test_a_broken_weight_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(hls, "write_project", breaking)
     of = vectors(network, corner_codes(network, 100, seed=1))
-    result = hand_over(model, network, of, tmp_path / "out", backend="Catapult")
+    result = hand_over(model, network, of, tmp_path / "out", HlsSettings("Catapult"))
     assert not result.passed
     assert result.mismatches > 0
     assert result.folder == tmp_path / "out.failed"
@@ -179,7 +177,7 @@ def test_bits_that_differ_within_a_layer(tmp_path: Path) -> None:
     model = mixed_model(2, "RND", "WRAP")
     network = from_model(model, "mixed")
     with pytest.raises(ToolError, match=r"work with Vitis only$"):
-        hand_over(model, network, few(network), tmp_path / "out", backend="Catapult")
+        hand_over(model, network, few(network), tmp_path / "out", HlsSettings("Catapult"))
     assert nothing_in(tmp_path)
     of = vectors(network, corner_codes(network, 300, seed=5))
     assert len(set(network.run(of.codes).tolist())) > 5
@@ -292,7 +290,7 @@ def test_a_project_that_does_not_compile(tmp_path: Path, monkeypatch: pytest.Mon
 def test_bad_settings(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     model, network = branches(4)
     with pytest.raises(ConfigError, match=message):
-        hand_over(model, network, few(network), tmp_path / "out", **settings)
+        hand_over(model, network, few(network), tmp_path / "out", HlsSettings(**settings))
     assert nothing_in(tmp_path)
 
 

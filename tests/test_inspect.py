@@ -13,7 +13,7 @@ from pixelsieve.data.clusters import concatenate
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import Parts, read_parts
 from pixelsieve.front_end import FrontEnd
-from pixelsieve.studies.inspect import duplicates, inspect_parts, shared_groups
+from pixelsieve.studies.inspect import SharedGroups, duplicates, inspect_parts, shared_groups
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
 
@@ -69,12 +69,12 @@ def test_overlaps_are_counted_instead_of_refused() -> None:
     parts = {"train": repeated, "test": concatenate([b, a.select(np.arange(20, 25))])}
     large = (a.pixels_e > 0).sum(axis=(1, 2)) > 2
     found = duplicates(parts)
-    assert found["between_classes"] == np.sum(large[:10])
-    assert found["between_splits"] == {"train, test": np.sum(large[20:25])}
-    assert sum(found["inside"].values()) == np.sum(large[20:25])
-    assert shared_groups(parts) == {"by": "group_id", "pairs": {"train, test": 50}}
+    assert found.between_classes == np.sum(large[:10])
+    assert found.between_splits == {"train, test": np.sum(large[20:25])}
+    assert sum(found.inside.values()) == np.sum(large[20:25])
+    assert shared_groups(parts) == SharedGroups("group_id", {"train, test": 50})
     without = {n: p.replace(group_id=None) for n, p in parts.items()}
-    assert shared_groups(without)["pairs"] == {"train, test": np.sum(large[20:25])}
+    assert shared_groups(without).pairs == {"train, test": np.sum(large[20:25])}
 
 
 def test_a_front_end_changes_what_is_described_and_not_what_is_compared() -> None:
@@ -83,12 +83,11 @@ def test_a_front_end_changes_what_is_described_and_not_what_is_compared() -> Non
     front_end = FrontEnd(threshold_e=2300, adc="codes", adc_codes_e=(2300.0,))
     chip = inspect_parts(parts, front_end)
     for same in ("splits", "duplicates", "shared_groups"):
-        assert chip[same] == plain[same]
-    assert chip["features"]["n_pixels"]["signal"] != plain["features"]["n_pixels"]["signal"]
-    assert (
-        chip["front_end"]["clusters"]["test"]["signal"]["read_out"]
-        < plain["splits"]["test"]["signal"]
-    )
+        assert getattr(chip, same) == getattr(plain, same)
+    assert chip.features["n_pixels"].signal != plain.features["n_pixels"].signal
+    assert chip.front_end is not None
+    read_out = chip.front_end["clusters"]["test"]["signal"]["read_out"]
+    assert read_out < plain.splits["test"].signal
 
 
 def test_what_cannot_be_shown_is_one_line(dataset_file: Path, tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_what_cannot_be_shown_is_one_line(dataset_file: Path, tmp_path: Path) ->
 def test_the_real_sample_repeats_no_cluster(muc_real: Path, sample: str) -> None:
     parts = read_parts([str(muc_real / f"{sample}_*.parquet")]).parts
     found = duplicates(parts)
-    assert found["inside"] == {"signal": 0, "bib": 0}
-    assert found["between_classes"] == 0
-    assert set(found["between_splits"].values()) == {0}
-    assert set(shared_groups(parts)["pairs"].values()) == {0}
+    assert found.inside == {"signal": 0, "bib": 0}
+    assert found.between_classes == 0
+    assert set(found.between_splits.values()) == {0}
+    assert set(shared_groups(parts).pairs.values()) == {0}

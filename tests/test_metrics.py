@@ -199,9 +199,9 @@ def test_spread_over_seeds() -> None:
     summary = summarize(figures)
     assert set(summary) == set(METRICS)
     values = [f["auc"] for f in figures]
-    assert summary["auc"]["mean"] == pytest.approx(np.mean(values))
-    assert summary["auc"]["spread"] == pytest.approx(np.std(values, ddof=1))
-    assert summarize(figures[:1])["auc"]["spread"] == 0
+    assert summary["auc"].mean == pytest.approx(np.mean(values))
+    assert summary["auc"].spread == pytest.approx(np.std(values, ddof=1))
+    assert summarize(figures[:1])["auc"].spread == 0
 
 
 def test_bootstrap_matches_the_known_error_of_a_share() -> None:

@@ -17,9 +17,10 @@ from pixelsieve.core.programs import Tool
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import Barrel, Detector, Sensor
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet, pixel_codes
+from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.vectors import corner_codes, edge_codes, vectors
+from pixelsieve.firmware.testbench import corner_codes, edge_codes, vectors
 from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.front_end import FrontEnd, read_out
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer
@@ -32,6 +33,7 @@ from pixelsieve.integer.pixels import (
     largest_code,
     scale_bits,
 )
+from pixelsieve.metrics.threshold import Threshold
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
@@ -327,7 +329,7 @@ class Gate:
         clusters = small_clusters(150, NOISY)
         codes = self.program.codes(clusters)
         self.threshold = int(np.sort(self.program.run(codes))[100])
-        self.made = design(self.program, self.threshold, **options)
+        self.made = design(self.program, self.threshold, timing=Timing(**options))
         edges = edge_codes(self.program, codes, self.threshold)
         self.vectors = vectors(
             self.program, codes, features=features.table(clusters), edges=edges, n_random=200
@@ -341,7 +343,6 @@ class Gate:
             self.program,
             self.folder,
             self.made,
-            self.threshold,
             self.vectors,
             verilator,
         )
@@ -364,7 +365,7 @@ def test_the_gate_holds_from_pixels(
     assert result.corners >= 3 + 200 + 35  # and the edges of the threshold
     assert result.latency == (stages or 0)
     assert len(np.unique(gate.program.run(gate.vectors.codes))) > 20
-    chosen = {"validation_efficiency": 0.98, "efficiency": 0.98, "validation_rejection": 0.7}
+    chosen = Threshold(gate.threshold, 0.98, 0.98, 0.7)
     text = readme(gate.program, gate.made, result, chosen)
     assert "| `pixels` | in | 35 | 70 | ufixed<2,2> | ADC codes of the window, row by row |" in text
     assert ("comes with its sign" in text) == mirror_x

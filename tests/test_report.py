@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pixelsieve.core.files import read_json, write_json
-from pixelsieve.report.colours import colours
-from pixelsieve.report.figures.canvas import colour_of
-from pixelsieve.report.figures.of_run import figures_of_run
-from pixelsieve.report.page import RunRecord, read_run
-from pixelsieve.report.page.about import data_facts, firmware_command
-from pixelsieve.report.page.answers import answers
-from pixelsieve.report.page.slice_charts import slices_figure
-from pixelsieve.report.page.tables import command, config_lines
+from pixelsieve.evaluation.data_rate import Slice
+from pixelsieve.metrics.metrics import ScoreHistogram
+from pixelsieve.metrics.statistics import PairedTest
+from pixelsieve.report.charts import colours, slices_choices
+from pixelsieve.report.comparison import answers
+from pixelsieve.report.figures import figures_of_run
+from pixelsieve.report.page import command_of, config_lines, data_facts, firmware_command
+from pixelsieve.report.record import Manifest, RunRecord, read_run
+from pixelsieve.studies.explain import ApproachCurves, Curves, Seen
+from pixelsieve.studies.summary import MeanRoc
 from tests.test_cli import pixelsieve, refused
+from tests.test_tables import compared_row, comparison_of
 
 COPIED = shutil.ignore_patterns("*.keras", "*.png", "*.pdf", "*.parquet")
 
@@ -62,7 +66,7 @@ def test_the_page_is_written_beside_the_run(run: Path) -> None:
     for row in metrics["rows"]:
         for value in row["summary"].values():
             assert f"{value['mean']:.4f}" in page
-    assert read_run(run).manifest["config_hash"] in page
+    assert read_run(run).manifest.config_hash in page
 
 
 def test_what_is_drawn_is_in_the_json(run: Path) -> None:
@@ -81,37 +85,13 @@ def test_what_is_drawn_is_in_the_json(run: Path) -> None:
 
 
 def test_words_follow_the_tests() -> None:
-    def row(name: str, mean: float, seeds: int = 3) -> dict[str, Any]:
-        value = {"mean": mean, "spread": 0.01}
-        return {
-            "approach": name,
-            "bits": 4,
-            "seeds": list(range(seeds)),
-            "summary": dict.fromkeys(("accuracy", "auc", "rejection_98"), value),
-        }
+    rows = [compared_row("a", 0.9, 0.01, 3), compared_row("b", 0.92, 0.01, 3)]
+    sure = PairedTest("accuracy", "b", "a", 3, 0.02, 0.014, 0.026, 0.001, 0.004)
+    unsure = PairedTest("accuracy", "b", "a", 3, 0.02, -0.01, 0.05, 0.02, 0.2)
+    single = PairedTest("accuracy", "b", "a", 1, 0.02, None, None, None)
 
-    test = {"bits": 4, "metric": "accuracy", "better": "b", "than": "a", "seeds": 3}
-    sure = {
-        **test,
-        "difference": 0.02,
-        "low": 0.014,
-        "high": 0.026,
-        "p_value": 0.001,
-        "p_corrected": 0.004,
-    }
-    unsure = {
-        **test,
-        "difference": 0.02,
-        "low": -0.01,
-        "high": 0.05,
-        "p_value": 0.02,
-        "p_corrected": 0.2,
-    }
-    single = {**test, "difference": 0.02, "low": None, "high": None, "p_value": None, "seeds": 1}
-    metrics = {"rows": [row("a", 0.9), row("b", 0.92)]}
-
-    def said(one: dict[str, Any]) -> str:
-        found = answers({**metrics, "paired": [one]})
+    def said(one: PairedTest) -> str:
+        found = answers(comparison_of(*rows, paired=[one]))
         (line,) = next(a for a in found if a.metric == "accuracy").lines
         return line
 
@@ -120,8 +100,8 @@ def test_words_follow_the_tests() -> None:
     )
     assert said(unsure).startswith("It cannot be told apart from a: 2.00 points (95 % interval ")
     assert said(single) == "2.00 points above a; not enough seeds to tell this from chance."
-    assert said({**single, "difference": 0.0}) == "It equals a in every seed."
-    head = answers({**metrics, "paired": [sure]})[1].head
+    assert said(replace(single, difference=0.0)) == "It equals a in every seed."
+    head = answers(comparison_of(*rows, paired=[sure]))[1].head
     assert head == "b has the highest mean accuracy: 0.9200 ± 0.0100 over 3 seeds."
 
 
@@ -142,6 +122,8 @@ def test_an_older_run_says_what_is_missing(run: Path) -> None:
     job["history"][0]["train_loss"] = 10**400
     write_json(path, job)
     assert "in another form or not at all: ROC, training." in report(run)
+    write_json(run / "metrics.json", {**metrics, "rows": [[]]})
+    assert "in another form or not at all: comparison, training." in report(run)
     (run / "metrics.json").unlink()
     assert "The run has no metrics.json yet." in report(run)
     shutil.rmtree(run / "jobs")
@@ -151,9 +133,9 @@ def test_an_older_run_says_what_is_missing(run: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"command": [1.5]}, "not float"),
-        ({"versions": 0.5}, "'float object' has no attribute 'items'"),
-        ({"started": 5}, "'int' object has no attribute 'replace'"),
+        ({"command": [1.5]}, "'command' is 1.5; expected text"),
+        ({"versions": 0.5}, "'versions' is 0.5; expected a table"),
+        ({"started": 5}, "'started' is 5; expected text"),
     ],
 )
 def test_a_run_of_an_unknown_form_is_named(
@@ -207,7 +189,9 @@ def test_configuration_and_command_are_plain_lines() -> None:
         ("e", "none"),
     ]
     words = ["__main__.py", "compare", "--data", "a b.parquet"]
-    assert command({"command": words}) == "pixelsieve compare --data 'a b.parquet'"
+    assert (
+        command_of(Manifest({}, command=tuple(words))) == "pixelsieve compare --data 'a b.parquet'"
+    )
 
 
 def test_figures_of_a_run(run: Path) -> None:
@@ -222,7 +206,7 @@ def test_a_recipe_has_one_colour_wherever_it_is_drawn() -> None:
     assert colours(["float", "sieve"])["sieve"] == colours(["original", "mine", "sieve"])["sieve"]
     found = colours(["float", "mine", "sieve", "original", "yours", "first_attempt", "third"])
     assert len(set(found.values())) == len(found)
-    assert colour_of("mine", ["mine", "sieve"]) != colour_of("sieve", ["sieve"])
+    assert colours(["mine", "sieve"])["mine"] != colours(["sieve"])["sieve"]
 
 
 def test_runs_on_one_page_share_their_colours(run: Path, tmp_path: Path) -> None:
@@ -238,46 +222,47 @@ def test_runs_on_one_page_share_their_colours(run: Path, tmp_path: Path) -> None
     assert second.items() <= first.items()
 
 
-def _slice(low: float | None, high: float | None, n: int) -> dict[str, Any]:
-    share = [0.5, 0.4, 0.6] if n else None
-    counts = {"n_signal": 0, "n_bib": n, "signal_kept": None, "bib_kept": share}
-    return {"variable": "truth_pt", "unit": "GeV", "low": low, "high": high, **counts}
+def _slice(low: float | None, high: float | None, n: int) -> Slice:
+    return Slice("truth_pt", "GeV", low, high, 0, n, None, (0.5, 0.4, 0.6) if n else None)
 
 
 def test_slices_of_few_clusters_are_left_out() -> None:
     edges = [(0.0, 0.002, 3), (0.002, 0.005, 40), (0.005, 0.01, 9), (0.01, 0.05, 10), (0.05, 1, 0)]
-    row = {"approach": "sieve", "bits": 4, "slices": [_slice(*one) for one in edges]}
-    ((chart,),) = [c["charts"] for c in slices_figure({"rows": [row], "baselines": []})]
-    assert chart["title"] == "BIB rejection by true transverse momentum"
-    assert chart["x"]["label"] == "true transverse momentum (MeV)"
-    assert chart["x"]["categories"] == ["2 to 5", "5 to 10", "10 to 50"]
-    assert [p[0] for p in chart["series"][0]["points"]] == ["2 to 5", "10 to 50"]
+    slices = tuple(_slice(*one) for one in edges)
+    row = ApproachCurves("sieve", 4, ScoreHistogram([0.0], [], []), (), slices)
+    seen = Seen(approach="sieve", bits=4, seed=0, networks=(), groups={})
+    ((chart,),) = [c.charts for c in slices_choices(Curves(rows=(row,), baselines=(), seen=seen))]
+    assert chart.title == "BIB rejection by true transverse momentum"
+    assert chart.x.label == "true transverse momentum (MeV)"
+    assert chart.x.categories == ("2 to 5", "5 to 10", "10 to 50")
+    assert [p.x for p in chart.series[0].points] == ["2 to 5", "10 to 50"]
 
 
 def test_the_head_says_what_the_data_are(run: Path) -> None:
     record = read_run(run)
-    assert record.metrics is not None
-    facts = dict(data_facts(record.manifest, record.metrics))
-    (name,) = record.manifest["config"]["data"]
+    assert record.comparison is not None
+    facts = dict(data_facts(record.manifest, record.comparison))
+    (name,) = read_json(run / "manifest.json")["config"]["data"]
     assert facts["data"].startswith(f"{name} (")
     assert facts["sensor"] == "muon-collider-vxd: pixels of 25 x 25 µm (along x and y), 50 µm thick"
-    metrics = {**record.metrics, "made": {name: "simulation"}}
-    assert dict(data_facts(record.manifest, metrics))["data"] == f"{name} (simulated by pixelsieve)"
-    assert data_facts(record.manifest, {}) == [("data", name)]
+    made = replace(record.comparison, made={name: "simulation"})
+    assert dict(data_facts(record.manifest, made))["data"] == f"{name} (simulated by pixelsieve)"
+    assert data_facts(record.manifest, None) == [("data", name)]
 
 
 def test_the_firmware_command_can_be_copied() -> None:
     words = ["pixelsieve", "compare", "--data", "a b.parquet", "-d", "c", "--out", "runs/demo"]
-    manifest = {"command": words, "config": {"recipes": []}}
-    seen = {"seen": {"approach": "sieve", "bits": 4, "seed": 0}}
-    assert firmware_command(Path("runs/demo"), manifest, seen) == (
+    manifest = Manifest({"recipes": []}, command=tuple(words))
+    seen = Seen(approach="sieve", bits=4, seed=0, networks=(), groups={})
+    curves = Curves(rows=(), baselines=(), seen=seen)
+    assert firmware_command(Path("runs/demo"), manifest, curves) == (
         "pixelsieve firmware runs/demo --data 'a b.parquet' --data c --model sieve_4b_seed0"
     )
-    assert firmware_command(Path("x"), {}, None) == "pixelsieve firmware x --data DATA"
+    assert firmware_command(Path("x"), Manifest({}), None) == "pixelsieve firmware x --data DATA"
 
 
 def test_one_width_has_no_figure_against_bits(tmp_path: Path) -> None:
-    curve = {"signal_efficiency": [0.9, 1.0], "bib_kept": [0.1, 1.0]}
-    rows = [{"approach": name, "bits": 4, "roc": curve} for name in ("sieve", "original")]
-    record = RunRecord(tmp_path, "compare", {}, {"rows": rows})
+    curve = MeanRoc((0.9, 1.0), (0.1, 1.0))
+    rows = [replace(compared_row(name), roc=curve) for name in ("sieve", "original")]
+    record = RunRecord(tmp_path, "compare", Manifest({}), comparison=comparison_of(*rows))
     assert [Path(name).name for name in figures_of_run(record)] == ["roc"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.files import read_json
 from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters, hash_pixels
@@ -19,11 +20,11 @@ from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import read_parts
 from pixelsieve.front_end import Chip, FrontEnd
 from pixelsieve.integer.network import from_model
-from pixelsieve.integer.threshold import choose_threshold
 from pixelsieve.metrics.threshold import (
     FIGURES,
-    Frozen,
     Seen,
+    Threshold,
+    choose_threshold,
     draw_groups,
     error_of,
     figures_at,
@@ -36,7 +37,7 @@ from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 from pixelsieve.studies.evaluate import evaluate_model, only
 from pixelsieve.studies.models import approaches_of
-from pixelsieve.studies.robustness import Asked, robustness
+from pixelsieve.studies.robustness import RobustnessSettings, robustness
 from pixelsieve.studies.robustness_plan import (
     Variations,
     default_variations,
@@ -96,10 +97,10 @@ def measured(
     """What the verb writes, without it."""
     file = folder / "variations.toml"
     file.write_text(settings)
-    asked = Asked(variations=read_variations(file), where=str(file), simulated=400)
+    asked = RobustnessSettings(variations=read_variations(file), where=str(file), simulated=400)
     samples = {label: read_parts([path]) for label, path in others.items()}
     result = robustness(approaches_of(run, models), read_parts([data]), samples, asked)
-    plain: Plain = json.loads(json.dumps(result))
+    plain: Plain = json.loads(json.dumps(to_plain(result)))
     return plain
 
 
@@ -113,7 +114,7 @@ def test_the_nominal_row_is_what_evaluate_says(
     assert (nominal["label"], nominal["difference"]) == ("nominal", None)
     parts = read_parts([dataset_file]).parts
     for i, model in enumerate(approaches_of(run, ["tiny_4b"])["tiny_4b"]):
-        figures = evaluate_model(model, only(read_parts([dataset_file]), "test"))["figures"]
+        figures = evaluate_model(model, only(read_parts([dataset_file]), "test")).figures
         assert nominal["figures"]["auc"]["by_network"][i] == figures["auc"]
         assert nominal["figures"]["rejection_reset"]["by_network"][i] == figures["rejection_98"]
         frozen = approach["frozen"][i]
@@ -134,19 +135,21 @@ def test_the_threshold_is_the_firmwares_and_only_validations(
 ) -> None:
     given = read_parts([dataset_file])
     approaches = approaches_of(run, ["tiny_4b", "float"])
-    asked = Asked(0.9, variations=Variations(), where="here")
+    asked = RobustnessSettings(0.9, variations=Variations(), where="here")
     whole = robustness(approaches, given, {}, asked)
     fewer = replace(given, parts={**given.parts, "test": given.parts["test"].select(slice(0, 90))})
     part = robustness(approaches, fewer, {}, asked)
-    for one, other in zip(whole["approaches"], part["approaches"], strict=True):
-        assert one["frozen"] == other["frozen"]
-        assert one["rows"][0]["figures"] != other["rows"][0]["figures"]
-    for frozen, model in zip(whole["approaches"][0]["frozen"], approaches["tiny_4b"], strict=True):
+    for one, other in zip(whole.approaches, part.approaches, strict=True):
+        assert one.frozen == other.frozen
+        assert one.rows[0].figures != other.rows[0].figures
+    validation = given.parts["validation"]
+    for frozen, model in zip(whole.approaches[0].frozen, approaches["tiny_4b"], strict=True):
         network = from_model(model, "tiny")
-        chosen = choose_threshold(network, given.parts["validation"], 0.9)
+        logits = network.run(network.input_codes(network.features.table(validation)))
+        chosen = choose_threshold(logits, validation.signal, 0.9)
         step = 2.0 ** -network.layers[-1].output_fraction_bits
-        assert frozen["threshold"] == chosen.code * step
-        assert frozen["validation_rejection"] == chosen.validation_rejection
+        assert frozen.threshold == chosen.code * step
+        assert frozen.validation_rejection == chosen.validation_rejection
 
 
 def test_a_change_of_nothing_changes_nothing(run: Path, dataset_file: Path, tmp_path: Path) -> None:
@@ -275,7 +278,7 @@ def test_errors_are_those_of_counts() -> None:
     rng = np.random.default_rng(0)
     signal = rng.random(4000) < 0.5
     logits = rng.normal(size=4000) + signal
-    frozen = Frozen(0.3, 0.9, 0.9, 0.5)
+    frozen = Threshold(0.3, 0.9, 0.9, 0.5)
     draws = draw_groups(4000, 400)
     one = Seen((logits,), signal, np.arange(4000))
     error = error_of(resampled(one, [frozen], draws))
@@ -295,7 +298,7 @@ def test_errors_are_those_of_counts() -> None:
 
 
 def test_figures_need_the_classes_they_are_of() -> None:
-    frozen = Frozen(0.0, 0.9, 0.9, 0.5)
+    frozen = Threshold(0.0, 0.9, 0.9, 0.5)
     only = figures_at(np.array([-1.0, 1.0, 2.0, 0.0]), np.zeros(4, np.bool_), frozen)
     assert only == {
         "signal_efficiency": None,
@@ -373,19 +376,19 @@ def test_the_best_on_validation_is_the_default(run: Path, tmp_path: Path) -> Non
 
 def test_defaults_fit_the_model_and_leave_out_the_rest(run: Path, dataset_file: Path) -> None:
     given, approaches = read_parts([dataset_file]), approaches_of(run, ["float"])
-    result = robustness(approaches, given, {}, Asked(simulated=200))
-    rows = result["approaches"][0]["rows"]
+    result = robustness(approaches, given, {}, RobustnessSettings(simulated=200))
+    rows = result.approaches[0].rows
     wanted = default_variations(MUON_COLLIDER_VXD)
     n_asked = len(wanted.of("front_end")) + len(wanted.of("simulated"))
-    assert len(rows) == 2 + n_asked - len(result["left_out"])
-    assert {text.split(" = ")[0] for text in result["left_out"]} == {
+    assert len(rows) == 2 + n_asked - len(result.left_out)
+    assert {text.split(" = ")[0] for text in result.left_out} == {
         "front_end.threshold_shift_e",  # below 0
         "front_end.time_resolution_ps",
     }
-    simulated = [row for row in rows if row["kind"] == "simulated"]
-    assert {row["against"] for row in simulated[1:]} == {"nominal, simulated"}
-    assert all(row["paired"] for row in simulated[1:])
-    assert not simulated[0]["paired"]
+    simulated = [row for row in rows if row.kind == "simulated"]
+    assert {row.against for row in simulated[1:]} == {"nominal, simulated"}
+    assert all(row.paired for row in simulated[1:])
+    assert not simulated[0].paired
 
 
 def test_the_documented_file_names_every_field(tmp_path: Path) -> None:
@@ -480,19 +483,19 @@ def test_what_cannot_be_measured_is_known_before_anything_is(
     save_model(tmp_path / "models" / "timed.keras", model)
     given = read_parts([dataset_file])
     bare = replace(given, parts={n: c.replace(truth={}) for n, c in given.parts.items()})
-    result = robustness(approaches_of(tmp_path, []), bare, {}, Asked(simulated=0))
-    reasons = [line for line in result["left_out"] if "hit_time_ns" in line]
+    result = robustness(approaches_of(tmp_path, []), bare, {}, RobustnessSettings(simulated=0))
+    reasons = [line for line in result.left_out if "hit_time_ns" in line]
     assert [line.partition(":")[0] for line in reasons] == [
         f"front_end.time_resolution_ps = {value}" for value in (20.0, 45.0, 60.0, 90.0)
     ]
-    assert result["approaches"][0]["rows"]
+    assert result.approaches[0].rows
 
     rows: list[str] = []
     clusters = given.parts["test"]
     other = replace(given, parts={"test": clusters.replace(hit_time_30ps_ns=None)})
     with pytest.raises(DataError, match="column 'hit_time_30ps_ns' is missing"):
         robustness(
-            approaches_of(tmp_path, []), given, {"other": other}, Asked(),
+            approaches_of(tmp_path, []), given, {"other": other}, RobustnessSettings(),
             lambda label, _row, _rows: rows.append(label),
         )  # fmt: skip
     assert not rows

@@ -20,7 +20,7 @@ from pixelsieve.core.workers import Task
 from pixelsieve.networks.model_file import model_hash, save_model
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import Dense
-from pixelsieve.report.page.search_charts import pareto_figure
+from pixelsieve.report.search import pareto_choices, read_search
 from pixelsieve.studies.search import final
 from pixelsieve.studies.search.config import SearchConfig
 from pixelsieve.studies.search.final import Assignment, Saved, Trained, read_saved, train_rows
@@ -472,12 +472,14 @@ def test_every_network_of_a_trial_is_a_point_of_the_chart() -> None:
         "trials": [r.to_plain() for r in records],
         "front": [p.name for p in front_of(GOAL, records)],
         "rows": [],
+        "states": {},
+        "hypervolume": [],
     }
-    grey, front, _ = pareto_figure(metrics)[0]["charts"][0]["series"]
-    assert [p[:2] for p in front["points"]] == [[10, 0.3], [100, 0.7]]
-    assert [p[:2] for p in grey["points"]] == [[200, 0.6]]
-    assert front["points"][0][4] == "trial_0000_00: 8 - 4, profiles, learned bits"
-    assert grey["points"][0][4] == "trial_0001: 8 - 4, profiles, 4/5/6 bits"
+    grey, front, _ = pareto_choices(read_search(metrics, "metrics"))[0].charts[0].series
+    assert [(p.x, p.y) for p in front.points] == [(10, 0.3), (100, 0.7)]
+    assert [(p.x, p.y) for p in grey.points] == [(200, 0.6)]
+    assert front.points[0].told == "trial_0000_00: 8 - 4, profiles, learned bits"
+    assert grey.points[0].told == "trial_0001: 8 - 4, profiles, 4/5/6 bits"
 
 
 def test_of_near_networks_the_best_is_trained_again() -> None:

@@ -11,9 +11,10 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError, ToolError
 from pixelsieve.core.processes import run_bounded
 from pixelsieve.core.programs import YOSYS, Tool
-from pixelsieve.firmware.cells import count_gates, count_luts
 from pixelsieve.firmware.synthesis import (
     Settings,
+    count_gates,
+    count_luts,
     synthesize_gates,
     synthesize_luts,
 )

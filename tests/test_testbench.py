@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pixelsieve.core.programs import Tool, run_tool
-from pixelsieve.firmware.rtl import Design, design, write_verilog
+from pixelsieve.firmware.ports import Design, Timing
+from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulators import bits_of, pack
-from pixelsieve.firmware.testbench import write_testbench
-from pixelsieve.firmware.vectors import Vectors, vectors
+from pixelsieve.firmware.testbench import Vectors, vectors, write_testbench
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixels import Program
 
@@ -50,7 +50,7 @@ def tiny_bench(folder: Path, stages: int | None, most: int = 400) -> Bench:
     network = from_model(model, "tiny")
     codes = network.input_codes(model.features.table(make_clusters(most)))
     threshold = int(np.sort(network.run(codes))[100])
-    made = design(network, threshold, stages=stages)
+    made = design(network, threshold, timing=Timing(stages))
     return Bench(folder, made, network, vectors(network, codes, n_random=100))
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pixelsieve.core.errors import DataError, RunError
-from pixelsieve.firmware.vendor_reports import VendorReport, read_report, vendor_reports
+from pixelsieve.firmware.vendor_formats import VendorReport, read_report
+from pixelsieve.firmware.vendor_reports import vendor_reports
 
 CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <profile>

@@ -11,9 +11,10 @@ import pytest
 
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.programs import GHDL, Tool
+from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulators import simulate_vhdl
-from pixelsieve.firmware.vectors import corner_codes, vectors
+from pixelsieve.firmware.testbench import corner_codes, vectors
 from pixelsieve.firmware.verify import verify_vhdl
 from pixelsieve.integer.network import IntegerNetwork, from_model
 
@@ -43,7 +44,7 @@ def test_vhdl_gives_the_same_answers(
     codes = corner_codes(network, 200)
     expected = network.run(codes)
     threshold = int(np.sort(expected)[100])
-    made = design(network, threshold, stages=stages, language="vhdl")
+    made = design(network, threshold, timing=Timing(stages), language="vhdl")
     write_verilog(tmp_path, made)
     answers = simulate_vhdl(tmp_path, made, codes, ghdl)
     found = slice(answers.shift, answers.shift + len(expected))
@@ -78,17 +79,19 @@ def test_large_networks_are_simulated_on_fewer_vectors(tmp_path: Path, ghdl: Too
     made = design(network, 0, language="vhdl")
     write_verilog(tmp_path, made)
     of = vectors(network, corner_codes(network, 400, seed=1), n_random=100)
-    check = verify_vhdl(tmp_path, made, network, 0, of)
+    check = verify_vhdl(tmp_path, made, network, of)
     assert (check.tool, check.vectors, check.passed) == (str(ghdl), 506, True)
     large = replace(made, lut_estimate=1e6)
-    check = verify_vhdl(tmp_path, large, network, 0, of)
+    check = verify_vhdl(tmp_path, large, network, of)
     assert 45 <= check.vectors <= 50
     assert check.passed
 
 
 def test_both_languages_have_the_same_design() -> None:
     network = NETWORKS["8 bits"]
-    verilog, vhdl = (design(network, -3, stages=2, language=one) for one in ("verilog", "vhdl"))
+    verilog, vhdl = (
+        design(network, -3, timing=Timing(2), language=one) for one in ("verilog", "vhdl")
+    )
     assert vhdl.language == "vhdl"
     assert {Path(name).suffix for name in vhdl.files} == {".vhd"}
     assert {Path(n).stem for n in verilog.files} == {Path(n).stem for n in vhdl.files}

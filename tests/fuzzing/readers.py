@@ -213,7 +213,7 @@ def _vendor_reports(folder: Path) -> None:
 
 
 def _read_vendor_reports(folder: Path) -> None:
-    from pixelsieve.firmware.vendor_reports import read_report
+    from pixelsieve.firmware.vendor_formats import read_report
 
     for path in sorted(folder.iterdir()):
         read_report(path)
@@ -271,7 +271,8 @@ def _read_run_state(folder: Path) -> None:
 
 
 def _read_report(folder: Path) -> None:
-    from pixelsieve.report.page import read_run, write_report
+    from pixelsieve.report.page import write_report
+    from pixelsieve.report.record import read_run
 
     write_report([read_run(folder)], folder / ".page" / "report.html")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +12,9 @@ from pixelsieve.cli.training_options import TrainingOptions, takes_training_opti
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-
-    from rich.console import Console
 
     from pixelsieve.networks.precision import LearnedPrecision
+    from pixelsieve.studies.summary import Comparison
 
 __all__ = ["compare"]
 
@@ -50,10 +48,10 @@ def compare(
     The run folder gets the models, metrics.json, history.parquet and figures. Run the same command
     again to resume an interrupted run.
     """
-    from rich.console import Console
-
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.core.workers import default_workers
+    from pixelsieve.report.figures import figures_of_comparison
+    from pixelsieve.report.record import read_run
     from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
 
@@ -74,7 +72,7 @@ def compare(
     config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
     jobs = [*teachers_for(config), *jobs_of(config)]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
-        metrics = run_comparison(
+        comparison = run_comparison(
             config,
             dataset,
             out,
@@ -85,11 +83,11 @@ def compare(
             on_done=progress.on_done,
             on_count=progress.on_count,
         )
-    _draw(metrics, out)
+    figures_of_comparison(read_run(out))
     if training.json:
-        options.print_json(metrics)
+        options.print_json(comparison.to_plain())
         return
-    _show(metrics, Console())
+    _show(comparison)
     typer.echo(f"{out}: manifest, metrics.json, history.parquet, models and figures")
 
 
@@ -104,52 +102,25 @@ def _recipes_of(
     return [name for name, one in known.items() if one.learns_bits in kinds]
 
 
-def _show(metrics: dict[str, Any], console: Console) -> None:
-    from pixelsieve.networks.precision import bits_text
-    from pixelsieve.report.tables import (
-        coarse_lines,
-        collapsed_lines,
-        comparison_tables,
+def _show(comparison: Comparison) -> None:
+    from pixelsieve.core.config import to_plain
+    from pixelsieve.report.comparison import (
+        comparison_table,
         luts_table,
-        over_budget_lines,
         paired_table,
-        read_out_table,
         warm_start_table,
+        warm_starts,
+        warnings,
     )
+    from pixelsieve.report.evaluation_tables import read_out_table
 
-    if metrics["front_end"]:
-        console.print(read_out_table(metrics["front_end"]))
-    for row in metrics["rows"]:
-        if row["warm_start"][0]:
-            name = f"{row['approach']}, {bits_text(row['bits'])}, seed 0"
-            console.print(warm_start_table(name, row["warm_start"][0]))
-    for table in comparison_tables(metrics, console.width):
-        console.print(table)
-    warnings = collapsed_lines(metrics) + over_budget_lines(metrics) + coarse_lines(metrics)
-    for line in warnings:
-        console.print(line, style="bold", soft_wrap=True)
-    if (costs := luts_table(metrics)) is not None:
-        console.print(costs)
-    for metric in ("rejection_98", "auc", "accuracy"):
-        if (paired := paired_table(metrics, metric)) is not None:
-            console.print(paired)
-    for teacher in metrics["teachers"]:
-        auc = teacher["validation_auc"]
-        console.print(f"{teacher['name']}: validation AUC {auc:.4f}", highlight=False)
-
-
-def _draw(metrics: dict[str, Any], out: Path) -> None:
-    import pyarrow.parquet as pq
-
-    from pixelsieve.networks.precision import bits_label, bits_order, bits_suffix
-    from pixelsieve.report import figures
-
-    folder = out / "figures"
-    history = pq.read_table(out / "history.parquet").to_pylist()
-    for row in history:
-        row["bits"] = bits_label({**row, "weight_bits": row["bits"]})
-    figures.roc(metrics, folder / "roc")
-    figures.metric_against_bits(metrics, folder / "metric_against_bits")
-    for bits in sorted({r["bits"] for r in metrics["rows"] if r["bits"]}, key=bits_order):
-        path = folder / f"training_curves_{bits_suffix(bits)}"
-        figures.training_curves(history, bits, path)
+    if comparison.front_end:
+        options.show(read_out_table(to_plain(comparison.front_end)))
+    options.show(*(warm_start_table(name, rows) for name, rows in warm_starts(comparison) if rows))
+    options.show(comparison_table(comparison))
+    for lines in warnings(comparison):
+        options.show(*lines)
+    paired = (paired_table(comparison, name) for name in ("rejection_98", "auc", "accuracy"))
+    options.show(*filter(None, (luts_table(comparison), *paired)))
+    for one in comparison.teachers:
+        options.show(f"{one.name}: validation AUC {one.validation_auc:.4f}")

@@ -19,29 +19,22 @@ if TYPE_CHECKING:
 
 def convert_model(source: Path, out: Path, chosen: ImportOptions, *, json: bool) -> None:
     """Import, and print the report."""
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.core.config import to_plain
     from pixelsieve.importing.convert import convert_model as run
-    from pixelsieve.report.import_table import import_table
+    from pixelsieve.report.inspection import import_table
 
     path, report = run(source, out, chosen)
     if json:
         options.print_json({"model": str(path), **to_plain(report)})
         return
-    console = Console()
-    console.print(import_table(report))
-    for note in report.notes:
-        typer.echo(f"note: {note}")
     layers = sum(row.what == "layer" for row in report.rows)
     variables = sum(row.what == "variable" for row in report.rows)
-    typer.echo(f"network: {report.network}; {report.parameters} parameters; {report.precision}")
-    typer.echo(f"inputs, scaled as pixelsieve scales them: {', '.join(report.features)}")
-    console.print(
-        f"all of {layers} layers and {variables} variables accounted for -> {escape(str(path))}",
-        soft_wrap=True,
-        highlight=False,
+    options.show(
+        import_table(report),
+        *(f"note: {note}" for note in report.notes),
+        f"network: {report.network}; {report.parameters} parameters; {report.precision}",
+        f"inputs, scaled as pixelsieve scales them: {', '.join(report.features)}",
+        f"all of {layers} layers and {variables} variables accounted for -> {path}",
     )
 
 

@@ -22,10 +22,6 @@ def doctor(json: options.Json = False) -> None:
     steps = Console(stderr=True)
     found = installation(lambda step: steps.print(f"{step} ...", highlight=False))
     if json:
-        options.print_json(found)
+        options.print_json(found.plain())
         return
-    console = Console()
-    for table in installation_tables(found):
-        console.print(table)
-    for line in installation_lines(found):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    options.show(*installation_tables(found), *installation_lines(found))

@@ -50,14 +50,15 @@ def evaluate(
     The data need no other split than the one asked for. They go through the front end that the
     model was trained with.
     """
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.front_end import through_front_end
     from pixelsieve.networks.model_file import load_model
     from pixelsieve.networks.run_models import the_path
-    from pixelsieve.report.data_rate_table import data_rate_table, slices_table
-    from pixelsieve.report.tables import read_out_table, scores_table
+    from pixelsieve.report.evaluation_tables import (
+        data_rate_table,
+        read_out_table,
+        scores_table,
+        slices_table,
+    )
     from pixelsieve.studies.evaluate import evaluate_model, occupancy_of, only
 
     file = the_path(path, model)
@@ -67,24 +68,23 @@ def evaluate(
     (clusters,) = part.parts.values()
     occupancy = occupancy_of(clusters.detector, hit_density, bits_per_pixel)
     result = evaluate_model(loaded, part, occupancy)
-    if result["front_end_differs"]:
-        differing = "; ".join(result["front_end_differs"])
-        options.warn(f"{file}: trained with another front end than the data's: {differing}")
-    if result["detector_differs"]:
-        differing = "; ".join(result["detector_differs"])
-        options.warn(f"{file}: trained on another detector than the data's: {differing}")
+    for differing, what in (
+        (result.front_end_differs, "with another front end than the data's"),
+        (result.detector_differs, "on another detector than the data's"),
+    ):
+        if differing:
+            options.warn(f"{file}: trained {what}: {'; '.join(differing)}")
     if json:
         options.print_json(result)
         return
-    console = Console()
-    if result["front_end"]:
-        console.print(read_out_table(result["front_end"]))
-    n = sum(result["clusters"].values())
     how = "every cluster" if split == "all" else f"{split} split, by {part.split_by}"
-    title = escape(f"{file.name} on {n} clusters ({how})")
-    console.print(scores_table(title, result["figures"], result["bootstrap_68"]))
-    console.print(data_rate_table(result))
-    console.print(slices_table(result["slices"]))
+    title = f"{file.name} on {sum(result.clusters.values())} clusters ({how})"
+    options.show(
+        *([read_out_table(result.front_end)] if result.front_end else []),
+        scores_table(title, result.figures, result.bootstrap_68),
+        data_rate_table(result.data_rate, result.occupancy),
+        slices_table(result.slices),
+    )
 
 
 def _front_end(model: Model, wanted: str | None) -> FrontEnd | None:

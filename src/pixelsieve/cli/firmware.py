@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pixelsieve.firmware.hls_project import Backend
     from pixelsieve.firmware.synthesis import Measure
 
 __all__ = ["firmware"]
@@ -87,13 +89,16 @@ def firmware(
     Keras, the integer program and the Verilog in Verilator are compared on the test split and on
     corner vectors; a difference is exit code 1. Threshold from the validation split.
     """
+    from pixelsieve.firmware.hls_project import HlsSettings
+    from pixelsieve.firmware.job import Extras
+    from pixelsieve.firmware.ports import Timing
     from pixelsieve.firmware.synthesis import Settings
 
     options.require_efficiency(efficiency)
     settings = Settings(time_limit_s=time_limit, memory_limit_gib=memory_limit)
     wanted: dict[Measure, bool] = {"luts": luts, "gates": gates}
-    measures = [name for name, asked in wanted.items() if asked]
-    timing = modes.Timing(stages, clock_ns)
+    measures = tuple(name for name, asked in wanted.items() if asked)
+    timing = Timing(stages, clock_ns)
     if resources_only:
         modes.resources(runs, model, timing, measures, settings, json=json)
         return
@@ -106,9 +111,13 @@ def firmware(
     if hls and (stages or from_ == "pixels"):
         msg = "--hand-over: an HLS project of the network from its features; it takes --clock-ns"
         raise ConfigError(msg)
-    chosen = modes.Chosen(runs[0], model, data, out, efficiency)
+    subject = modes.Subject(runs[0], model, data, out, efficiency)
     if hls:
-        modes.hand_over(chosen, modes.Hls(hls, clock_ns, part, reuse_factor), json=json)
+        backend: Backend = "Vitis" if hls == "vitis" else "Catapult"
+        handed = HlsSettings(backend, part=part, reuse_factor=reuse_factor)
+        if clock_ns:
+            handed = replace(handed, clock_ns=clock_ns)
+        modes.hand_over(subject, handed, json=json)
         return
-    asked = modes.Asked(tuple(measures), settings, bit_flips, vhdl, from_ == "pixels", jobs)
-    modes.verilog(chosen, timing, asked, json=json)
+    extras = Extras(measures, settings, bit_flips, vhdl, pixels=from_ == "pixels")
+    modes.verilog(subject, timing, extras, jobs, json=json)

@@ -1,11 +1,11 @@
-"""What `pixelsieve firmware` prints, and what it does besides Verilog."""
+"""Four modes of `pixelsieve firmware`: Verilog, costs, vendor reports, the hand-over to HLS."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,32 +16,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pixelsieve.data.clusters import Clusters
-    from pixelsieve.firmware.job import FirmwareResult
+    from pixelsieve.firmware.hls_project import HlsSettings
+    from pixelsieve.firmware.job import Extras, FirmwareResult
+    from pixelsieve.firmware.ports import Timing
     from pixelsieve.firmware.synthesis import Measure, Settings
     from pixelsieve.networks.model_file import Model
 
-__all__ = [
-    "Asked",
-    "Chosen",
-    "Hls",
-    "Timing",
-    "hand_over",
-    "keep_reports",
-    "resources",
-    "verilog",
-]
+__all__ = ["Subject", "hand_over", "keep_reports", "resources", "verilog"]
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Stages of a pipeline, or the clock that sets them; neither: combinational."""
-
-    stages: int | None
-    clock_ns: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Subject:
     """Which model of a run, on which clusters, into which folder, at which signal efficiency."""
 
     run: Path
@@ -51,7 +36,7 @@ class Chosen:
     efficiency: float
 
     def load(self) -> tuple[Model, dict[str, Clusters]]:
-        """The model, and the splits as it saw them in training; warns of another detector."""
+        """Return the model and the splits as it saw them in training; warn of another detector."""
         from pixelsieve.networks.run_models import pick_model
         from pixelsieve.studies.models import as_trained, constants_that_differ
 
@@ -66,67 +51,38 @@ class Chosen:
         return model, parts
 
     def folder(self, model: Model, suffix: str = "") -> Path:
-        """Where the result goes."""
+        """Return the folder of the result."""
         return self.out or self.run / "firmware" / f"{model.name}{suffix}"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What to make besides the verified Verilog; `jobs` compilers run side by side."""
-
-    measures: tuple[Measure, ...]
-    settings: Settings
-    bit_flips: bool
-    vhdl: bool
-    pixels: bool
-    jobs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hls:
-    """Settings of an HLS project; `clock_ns` None is hls4ml's own."""
-
-    backend: Literal["vitis", "catapult"]
-    clock_ns: float | None
-    part: str | None
-    reuse_factor: int
-
-
-def verilog(chosen: Chosen, timing: Timing, asked: Asked, *, json: bool) -> None:
-    """Write verified Verilog and print what was made."""
+def verilog(subject: Subject, timing: Timing, extras: Extras, jobs: int, *, json: bool) -> None:
+    """Write verified Verilog and print what was made; `jobs` compilers run side by side."""
     from rich.console import Console
 
     from pixelsieve.core.programs import VERILATOR, find
-    from pixelsieve.firmware.job import Extras, make_firmware
+    from pixelsieve.firmware.job import make_firmware
+    from pixelsieve.report.firmware_table import firmware_tables
     from pixelsieve.studies.models import front_end_of
 
     find(VERILATOR)  # says at once what is missing
-    model, parts = chosen.load()
+    model, parts = subject.load()
     console = Console(stderr=True)
     result = make_firmware(
         model,
         parts["validation"],
         parts["test"],
-        chosen.folder(model, "_pixels" if asked.pixels else ""),
-        efficiency=chosen.efficiency,
-        stages=timing.stages,
-        clock_ns=timing.clock_ns,
-        extras=Extras(
-            measures=asked.measures,
-            settings=asked.settings,
-            bit_flips=asked.bit_flips,
-            vhdl=asked.vhdl,
-            pixels=asked.pixels,
-            front_end=front_end_of(model),
-        ),
-        jobs=asked.jobs,
+        subject.folder(model, "_pixels" if extras.pixels else ""),
+        efficiency=subject.efficiency,
+        timing=timing,
+        extras=replace(extras, front_end=front_end_of(model)),
+        jobs=jobs,
         on_step=lambda step: console.print(f"{step} ...", highlight=False, soft_wrap=True),
         on_flip=lambda done, total: _tell_tenths(console, "bit flips", done, total),
     )
     if json:
-        options.print_json(result.to_plain())
+        options.print_json(result.plain())
     else:
-        _show(result, Console())
+        options.show(*firmware_tables(result), f"-> {result.folder}")
     if not result.passed:
         raise GuaranteeError(_difference(result))
     if not json:
@@ -145,31 +101,31 @@ def resources(
     """Print the costs of all quantized models of the runs."""
     from rich.console import Console
 
+    from pixelsieve.core.config import to_plain
     from pixelsieve.firmware.resources import resources_of_run
     from pixelsieve.report.firmware_table import resources_table
 
     console = Console(stderr=True)
-    found = []
-    for run in runs:
-        found += resources_of_run(
+    found = [
+        (run, one)
+        for run in runs
+        for one in resources_of_run(
             run,
             model,
-            stages=timing.stages,
-            clock_ns=timing.clock_ns,
+            timing=timing,
             measures=measures,
             settings=settings,
             on_model=lambda name: console.print(f"{name} ...", highlight=False),
         )
+    ]
     if json:
-        options.print_json(found)
+        options.print_json([{"run": str(run), **to_plain(one)} for run, one in found])
     else:
-        Console().print(resources_table(found))
+        options.show(resources_table([(run.name, one) for run, one in found]))
 
 
 def keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: bool) -> None:
     """Keep vendor reports with a run and print all that it has."""
-    from rich.console import Console
-
     from pixelsieve.firmware.vendor_reports import import_reports
     from pixelsieve.report.firmware_table import vendor_table
 
@@ -177,22 +133,12 @@ def keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: b
     if json:
         options.print_json(kept)
     else:
-        Console().print(vendor_table(kept))
+        options.show(vendor_table(kept))
 
 
 def _tell_tenths(console: Console, what: str, done: int, total: int) -> None:
     if done * 10 // total > (done - 1) * 10 // total:
         console.print(f"{what} {done} of {total}", highlight=False)
-
-
-def _show(result: FirmwareResult, console: Console) -> None:
-    from rich.markup import escape
-
-    from pixelsieve.report.firmware_table import firmware_tables
-
-    for table in firmware_tables(result.to_plain()):
-        console.print(table)
-    console.print(f"-> {escape(str(result.folder))}", soft_wrap=True, highlight=False)
 
 
 def _difference(result: FirmwareResult) -> str:
@@ -212,38 +158,35 @@ def _difference(result: FirmwareResult) -> str:
     return f"{text}; layer by layer in {result.folder / 'verification.json'}"
 
 
-def hand_over(chosen: Chosen, wish: Hls, *, json: bool) -> None:
+def hand_over(subject: Subject, settings: HlsSettings, *, json: bool) -> None:
     """Write an HLS project, check its C simulation and print what was compared."""
     from rich.console import Console
-    from rich.markup import escape
 
     from pixelsieve.firmware import hls
-    from pixelsieve.firmware.vectors import vectors
+    from pixelsieve.firmware.testbench import vectors
     from pixelsieve.integer.network import from_model
-    from pixelsieve.integer.threshold import choose_threshold
+    from pixelsieve.metrics.threshold import choose_threshold
     from pixelsieve.report.firmware_table import hand_over_table
 
-    model, parts = chosen.load()
-    network = from_model(model, model.name)
+    model, parts = subject.load()
+    network, validation = from_model(model, model.name), parts["validation"]
     test = network.features.table(parts["test"])
+    validation.require_both_classes()
+    logits = network.run(network.input_codes(network.features.table(validation)))
     console = Console(stderr=True)
     found = hls.hand_over(
         model,
         network,
         vectors(network, network.input_codes(test), features=test),
-        chosen.folder(model, f"_{wish.backend}"),
-        backend="Vitis" if wish.backend == "vitis" else "Catapult",
-        clock_ns=wish.clock_ns or hls.CLOCK_NS,
-        part=wish.part,
-        reuse_factor=wish.reuse_factor,
-        threshold=choose_threshold(network, parts["validation"], chosen.efficiency).code,
+        subject.folder(model, f"_{settings.backend.lower()}"),
+        settings,
+        threshold=choose_threshold(logits, validation.signal, subject.efficiency).code,
         on_step=lambda step: console.print(f"{step} ...", highlight=False),
     )
     if json:
-        options.print_json(found.to_plain())
+        options.print_json(found.plain())
     else:
-        Console().print(hand_over_table(found.to_plain()))
-        Console().print(f"-> {escape(str(found.folder))}", soft_wrap=True, highlight=False)
+        options.show(hand_over_table(found), f"-> {found.folder}")
     if not found.passed:
         place = f"layer by layer in {found.folder / 'verification.json'}"
         msg = f"{model.origin}: C simulation: {found.mismatches} mismatches; {place}"

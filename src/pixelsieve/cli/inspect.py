@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixelsieve.cli import options
+
+if TYPE_CHECKING:
+    from pixelsieve.studies.inspect import Inspection
 
 __all__ = ["inspect"]
 
@@ -33,28 +36,23 @@ def inspect(
     if len(paths) == 1 and Path(paths[0]).suffix == ".keras":
         _show_model(Path(paths[0]))
         return
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.formats.dataset import find_files
     from pixelsieve.formats.parquet import read_provenance
     from pixelsieve.front_end import read_front_end
-    from pixelsieve.report.inspection import inspection_tables
+    from pixelsieve.report.inspection import inspection_lines, inspection_tables
     from pixelsieve.studies.inspect import inspect_parts
 
     chosen = read_front_end(front_end) if front_end else None
     provenance = {p.name: said for p in find_files(paths) if (said := read_provenance(p))}
-    summary = inspect_parts(options.read_parts(paths), chosen, provenance, events)
+    found = inspect_parts(options.read_parts(paths), chosen, provenance, events)
     if out:
-        _write(summary, out)
+        _write(found, out)
     if json:
-        options.print_json(summary)
+        options.print_json(found)
         return
-    console = Console()
-    for table in inspection_tables(summary):
-        console.print(table)
+    options.show(*inspection_lines(found), *inspection_tables(found))
     if out:
-        console.print(f"{escape(str(out))}: inspection.json, distributions and event_display")
+        options.show(f"{out}: inspection.json, distributions and event_display")
 
 
 def _show_model(path: Path) -> None:
@@ -72,12 +70,14 @@ def _show_model(path: Path) -> None:
     )
 
 
-def _write(summary: dict[str, Any], out: Path) -> None:
+def _write(found: Inspection, out: Path) -> None:
     from pixelsieve.core.files import telling_unwritable, write_json
-    from pixelsieve.report import figures
+    from pixelsieve.report import figures, plot
+    from pixelsieve.report.inspection import distribution_charts
 
     with telling_unwritable(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "inspection.json", summary)
-        figures.distributions(summary, out / "distributions")
-        figures.event_display(summary, out / "event_display")
+        write_json(out / "inspection.json", found)
+        charts = distribution_charts(found.distributions)
+        plot.figure(charts, out / "distributions", columns=4, size=(3.8, 3.2))
+        figures.event_display(found.displays, out / "event_display")

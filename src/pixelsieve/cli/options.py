@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pixelsieve.data.clusters import Clusters
     from pixelsieve.formats.dataset import Dataset, Parts
     from pixelsieve.networks.precision import LearnedPrecision
+    from pixelsieve.report.spec import Table
 
 __all__ = [
     "KNOWN_NETWORKS",
@@ -33,6 +34,7 @@ __all__ = [
     "require_bits",
     "require_efficiency",
     "require_one",
+    "show",
     "shows_errors",
     "time_feature",
     "warn",
@@ -217,6 +219,20 @@ def warn_of_units(parts: Iterable[Clusters]) -> None:
 def warn(text: str) -> None:
     """Print one line of warning on standard error."""
     typer.echo(f"pixelsieve: warning: {text}", err=True)
+
+
+def show(*parts: Table | str) -> None:
+    """Print tables and lines to standard output; lines are not broken."""
+    from rich.console import Console
+
+    from pixelsieve.report import terminal
+
+    console = Console()
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, soft_wrap=True, highlight=False, markup=False)
+        else:
+            console.print(*terminal.tables(part, console.width), sep="\n")
 
 
 def print_json(value: Any) -> None:

@@ -35,7 +35,8 @@ def report(
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.report.page import read_run, write_report
+    from pixelsieve.report.page import write_report
+    from pixelsieve.report.record import read_run
 
     if out is None and len(runs) > 1:
         msg = "--out: missing; the page of several runs needs a file, e.g. --out comparison.html"
@@ -45,7 +46,7 @@ def report(
     write_report(records, page)
     console = Console()
     if figures:
-        from pixelsieve.report.figures.of_run import figures_of_run
+        from pixelsieve.report.figures import figures_of_run
 
         for record in records:
             for name in figures_of_run(record):

@@ -58,15 +58,12 @@ def robustness(
     the chip. Front ends change on the given clusters, sensors on pairs of simulated ones. Writes
     robustness.json and a figure.
     """
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.report.figures.robustness import robustness as draw
-    from pixelsieve.report.robustness_table import robustness_table
+    from pixelsieve.report import figures
+    from pixelsieve.report.evaluation_tables import robustness_tables
     from pixelsieve.studies.models import approaches_of
-    from pixelsieve.studies.robustness import Asked
+    from pixelsieve.studies.robustness import RobustnessSettings
     from pixelsieve.studies.robustness import robustness as measure
     from pixelsieve.studies.robustness_plan import ROBUSTNESS, read_variations
 
@@ -79,22 +76,18 @@ def robustness(
     given = options.read_parts(data)
     samples = {label: options.read_parts(files) for label, files in others.items()}
     _warn(run, approaches, {"--data": given, **samples})
-    asked = Asked(efficiency, split, wanted, str(variations), simulated, seed)
+    settings = RobustnessSettings(efficiency, split, wanted, str(variations), simulated, seed)
     with StepProgress("variations") as progress:
-        result = measure(approaches, given, samples, asked, progress.on_step)
+        result = measure(approaches, given, samples, settings, progress.on_step)
     with telling_unwritable(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / ROBUSTNESS, result)
-        draw(result, folder / "robustness")
+        figures.robustness(result, folder / "robustness")
     if json:
         options.print_json(result)
         return
-    console = Console()
-    for one in result["approaches"]:
-        console.print(robustness_table(result, one))
-    for reason in result["left_out"]:
-        console.print(f"left out: {escape(reason)}", soft_wrap=True, highlight=False)
-    console.print(f"-> {escape(str(folder))}", soft_wrap=True, highlight=False)
+    left_out = (f"left out: {reason}" for reason in result.left_out)
+    options.show(*robustness_tables(result), *left_out, f"-> {folder}")
 
 
 def _others(given: list[str]) -> dict[str, list[str]]:

@@ -71,13 +71,11 @@ def search(
     the table is exact: Keras, integers and logic give the same. Run the same command again to
     resume an interrupted search.
     """
-    from rich.console import Console
-
     from pixelsieve.cli.progress import SearchProgress
     from pixelsieve.core.workers import default_workers
     from pixelsieve.front_end import dataset_through_front_end, read_front_end
-    from pixelsieve.report.figures.pareto import pareto
-    from pixelsieve.report.search_table import search_lines, search_tables
+    from pixelsieve.report.plot import figure
+    from pixelsieve.report.search import pareto_choices, read_search, search_lines, search_table
     from pixelsieve.studies.search.run import search as run_search
 
     options.require_one(workers, scheduler)
@@ -109,15 +107,13 @@ def search(
             on_progress=progress.on_progress,
             on_count=progress.on_count,
         )
-    pareto(metrics, out / "figures" / "pareto")
+    found = read_search(metrics, str(out))
+    figure(pareto_choices(found), out / "figures" / "pareto", size=(6.0, 4.8))
     if json:
         options.print_json(metrics)
         return
-    console = Console()
-    for table in search_tables(metrics, console.width):
-        console.print(table)
-    for line in search_lines(metrics, str(out)):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    folder = f"{out}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
+    options.show(search_table(found), *search_lines(found), folder)
 
 
 def _config(

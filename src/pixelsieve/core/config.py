@@ -45,6 +45,9 @@ _WORDS = {
 }
 
 
+_READ_AS: dict[Any, Any] = {tuple: (list, tuple), list: (list, tuple), dict: Mapping}
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raise `ConfigError` naming the file where it cannot be read.
 
@@ -84,18 +87,19 @@ def _require_64_bits(value: Any) -> None:
         raise ValueError(msg)
 
 
-def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
+def from_mapping(cls: type[T], mapping: Any, where: str, *, strict: bool = True) -> T:
     """Build the dataclass `cls` from plain data.
 
     Unknown keys, missing keys and values of the wrong type raise `ConfigError`, which names
-    `where`, the key, what was expected and the nearest known key.
+    `where`, the key, what was expected and the nearest known key. Unless `strict`, unknown keys
+    are left out, for files that another version wrote.
     """
     if not isinstance(mapping, Mapping):
         msg = f"{where}: expected a table"
         raise ConfigError(msg)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
-    for key in mapping:
+    for key in mapping if strict else ():
         if key not in fields:
             known = ", ".join(sorted(fields))
             msg = f"{where}: unknown key '{key}'{nearest(key, fields)}; known: {known}"
@@ -103,7 +107,7 @@ def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in mapping:
-            values[name] = _convert(mapping[name], hints[name], f"{where}: '{name}'")
+            values[name] = _convert(mapping[name], hints[name], f"{where}: '{name}'", strict)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             msg = f"{where}: missing key '{name}'"
             raise ConfigError(msg)
@@ -114,7 +118,7 @@ def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
         raise ConfigError(msg) from error
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one return a kind of type)
+def _convert(value: Any, hint: Any, where: str, strict: bool) -> Any:  # noqa: PLR0911 (by type)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         if value in args:
@@ -126,11 +130,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
         if type(None) in args and (value is None or value == "none"):  # TOML has no null
             return None
         inner = [a for a in args if a is not type(None)]
-        return _convert(value, _kind(inner, value, where), where)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(v, args[0], _where_in(where, i, v)) for i, v in enumerate(value))
+        return _convert(value, _kind(inner, value, where), where, strict)
+    if origin in (tuple, list, dict) and isinstance(value, _READ_AS[origin]):
+        return _convert_all(value, origin, args, where, strict)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return from_mapping(typing.cast("type[Any]", hint), value, where)
+        return from_mapping(typing.cast("type[Any]", hint), value, where, strict=strict)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return _float(value, where)
     if isinstance(hint, type) and isinstance(value, hint):
@@ -141,6 +145,12 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
     expected = _WORDS.get(origin or hint, "something else")
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)
+
+
+def _convert_all(value: Any, kind: Any, args: Sequence[Any], where: str, strict: bool) -> Any:
+    if kind is dict:
+        return {str(k): _convert(v, args[1], f"{where}, '{k}'", strict) for k, v in value.items()}
+    return kind(_convert(v, args[0], _where_in(where, i, v), strict) for i, v in enumerate(value))
 
 
 def _float(value: int, where: str) -> float:
@@ -157,9 +167,12 @@ def _where_in(where: str, index: int, value: Any) -> str:
 
 
 def _kind(classes: Sequence[Any], value: Any, where: str) -> Any:
-    """Which class of a union `value` is; of dataclasses the one of its `kind` (default: first)."""
+    """Return which class of a union `value` is; of dataclasses the one of its `kind`.
+
+    The first by default.
+    """
     if len(classes) == 1 or not isinstance(value, Mapping):
-        return classes[0]
+        return next((c for c in classes if type(value) is c), classes[0])
     kinds = {str(f.default): c for c in classes for f in dataclasses.fields(c) if f.name == "kind"}
     kind = str(value.get("kind", next(iter(kinds))))
     if kind not in kinds:

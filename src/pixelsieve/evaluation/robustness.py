@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,9 @@ from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import Chip, NothingReadOutError
 from pixelsieve.metrics.threshold import (
     FIGURES,
-    Frozen,
+    Figures,
     Seen,
+    Threshold,
     Values,
     draw_groups,
     error_of,
@@ -25,7 +25,7 @@ from pixelsieve.metrics.threshold import (
 )
 from pixelsieve.networks.model_file import Model
 
-__all__ = ["Measured", "Network", "Networks", "compared", "measure", "seen_by"]
+__all__ = ["Answered", "Merit", "Merits", "Network", "Networks", "answer", "compared", "seen_by"]
 
 _ROWS = 1024
 
@@ -40,7 +40,7 @@ class Network:
         self._score = model.scorer()
 
     def logits(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Logits, (n,), of inputs that were made by the model's features."""
+        """Return the logits, (n,), of inputs that were made by the model's features."""
         n = len(table)
         more = -n % _ROWS
         inputs = {k: np.pad(v, ((0, more), (0, 0))) for k, v in table.inputs.items()}
@@ -50,22 +50,40 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Clusters by class, and for each approach `FIGURES` of its networks and on the draws.
+class Answered:
+    """Clusters by class, and per approach the figures of its networks, also on the draws.
 
     `groups` are the particle groups that were collected, sorted, each once.
     """
 
     clusters: dict[str, dict[str, int]]
     groups: NDArray[np.uint64]
-    figures: dict[str, list[dict[str, float | None]]]
+    figures: dict[str, list[Figures]]
     draws: dict[str, Values]
 
 
-def seen_by(approaches: Mapping[str, Networks], clusters: Clusters, chip: Chip) -> dict[str, Seen]:
-    """What each approach's networks say of collected clusters behind that chip.
+@dataclass(frozen=True, slots=True)
+class Merit:
+    """A figure of merit, or its difference: `by_network`, with mean and spread over networks.
 
-    Raises `DataError` where a column is missing, `NothingReadOutError` where no pixel is left.
+    The spread is the sample standard deviation, 0 for one network; `error` is that of the mean
+    from drawing particle groups again. None if a class has no cluster left.
+    """
+
+    mean: float | None
+    spread: float | None
+    error: float | None
+    by_network: tuple[float | None, ...]
+
+
+Merits = dict[str, Merit]
+"""By the names of `FIGURES`."""
+
+
+def seen_by(approaches: Mapping[str, Networks], clusters: Clusters, chip: Chip) -> dict[str, Seen]:
+    """Return what each approach's networks say of collected clusters behind a chip.
+
+    Raise `DataError` if a column is missing, `NothingReadOutError` if no pixel is left.
     """
     _, members = np.unique(clusters.groups(), return_inverse=True)
     readout = chip.read_out(clusters)
@@ -83,13 +101,13 @@ def seen_by(approaches: Mapping[str, Networks], clusters: Clusters, chip: Chip) 
     return found
 
 
-def measure(
+def answer(
     approaches: Mapping[str, Networks],
-    frozen: Mapping[str, Sequence[Frozen]],
+    frozen: Mapping[str, Sequence[Threshold]],
     clusters: Clusters,
     chip: Chip,
-) -> Measured:
-    """Figures of merit of collected clusters behind that chip, at the frozen thresholds."""
+) -> Answered:
+    """Return figures of merit of collected clusters behind a chip, at the frozen thresholds."""
     groups = np.unique(clusters.groups())
     try:
         seen = seen_by(approaches, clusters, chip)
@@ -102,7 +120,7 @@ def measure(
         "signal": {"collected": n_signal, "read_out": int(read.sum())},
         "bib": {"collected": len(clusters) - n_signal, "read_out": int((~read).sum())},
     }
-    figures = {
+    figures: dict[str, list[Figures]] = {
         name: [
             figures_at(one, read, cut)
             for one, cut in zip(seen[name].logits, frozen[name], strict=True)
@@ -112,7 +130,7 @@ def measure(
         for name in approaches
     }
     drawn = {name: resampled(seen[name], frozen[name], _draws(len(groups))) for name in approaches}
-    return Measured(counts, groups, figures, drawn)
+    return Answered(counts, groups, figures, drawn)
 
 
 @lru_cache(maxsize=2)
@@ -120,28 +138,28 @@ def _draws(n_groups: int) -> NDArray[np.uint16]:
     return draw_groups(n_groups)
 
 
-def compared(name: str, measured: Measured, nominal: Measured | None) -> dict[str, Any]:
-    """The approach's `figures`, and their `difference` to the nominal's, as plain data.
+def compared(
+    name: str, answered: Answered, nominal: Answered | None
+) -> tuple[Merits, Merits | None, bool | None]:
+    """Return an approach's merits, their difference to the nominal ones, and if it is paired.
 
-    Of each: the values `by_network`, their `mean` and `spread` (sample standard deviation, 0 for
-    one network), and the `error` of the mean from drawing particle groups again; `paired` where
-    both are of the same particles and so drawn together. None where a class has no cluster left.
+    It is paired if both are of the same particles, which then are drawn together.
     """
-    ours, error = measured.figures[name], error_of(measured.draws[name])
-    found: dict[str, Any] = {"figures": _told(ours, error), "difference": None, "paired": None}
+    ours, error = answered.figures[name], error_of(answered.draws[name])
+    merits = _merits(ours, error)
     if nominal is None:
-        return found
+        return merits, None, None
     theirs, draws = nominal.figures[name], nominal.draws[name]
-    paired = bool(np.array_equal(measured.groups, nominal.groups))
+    paired = bool(np.array_equal(answered.groups, nominal.groups))
     if paired:
-        error = error_of({k: measured.draws[name][k] - draws[k] for k in FIGURES})
+        error = error_of({k: answered.draws[name][k] - draws[k] for k in FIGURES})
     else:
         other = error_of(draws)
         error = {k: _root_sum(error[k], other[k]) for k in FIGURES}
-    differences = [
+    differences: list[Figures] = [
         {k: _minus(a[k], b[k]) for k in FIGURES} for a, b in zip(ours, theirs, strict=True)
     ]
-    return {**found, "difference": _told(differences, error), "paired": paired}
+    return merits, _merits(differences, error), paired
 
 
 def _minus(one: float | None, other: float | None) -> float | None:
@@ -152,19 +170,14 @@ def _root_sum(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else float(np.hypot(one, other))
 
 
-def _told(
-    by_network: Sequence[Mapping[str, float | None]], error: Mapping[str, float | None]
-) -> dict[str, Any]:
-    told = {}
+def _merits(by_network: Sequence[Figures], error: Figures) -> Merits:
+    merits = {}
     for name in FIGURES:
-        values = [one[name] for one in by_network]
+        values = tuple(one[name] for one in by_network)
         there = np.array([v for v in values if v is not None])
-        whole = len(there) == len(values)
-        spread = float(there.std(ddof=1)) if len(there) > 1 else 0.0
-        told[name] = {
-            "mean": float(there.mean()) if whole else None,
-            "spread": spread if whole else None,
-            "error": error[name] if whole else None,
-            "by_network": values,
-        }
-    return told
+        if len(there) < len(values):
+            merits[name] = Merit(None, None, None, values)
+        else:
+            spread = float(there.std(ddof=1)) if len(there) > 1 else 0.0
+            merits[name] = Merit(float(there.mean()), spread, error[name], values)
+    return merits

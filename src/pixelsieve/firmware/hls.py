@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import write_json
 from pixelsieve.core.folders import (
@@ -24,22 +25,22 @@ from pixelsieve.core.folders import (
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import GXX, find
 from pixelsieve.firmware.hls_project import (
-    Backend,
     HlsProject,
     HlsSettings,
+    compile_c,
     hls4ml,
+    simulate_c,
     write_project,
     write_test_bench,
 )
-from pixelsieve.firmware.hls_simulation import compile_c, simulate_c
-from pixelsieve.firmware.readme import port_meaning, port_row
-from pixelsieve.firmware.vectors import Vectors
+from pixelsieve.firmware.readme import MIRRORED, NUMBERS, RECORDS, port_meaning, port_row
+from pixelsieve.firmware.testbench import Vectors
 from pixelsieve.firmware.verify import Clock, FirstDifference
 from pixelsieve.integer.file import to_document, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.model_file import Model, require_same_keras
 
-__all__ = ["CLOCK_NS", "HandOver", "hand_over", "hls_readme"]
+__all__ = ["HandOver", "hand_over", "hls_readme"]
 
 _VITIS = """## Synthesis
 
@@ -68,23 +69,9 @@ _CATAPULT = """## Synthesis
 Catapult's reports are not read by `pixelsieve firmware --import-report` (Vitis HLS and Vivado are).
 """
 
-_ENCODING = """## Encoding
-
-* `fixed<b,i>` is two's complement of `b` bits, `i` of them before the binary point (sign
-  included): value = code / 2^(b-i). `ufixed<b,i>` is the same without a sign.
-* An input is round-half-to-even(feature / divisor * 2^(b-i)), saturated to the range of its code.
-* `logit` is exact: no rounding, no overflow for any input code.
-"""
-
-_MIRRORED = (
-    "* Mirrored: where z_global < 0 its absolute value goes in, and the x profile reversed.\n"
-)
-
 _FILES = """## Files
 
 * `project/`: the hls4ml project. Its headers of fixed-point types come with hls4ml (Apache-2.0).
-* `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
-* `verification.json`: what was compared with what, on how many vectors, with which tools.
 """
 
 
@@ -98,6 +85,7 @@ def hls_readme(
 ) -> str:
     """Markdown; `threshold` is the logit code from which a cluster is kept."""
     settings = project.settings
+    mirrored = f"{MIRRORED}\n" if network.features.mirror_x else ""
     vitis = settings.backend == "Vitis"
     scales = dict(zip(network.features.names, network.features.divisors, strict=True))
     holds = "0 mismatches" if passed else "MISMATCHES, do not use"
@@ -147,14 +135,10 @@ def hls_readme(
         *layers,
         "",
         _VITIS.format(top=project.top) if vitis else _CATAPULT,
-        _ENCODING + (_MIRRORED if network.features.mirror_x else ""),
-        _FILES,
+        f"## Encoding\n\n{NUMBERS}{mirrored}",
+        _FILES + RECORDS,
     ]
     return "\n".join(lines)
-
-
-CLOCK_NS = 5.0
-"""Target clock where nothing else is said: hls4ml's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +170,11 @@ class HandOver:
         """Whether all vectors agreed bit for bit."""
         return self.mismatches == 0
 
-    def to_plain(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        made = asdict(self.project)
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        made = to_plain(self.project)
         made["settings"]["part"] = self.project.settings.target
-        rest = {k: v for k, v in asdict(self).items() if k not in {"folder", "project"}}
+        rest = {k: v for k, v in to_plain(self).items() if k not in {"folder", "project"}}
         return {"schema": 1, "passed": self.passed, "vectors": self.vectors, **rest, **made}
 
 
@@ -199,24 +183,21 @@ def hand_over(
     network: IntegerNetwork,
     of: Vectors,
     out: Path,
+    settings: HlsSettings | None = None,
     *,
-    backend: Backend = "Vitis",
-    clock_ns: float = CLOCK_NS,
-    part: str | None = None,
-    reuse_factor: int = 1,
     threshold: int | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> HandOver:
     """Write `out` (project/, README.md, network.json, verification.json) and check it.
 
     The project's C simulation, compiled by g++ with the headers that hls4ml ships, is compared
-    with `network` on the vectors (see `verify.vectors`). Where they differ the folder is `out`
+    with `network` on the vectors (see `testbench.vectors`). Where they differ the folder is `out`
     with `.failed` behind its name, and what `out` held before stays.
     `threshold` is a logit code for the README. Raises `PixelsieveError`s of one line for
     everything that the user can mend.
     """
     say = on_step or (lambda _: None)
-    settings = HlsSettings(backend, clock_ns, part, reuse_factor)
+    settings = settings or HlsSettings()
     require_same_keras(model)
     compiler = str(find(GXX))
     hls4ml()  # says at once that it is missing
@@ -261,7 +242,7 @@ def hand_over(
                 network, project, result.vectors, result.passed, result.notes, threshold
             )
             (folder / "README.md").write_text(text, encoding="utf-8")
-            write_json(folder / MARKER, result.to_plain())
+            write_json(folder / MARKER, result.plain())
     return result
 
 

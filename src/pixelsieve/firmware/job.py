@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.files import telling_unwritable, write_json
 from pixelsieve.core.folders import (
@@ -23,13 +24,13 @@ from pixelsieve.core.folders import (
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import VERILATOR, YOSYS, Tool, find
 from pixelsieve.data.clusters import Clusters
+from pixelsieve.firmware.ports import Design, Timing
 from pixelsieve.firmware.readme import readme
 from pixelsieve.firmware.resources import expected_duration, synthesize
-from pixelsieve.firmware.rtl import Design, design, write_verilog
+from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
-from pixelsieve.firmware.testbench import write_testbench
+from pixelsieve.firmware.testbench import Vectors, edge_codes, vectors, write_testbench
 from pixelsieve.firmware.upsets import FlipStudy, flip_study
-from pixelsieve.firmware.vectors import Vectors, edge_codes, vectors
 from pixelsieve.firmware.verify import (
     AnswerCheck,
     Verification,
@@ -42,8 +43,8 @@ from pixelsieve.integer.file import write_beside, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.integer.pixel_logic import PixelCost, pixel_cost
 from pixelsieve.integer.pixels import PixelNetwork, Program, from_pixels
-from pixelsieve.integer.threshold import Chosen, choose_threshold
-from pixelsieve.metrics.metrics import EFFICIENCY
+from pixelsieve.metrics.metrics import EFFICIENCY, tie_loss_at
+from pixelsieve.metrics.threshold import Threshold, choose_threshold
 from pixelsieve.networks.fixed_point import Codes
 from pixelsieve.networks.model_file import Model
 
@@ -55,14 +56,13 @@ LARGEST_NETLIST = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is made besides verified Verilog.
+    """What is made besides verified Verilog of the network.
 
-    From `pixels`, the features are made in the Verilog too, of the codes of `front_end`, which
-    the model was trained with.
     `measures` are counted by Yosys within `settings`; the netlist of a network of at most
     `LARGEST_NETLIST` LUTs (alkaid's estimate) is simulated too. `bit_flips` studies flips of
-    stored weight bits on the validation split. `vhdl` writes the same design in VHDL 2008 too; it
-    is simulated where GHDL is on PATH.
+    stored weight bits on the validation split. `vhdl` writes the same design in VHDL 2008 too,
+    which is simulated if GHDL is on PATH. From `pixels`, the Verilog also makes the features, of
+    the codes of `front_end`, which the model was trained with.
     """
 
     measures: tuple[Measure, ...] = ()
@@ -75,12 +75,16 @@ class Extras:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareResult:
-    """What was made and where; `folder` ends in `.failed` where a check did not hold."""
+    """What was made and where; `folder` ends in `.failed` if a check did not hold.
+
+    `tie_loss` is the rejection that ties at the threshold cost (`metrics.tie_loss_at`).
+    """
 
     model: str
     folder: Path
     design: Design
-    chosen: Chosen
+    threshold: Threshold
+    tie_loss: float
     verification: Verification
     network_sha256: str
     synthesis: tuple[Synthesis, ...] = ()
@@ -91,28 +95,30 @@ class FirmwareResult:
 
     @property
     def passed(self) -> bool:
-        """Whether Keras, the integer program, and all that was simulated agreed."""
+        """Whether Keras, the integer program and all that was simulated agreed."""
         more = [check for check in (self.netlist, self.vhdl) if check is not None]
         return self.verification.passed and all(check.passed for check in more)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Plain data for JSON, without the Verilog itself."""
-        made = {k: v for k, v in asdict(self.design).items() if k != "files"}
-        checked = {"passed": self.verification.passed, **asdict(self.verification)}
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for JSON, without the Verilog itself."""
+        chosen = to_plain(self.threshold)
+        code = {"code": int(chosen.pop("threshold")), **chosen}
+        made = {k: v for k, v in to_plain(self.design).items() if k != "files"}
+        checked = {"passed": self.verification.passed, **to_plain(self.verification)}
         return {
             "schema": 1,
             "model": self.model,
             "network_sha256": self.network_sha256,
             "passed": self.passed,
             "from": "pixels" if self.pixel_cost else "features",
-            "threshold": asdict(self.chosen),
+            "threshold": {**code, "validation_tie_loss": self.tie_loss},
             "design": made,
             "verification": checked,
-            "synthesis": [asdict(s) for s in self.synthesis],
-            "netlist": asdict(self.netlist) if self.netlist else None,
-            "vhdl": asdict(self.vhdl) if self.vhdl else None,
-            "bit_flips": asdict(self.bit_flips) if self.bit_flips else None,
-            "pixel_cost": asdict(self.pixel_cost) if self.pixel_cost else None,
+            "synthesis": to_plain(self.synthesis),
+            "netlist": to_plain(self.netlist),
+            "vhdl": to_plain(self.vhdl),
+            "bit_flips": to_plain(self.bit_flips),
+            "pixel_cost": to_plain(self.pixel_cost),
         }
 
 
@@ -123,8 +129,7 @@ def make_firmware(
     out: Path,
     *,
     efficiency: float = EFFICIENCY,
-    stages: int | None = None,
-    clock_ns: float | None = None,
+    timing: Timing | None = None,
     extras: Extras | None = None,
     jobs: int = 2,
     on_step: Callable[[str], None] | None = None,
@@ -146,14 +151,17 @@ def make_firmware(
     network = from_model(model, model.name)
     program = from_pixels(network, extras.front_end) if extras.pixels else network
     say("threshold from the validation split")
-    chosen = choose_threshold(network, validation, efficiency)
+    validation.require_both_classes()
+    logits = network.run(_codes(network, validation))
+    threshold = choose_threshold(logits, validation.signal, efficiency)
+    tie_loss = tie_loss_at(logits, validation.signal, efficiency)
     say("Verilog")
-    made = design(program, chosen.code, stages=stages, clock_ns=clock_ns)
+    made = design(program, threshold.code, timing=timing)
     of = vectors(
         program,
         _codes(program, test),
         features=network.features.table(test),
-        edges=edge_codes(program, _codes(program, validation), chosen.code),
+        edges=edge_codes(program, _codes(program, validation), threshold.code),
     )
     with claimed_folder(out), _scratch() as work:
         (work / "verilog").mkdir()
@@ -161,10 +169,8 @@ def make_firmware(
         (work / "testbench").mkdir()
         write_testbench(work / "testbench", made, program, of)
         say("verification")
-        checked = verify(
-            model, program, work / "verilog", made, chosen.code, of, verilator, jobs=jobs
-        )
-        result = FirmwareResult(model.origin, out, made, chosen, checked, "")
+        checked = verify(model, program, work / "verilog", made, of, verilator, jobs=jobs)
+        result = FirmwareResult(model.origin, out, made, threshold, tie_loss, checked, "")
         if isinstance(program, PixelNetwork):
             result = replace(result, pixel_cost=pixel_cost(network, program.adc_bits))
         job = _Job(network, program, of, work, out, verilator, jobs)
@@ -178,7 +184,7 @@ def make_firmware(
             result = job.written(job.counted(result, extras))
         if result.passed and extras.vhdl:
             say("VHDL")
-            again = design(program, chosen.code, stages=stages, clock_ns=clock_ns, language="vhdl")
+            again = design(program, threshold.code, timing=timing, language="vhdl")
             result = job.written(job.with_vhdl(result, again))
         if result.passed and extras.bit_flips:
             say("bit flips in the stored weights")
@@ -212,10 +218,9 @@ class _Job:
             shutil.copytree(self.work, folder, dirs_exist_ok=True)
             sha256 = write_integer_network(folder / "network.json", self.network)
             result = replace(result, folder=target, network_sha256=sha256)
-            chosen = asdict(result.chosen)
-            text = readme(self.program, result.design, result.verification, chosen)
+            text = readme(self.program, result.design, result.verification, result.threshold)
             (folder / "README.md").write_text(text, encoding="utf-8")
-            write_json(folder / MARKER, result.to_plain())
+            write_json(folder / MARKER, result.plain())
         if not result.passed:
             put_back(self.out)
         return result
@@ -241,10 +246,9 @@ class _Job:
         return replace(result, synthesis=found, netlist=check)
 
     def _netlist(self, folder: Path, result: FirmwareResult) -> AnswerCheck:
-        code = result.chosen.code
         try:
             return verify_netlist(
-                folder, result.design, self.program, code, self.of, self.verilator, jobs=self.jobs
+                folder, result.design, self.program, self.of, self.verilator, jobs=self.jobs
             )
         except ToolError as error:
             return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
@@ -254,7 +258,7 @@ class _Job:
         folder = self.work / "vhdl"
         folder.mkdir()
         write_verilog(folder, made)
-        check = verify_vhdl(folder, made, self.program, result.chosen.code, self.of)
+        check = verify_vhdl(folder, made, self.program, self.of)
         return replace(result, vhdl=check)
 
 

@@ -5,28 +5,34 @@ from __future__ import annotations
 import textwrap
 
 from pixelsieve.features import REGISTRY
-from pixelsieve.firmware.rtl import Design, Port
+from pixelsieve.firmware.ports import Design, Port
 from pixelsieve.firmware.testbench import testbench_name
 from pixelsieve.firmware.verify import Verification
 from pixelsieve.integer.pixels import PIXELS, Z_NEGATIVE, PixelNetwork, Program
+from pixelsieve.metrics.threshold import Threshold
 
-__all__ = ["port_meaning", "port_row", "readme"]
+__all__ = ["MIRRORED", "NUMBERS", "RECORDS", "port_meaning", "port_row", "readme"]
 
-_ENCODING = """## Encoding
-
-* A port holds its elements side by side, element 0 in the lowest bits: element `i` of a port of
-  `b`-bit elements is `port[b*i +: b]`.
+NUMBERS = """\
 * `fixed<b,i>` is two's complement of `b` bits, `i` of them before the binary point (sign
   included): value = code / 2^(b-i). `ufixed<b,i>` is the same without a sign.
 * An input is round-half-to-even(feature / divisor * 2^(b-i)), saturated to the range of its code.
 * `logit` is exact: no rounding, no overflow for any input code.
-* `keep` = 1 where the code of `logit` is at or above `THRESHOLD`; equal codes are kept.
 """
 
-_MIRRORED = (
-    "* Mirrored: where z_global < 0 its absolute value goes in, and the x profile reversed.",
-    "",
-)
+_ENCODING = f"""## Encoding
+
+* A port holds its elements side by side, element 0 in the lowest bits: element `i` of a port of
+  `b`-bit elements is `port[b*i +: b]`.
+{NUMBERS}* `keep` = 1 where the code of `logit` is at or above `THRESHOLD`; equal codes are kept.
+"""
+
+MIRRORED = "* Mirrored: where z_global < 0 its absolute value goes in, and the x profile reversed."
+
+RECORDS = """\
+* `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
+* `verification.json`: what was compared with what, on how many vectors, with which tools.
+"""
 
 _OUTSIDE = """* The features are made outside of this module, of the collected charge, logarithms
   included; with `--from pixels` they are made inside, of the ADC's codes.
@@ -51,13 +57,11 @@ _FILES = """## Files
   {library} come with alkaid (LGPL-3.0-or-later).
 * `testbench/`: `{bench}.v` feeds the clusters of `vectors.hex` to the top module in any simulator
   of Verilog 2001 and prints PASS or FAIL; how to call it stands in it. It works on a netlist too.
-* `network.json`: the integer weights, grids and feature scaling (codes, with a SHA-256).
-* `verification.json`: what was compared with what, on how many vectors, with which tools.
 """
 
 
-def readme(network: Program, made: Design, checked: Verification, chosen: dict[str, float]) -> str:
-    """Markdown; `chosen` are the figures of the threshold (see `job.Chosen`)."""
+def readme(network: Program, made: Design, checked: Verification, chosen: Threshold) -> str:
+    """Return the README as Markdown."""
     scales = dict(zip(network.features.names, network.features.divisors, strict=True))
     rows = [port_row(p, "in", port_meaning(p.name, scales.get(p.name, 1.0))) for p in made.inputs]
     rows.append(port_row(made.logit, "out", "logit of signal against background"))
@@ -77,8 +81,8 @@ def readme(network: Program, made: Design, checked: Verification, chosen: dict[s
     )
     threshold = (
         f"Parameter `THRESHOLD` = {made.threshold} (code), chosen on the validation split: signal "
-        f"efficiency {chosen['validation_efficiency']:.4f} (asked: {chosen['efficiency']:g}), "
-        f"background rejection {chosen['validation_rejection']:.4f}."
+        f"efficiency {chosen.validation_efficiency:.4f} (asked: {chosen.efficiency:g}), "
+        f"background rejection {chosen.validation_rejection:.4f}."
     )
     estimate = (
         f"alkaid's estimate before synthesis: {made.lut_estimate:.0f} LUTs, longest path "
@@ -107,7 +111,7 @@ def readme(network: Program, made: Design, checked: Verification, chosen: dict[s
             "",
             _ENCODING,
             *_remarks(network),
-            _FILES.format(library=_library(made), bench=testbench_name(made)),
+            _FILES.format(library=_library(made), bench=testbench_name(made)) + RECORDS,
         ]
     )
 
@@ -128,7 +132,7 @@ def _remarks(network: Program) -> tuple[str, ...]:
     mirrors = network.features.mirror_x
     if isinstance(network, PixelNetwork):
         return (_FROM_PIXELS.rstrip(), *([_REVERSED.rstrip()] if mirrors else []), "")
-    return (_OUTSIDE.rstrip(), *(_MIRRORED if mirrors else ("",)))
+    return (_OUTSIDE.rstrip(), *([MIRRORED] if mirrors else []), "")
 
 
 def port_meaning(name: str, divisor: float) -> str:

@@ -1,18 +1,24 @@
-"""What a network costs on the chip: alkaid's estimate, and Yosys where asked for."""
+"""Costs of a network on the chip: alkaid's estimate, and Yosys's counts if asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import ConstantLogitError, DataError, ToolError
+from pixelsieve.core.config import from_mapping
+from pixelsieve.core.errors import (
+    ConfigError,
+    ConstantLogitError,
+    DataError,
+    RunError,
+    ToolError,
+)
 from pixelsieve.core.files import read_kept, telling_unwritable, write_json
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import YOSYS, Tool, find
-from pixelsieve.firmware.rtl import Design, design, write_verilog
+from pixelsieve.firmware.ports import Design, Timing
+from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.synthesis import (
     Measure,
     Settings,
@@ -69,16 +75,15 @@ class Resources:
 def measure(
     network: IntegerNetwork,
     *,
-    stages: int | None = None,
-    clock_ns: float | None = None,
+    timing: Timing | None = None,
     measures: Sequence[Measure] = (),
     settings: Settings | None = None,
 ) -> Resources:
-    """Cost of a network; the threshold, which costs next to nothing, is 0.
+    """Return the costs of a network; the threshold, which costs next to nothing, is 0.
 
-    Raises `ToolError` where alkaid or Yosys is missing.
+    Raise `ToolError` if alkaid or Yosys is missing.
     """
-    made = design(network, 0, stages=stages, clock_ns=clock_ns)
+    made = design(network, 0, timing=timing)
     synthesis: tuple[Synthesis, ...] = ()
     if measures:
         with scratch_folder() as folder:
@@ -103,16 +108,15 @@ def resources_of_run(
     run: Path,
     model: str | None = None,
     *,
-    stages: int | None = None,
-    clock_ns: float | None = None,
+    timing: Timing | None = None,
     measures: Sequence[Measure] = (),
     settings: Settings | None = None,
     on_model: Callable[[str], None] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Resources]:
     """Measure the quantized models of a run; also kept in `run`/resources.json.
 
-    Models that are not measured now keep what the file said of them. Plain data, one a model.
-    Raises as `quantized_models` and `measure` do.
+    Models that are not measured now keep what the file said of them. Raise as `quantized_models`
+    and `measure` do.
     """
     path = run / RESOURCES
     models = quantized_models(run, model)
@@ -121,18 +125,21 @@ def resources_of_run(
         if on_model:
             on_model(f"{run.name}/{name}")
         network = from_model(one, name)
-        found = measure(
-            network, stages=stages, clock_ns=clock_ns, measures=measures, settings=settings
-        )
-        kept[name] = to_plain(found)
+        kept[name] = measure(network, timing=timing, measures=measures, settings=settings)
         with telling_unwritable(path):
             write_json(path, {"schema": _SCHEMA, "models": kept})
-    return [{"run": str(run), **kept[name]} for name in models]
+    return [kept[name] for name in models]
 
 
-def kept_resources(run: Path) -> dict[str, Any]:
-    """What `run`/resources.json holds by model; raises `RunError` where it is damaged."""
-    return read_kept(run / RESOURCES, _SCHEMA, "models", dict) or {}
+def kept_resources(run: Path) -> dict[str, Resources]:
+    """Return what `run`/resources.json holds by model; raise `RunError` if it is damaged."""
+    path = run / RESOURCES
+    kept = read_kept(path, _SCHEMA, "models", dict) or {}
+    try:
+        return {name: from_mapping(Resources, one, name) for name, one in kept.items()}
+    except ConfigError as error:
+        msg = f"{path}: {error}; the file is damaged, remove it"
+        raise RunError(msg) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +166,21 @@ def counted_luts(
     found = []
     for name in names:
         sha256 = str(to_document(from_model(pick_model(run, name), name))["sha256"])
-        row = kept_resources(run).get(name, {})
-        if (row.get("network_sha256"), row.get("latency")) != (sha256, 0) or not _luts(row, tool):
+        row = kept_resources(run).get(name)
+        if row is None or (row.network_sha256, row.latency) != (sha256, 0) or not _luts(row, tool):
             try:
                 (row,) = resources_of_run(run, name, measures=("luts",), on_model=on_model)
             except ConstantLogitError:
                 found.append(Counted(None, None))
                 continue
         counts = _luts(row, tool)
-        found.append(Counted(row["lut_estimate"], counts[0] if counts else None))
+        found.append(Counted(row.lut_estimate, counts[0] if counts else None))
     return found
 
 
-def _luts(row: Mapping[str, Any], tool: Tool) -> list[int]:
-    """Counts of this version of Yosys."""
-    made = [one for one in row["synthesis"] if one["luts"] and one["version"] == tool.version]
-    return [one["luts"]["total"] for one in made]
+def _luts(row: Resources, tool: Tool) -> list[int]:
+    """Return the counts of this version of Yosys."""
+    return [s.luts.total for s in row.synthesis if s.luts and s.version == tool.version]
 
 
 def synthesize(

@@ -3,93 +3,50 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.firmware.verilog_words import RESERVED
-from pixelsieve.firmware.vhdl import vhdl_identifier, vhdl_top
-from pixelsieve.firmware.wiring import Span, Wiring, core_files, wiring
+from pixelsieve.firmware.ports import (
+    RESERVED,
+    Design,
+    Language,
+    Port,
+    Span,
+    Timing,
+    Wiring,
+    core_files,
+    wiring,
+)
 from pixelsieve.integer.logic import alkaid, fused, one_line, traced
 from pixelsieve.integer.pixel_logic import traced_from_pixels
 from pixelsieve.integer.pixels import PixelNetwork, Program
 
-__all__ = ["Design", "Language", "Port", "core_verilog", "design", "write_verilog"]
+__all__ = ["core_verilog", "design", "write_verilog"]
 
 _LARGEST_STAGES = 256
-
-Language = Literal["verilog", "vhdl"]
-"""Of the files: Verilog 2001, or VHDL 2008."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A port of the top module: `elements` of `bits` each, element 0 in the lowest bits.
-
-    `signed` are two's complement; a value is code * 2^-`fraction_bits`.
-    """
-
-    name: str
-    elements: int
-    bits: int
-    signed: bool
-    fraction_bits: int
-
-    @property
-    def width(self) -> int:
-        """Bits of the whole port."""
-        return self.elements * self.bits
-
-    @property
-    def type(self) -> str:
-        """The fixed-point type of one element, `fixed<bits, integer bits with the sign>`."""
-        kind = "fixed" if self.signed else "ufixed"
-        return f"{kind}<{self.bits},{self.bits - self.fraction_bits}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Design:
-    """Verilog or VHDL by file name, and all that a user or a simulation must know of it.
-
-    `latency` counts the rising clock edges from inputs to `logit` and `keep`; 0 is combinational,
-    without a clock. A new cluster may enter with every clock. `lut_estimate` and `levels`
-    (longest path in adders) are alkaid's, `register_bits` are exact.
-    """
-
-    top: str
-    files: dict[str, str]
-    inputs: tuple[Port, ...]
-    logit: Port
-    threshold: int
-    latency: int
-    lut_estimate: float
-    levels: float
-    register_bits: int
-    alkaid_version: str
-    language: Language = "verilog"
 
 
 def design(
     network: Program,
     threshold: int,
     *,
+    timing: Timing | None = None,
     top: str | None = None,
-    stages: int | None = None,
-    clock_ns: float | None = None,
     language: Language = "verilog",
 ) -> Design:
-    """Verilog (or VHDL) of a network that keeps a cluster where its logit code is >= `threshold`.
+    """Write Verilog (or VHDL) of a network that keeps a cluster if its code is >= `threshold`.
 
-    A `PixelNetwork` gets the logic that makes its features as well.
-
-    Combinational, or a pipeline of `stages`, or of as many as keep each within `clock_ns` of
-    alkaid's latency model (1 ns a level of adders). Raises `ConfigError` for settings that do not
-    go together or with the network.
+    A `PixelNetwork` gets the logic that makes its features as well. A pipeline by `clock_ns` has
+    as many stages as keep each within that time in alkaid's latency model (1 ns per level of
+    adders). Raise `ConfigError` for settings that do not go together or with the network.
     """
-    _check(network, threshold, stages, clock_ns)
+    timing = timing or Timing()
+    stages, clock_ns = timing.stages, timing.clock_ns
+    _check(network, threshold, timing)
     vhdl = language == "vhdl"
-    name = (vhdl_identifier if vhdl else _identifier)(top or network.name)
+    name = (_vhdl_identifier if vhdl else _identifier)(top or network.name)
     logic = traced_from_pixels(network) if isinstance(network, PixelNetwork) else traced(network)
     levels = float(logic.latency[1])
     if stages is not None and stages > max(levels, 1):
@@ -106,10 +63,7 @@ def design(
     )
     logit = Port("logit", 1, network.logit_bits, True, network.logit_fraction_bits)  # noqa: FBT003
     registers = sum(s.width for s in machine.signals.values() if s.reg)
-    wires = wiring(inputs, logit, machine)
-    top_file = (vhdl_top if vhdl else _top)(name, inputs, logit, threshold, wires, stages)
-    files[f"{name}.{'vhd' if vhdl else 'v'}"] = top_file
-    return Design(
+    made = Design(
         top=name,
         files=files,
         inputs=inputs,
@@ -122,6 +76,8 @@ def design(
         alkaid_version=str(alkaid("_version").__version__),
         language=language,
     )
+    text = (_vhdl_top if vhdl else _top)(made, wiring(inputs, logit, machine))
+    return replace(made, files={**files, f"{name}.{'vhd' if vhdl else 'v'}": text})
 
 
 def core_verilog(lean: Any, name: str) -> dict[str, str]:
@@ -133,13 +89,9 @@ def _core(
     lean: Any, name: str, stages: int | None, language: Language
 ) -> tuple[Any, dict[str, str]]:
     """Alkaid's state machine of a fused program, and its files."""
-    options: dict[str, Any] = {
-        "n_stages": stages or 1,
-        "reg_inp": False,
-        "reg_out": False,
-        "verbose": False,
-    }
-    machine = alkaid("trace.pipeline").to_pipeline(lean, **options)
+    machine = alkaid("trace.pipeline").to_pipeline(
+        lean, n_stages=stages or 1, reg_inp=False, reg_out=False, verbose=False
+    )
     core = alkaid(f"codegen.rtl.{language}.fsm").fsm_logic_gen(machine, f"{name}_core")
     library = Path(alkaid("codegen.rtl").__file__).parent / language / "source"
     suffix, use = ("vhd", r"\bentity work\.{}\b") if language == "vhdl" else ("v", r"\b{} #")
@@ -152,7 +104,8 @@ def write_verilog(folder: Path, made: Design) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _check(network: Program, threshold: int, stages: int | None, clock_ns: float | None) -> None:
+def _check(network: Program, threshold: int, timing: Timing) -> None:
+    stages, clock_ns = timing.stages, timing.clock_ns
     if stages is not None and clock_ns is not None:
         msg = "--stages and --clock-ns: give one of them"
         raise ConfigError(msg)
@@ -174,18 +127,12 @@ def _identifier(name: str) -> str:
     return f"{found}_" if found in RESERVED else found
 
 
-def _top(
-    name: str,
-    inputs: tuple[Port, ...],
-    logit: Port,
-    threshold: int,
-    wires: Wiring,
-    stages: int | None,
-) -> str:
-    clocked = stages is not None
+def _top(made: Design, wires: Wiring) -> str:
+    name, logit, threshold, clocked = made.top, made.logit, made.threshold, made.latency > 0
     ports = ["    input wire clk,"] if clocked else []
     ports += [
-        f"    input wire [{p.width - 1}:0] {p.name}, // {p.elements} x {p.type}" for p in inputs
+        f"    input wire [{p.width - 1}:0] {p.name}, // {p.elements} x {p.type}"
+        for p in made.inputs
     ]
     kind = "reg" if clocked else "wire"
     assigns = [
@@ -245,3 +192,106 @@ def _bits(spans: tuple[Span, ...]) -> str:
         else:
             parts.append(f"{span.name}[{span.high}:{span.high - span.width + 1}]")
     return parts[0] if len(parts) == 1 else f"{{{', '.join(parts)}}}"
+
+
+_VHDL_KEYWORDS = """
+    abs access after alias all and architecture array assert assume assume_guarantee attribute
+    begin block body buffer bus case component configuration constant context cover default
+    disconnect downto else elsif end entity exit fairness file for force function generate generic
+    group guarded if impure in inertial inout is label library linkage literal loop map mod nand
+    new next nor not null of on open or others out package parameter port postponed procedure
+    process property protected pure range record register reject release rem report restrict
+    restrict_guarantee return rol ror select sequence severity shared signal sla sll sra srl strong
+    subtype then to transport type unaffected units until use variable vmode vprop vunit wait when
+    while with xnor xor ieee std work core
+"""
+_VHDL_RESERVED = RESERVED | frozenset(_VHDL_KEYWORDS.split())
+
+
+def _vhdl_identifier(name: str) -> str:
+    """An entity's name: letters, digits and single `_` inside; words of the language get more."""
+    found = re.sub(r"_+", "_", re.sub(r"\W", "_", name, flags=re.ASCII)).strip("_")
+    fine = found[:1].isalpha() and found.lower() not in _VHDL_RESERVED
+    return found if fine else f"net_{found}".rstrip("_")
+
+
+def _vhdl_top(made: Design, wires: Wiring) -> str:
+    """Return the entity with named ports; the threshold is a generic."""
+    name, logit, threshold, clocked = made.top, made.logit, made.threshold, made.latency > 0
+    top = logit.bits - 1
+    code = f"{threshold & ((1 << logit.bits) - 1):0{logit.bits}b}"
+    ports = ["        clk: in std_logic;"] if clocked else []
+    ports += [
+        f"        {p.name}: in std_logic_vector({p.width - 1} downto 0); -- {p.elements} x {p.type}"
+        for p in made.inputs
+    ]
+    assigns = [
+        line
+        for low, width, spans in wires.inputs
+        for line in _assigns("core_inp", low + width - 1, spans)
+    ]
+    if clocked:
+        outputs = [
+            "    process (clk) begin",
+            "        if rising_edge(clk) then",
+            "            logit <= std_logic_vector(sum);",
+            "            keep <= '1' when sum >= THRESHOLD else '0';",
+            "        end if;",
+            "    end process;",
+        ]
+    else:
+        outputs = [
+            "    logit <= std_logic_vector(sum);",
+            "    keep <= '1' when sum >= THRESHOLD else '0';",
+        ]
+    core_ports = ["clk => clk"] if wires.core_clocked else []
+    core_ports += ["model_inp => core_inp", "model_out => core_out"]
+    return "\n".join(
+        [
+            "library ieee;",
+            "use ieee.std_logic_1164.all;",
+            "use ieee.numeric_std.all;",
+            "",
+            "-- Element 0 of a port is in its lowest bits; see README.md for the encoding.",
+            f"entity {name} is",
+            f'    generic (THRESHOLD: signed({top} downto 0) := "{code}"); -- {threshold}',
+            "    port (",
+            *ports,
+            f"        logit: out std_logic_vector({top} downto 0); -- {logit.type}",
+            "        keep: out std_logic -- logit >= THRESHOLD",
+            "    );",
+            f"end entity {name};",
+            "",
+            f"architecture rtl of {name} is",
+            f"    signal core_inp: std_logic_vector({wires.input_bits - 1} downto 0);",
+            f"    signal core_out: std_logic_vector({wires.output_bits - 1} downto 0);",
+            f"    signal sum: signed({top} downto 0);",
+            "begin",
+            *assigns,
+            "",
+            f"    core: entity work.{name}_core port map ({', '.join(core_ports)});",
+            "",
+            *_assigns("sum", top, wires.output),
+            *outputs,
+            "end architecture rtl;",
+            "",
+        ]
+    )
+
+
+def _assigns(target: str, to: int, spans: tuple[Span, ...]) -> list[str]:
+    """One assignment a span, to bit `to` of `target` and those below."""
+    lines = []
+    for span in spans:
+        low = to - span.width + 1
+        if span.name is None:
+            value = "(others => '0')"
+        elif span.repeated:
+            value = f"(others => {span.name}({span.high}))"
+        else:
+            value = f"{span.name}({span.high} downto {span.high - span.width + 1})"
+            if target == "sum":
+                value = f"signed({value})"
+        lines.append(f"    {target}({to} downto {low}) <= {value};")
+        to = low - 1
+    return lines

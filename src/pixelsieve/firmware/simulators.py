@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from pixelsieve.core.errors import ToolError
 from pixelsieve.core.files import telling_unwritable
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import Tool, run_tool
-from pixelsieve.firmware.rtl import Design, Port
+from pixelsieve.firmware.ports import Design, Port
 
 __all__ = ["Answers", "bits_of", "pack", "simulate_verilog", "simulate_vhdl", "steps_of"]
 
@@ -119,16 +118,14 @@ def _main(made: Design, n: int, steps: int) -> str:
             parts = [f"((uint64_t)v[{first + w}] << {_WORD * w})" for w in range(n_words)]
             sets.append(f"    top->{port.name} = {' | '.join(parts)};")
         first += n_words
-    unused = 64 - made.logit.bits
-    fields: dict[str, Any] = {
+    return _MAIN % {
         "steps": steps,
         "last": n - 1,
         "words": first,
         "sets": "\n".join(sets),
         "before": "top->clk = 0; top->eval(); top->clk = 1;" if made.latency else "",
-        "unused": unused,
+        "unused": 64 - made.logit.bits,
     }
-    return _MAIN % fields
 
 
 _MAIN = """#include <cstdint>

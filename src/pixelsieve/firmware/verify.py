@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.programs import GHDL, Tool, find
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.rtl import Design
+from pixelsieve.firmware.ports import Design
 from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
-from pixelsieve.firmware.vectors import Vectors
+from pixelsieve.firmware.testbench import Vectors
 from pixelsieve.integer.network import LayerCounters
 from pixelsieve.integer.pixels import Program
 from pixelsieve.networks.model_file import Model, stored_keras_model
@@ -63,7 +63,7 @@ class FirstDifference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Result of the gate; `mismatches` by stage, all zero where it holds.
+    """Result of the gate; `mismatches` by stage, all zero if it holds.
 
     The stages are `keras` (logits against the integer program), `verilog_logit` and
     `verilog_keep` (against the integer program and the threshold). `latency` in clocks was
@@ -111,7 +111,6 @@ def verify(
     network: Program,
     folder: Path,
     made: Design,
-    threshold: int,
     of: Vectors,
     verilator: Tool,
     *,
@@ -119,12 +118,11 @@ def verify(
 ) -> Verification:
     """Compare all three on the vectors.
 
-    `folder` holds the Verilog of `made`; `threshold` is the code that `keep` must have. Keras is
-    what its users load from the model's file (`stored_keras_model`). Raise `ToolError` if
-    Verilator fails; a difference is a result, not an error.
+    `folder` holds the Verilog of `made`. Keras is what its users load from the model's file
+    (`stored_keras_model`). Raise `ToolError` if Verilator fails; a difference is a result, not an
+    error.
     """
-    codes, n_clusters = of.codes, of.clusters
-    n = of.size
+    codes, n_clusters, n, threshold = of.codes, of.clusters, of.size, made.threshold
     clock = Clock()
     expected = network.run(codes)
     counters = network.counters({k: c[:n_clusters] for k, c in codes.items()})
@@ -176,26 +174,17 @@ def verify(
 
 
 def verify_netlist(
-    folder: Path,
-    made: Design,
-    network: Program,
-    threshold: int,
-    of: Vectors,
-    verilator: Tool,
-    *,
-    jobs: int = 2,
+    folder: Path, made: Design, network: Program, of: Vectors, verilator: Tool, *, jobs: int = 2
 ) -> AnswerCheck:
     """Compare a synthesized netlist (plain Verilog in `folder`, same ports) on the vectors."""
     clock = Clock()
     answers = simulate_verilog(folder, made, of.codes, verilator, jobs, generated=True)
     clock.stop("all")
-    wrong = _mismatches("netlist", answers, network, threshold, of)
+    wrong = _mismatches("netlist", answers, network, made.threshold, of)
     return AnswerCheck(str(verilator), of.size, wrong, clock.seconds["all"])
 
 
-def verify_vhdl(
-    folder: Path, made: Design, network: Program, threshold: int, of: Vectors
-) -> AnswerCheck:
+def verify_vhdl(folder: Path, made: Design, network: Program, of: Vectors) -> AnswerCheck:
     """Compare the VHDL in `folder` on the vectors; without GHDL, say that it was not simulated.
 
     GHDL follows every glitch, so large networks get fewer vectors (see `_GHDL_WORK`): the first
@@ -209,7 +198,7 @@ def verify_vhdl(
     clock = Clock()
     answers = simulate_vhdl(folder, made, few.codes, ghdl)
     clock.stop("all")
-    wrong = _mismatches("vhdl", answers, network, threshold, few)
+    wrong = _mismatches("vhdl", answers, network, made.threshold, few)
     return AnswerCheck(str(ghdl), few.size, wrong, clock.seconds["all"])
 
 
@@ -254,7 +243,7 @@ def _latency(answers: Answers, made: Design, expected: NDArray[np.int64]) -> int
 
 
 def _values(network: Program, of: Vectors) -> FeatureTable:
-    """What Keras gets."""
+    """Return what Keras gets."""
     values = network.input_values(of.codes)
     if of.features is None:
         return values

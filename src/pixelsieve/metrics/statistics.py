@@ -24,6 +24,8 @@ from pixelsieve.metrics.metrics import (
 __all__ = [
     "METRICS",
     "Interval",
+    "Mean",
+    "Metrics",
     "PairedTest",
     "bootstrap",
     "corrected",
@@ -39,34 +41,68 @@ METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES
 """Names of the figures of merit: `accuracy`, `auc`, `rejection_90`, ... `rejection_99`."""
 
 
-def score(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> dict[str, float]:
-    """Every figure of merit of `METRICS`, and at each rejection `efficiency_NN` and `tie_loss_NN`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Figures of merit of one network, by attribute or by name.
+
+    `rejection_NN` is the background rejection at NN % signal efficiency, `efficiency_NN` the
+    signal efficiency achieved there, `tie_loss_NN` what ties cost of it (`metrics.tie_loss_at`;
+    0 if an older version, which did not tell, wrote them).
+    """
+
+    accuracy: float
+    auc: float
+    rejection_90: float
+    efficiency_90: float
+    tie_loss_90: float = 0.0
+    rejection_95: float
+    efficiency_95: float
+    tie_loss_95: float = 0.0
+    rejection_98: float
+    efficiency_98: float
+    tie_loss_98: float = 0.0
+    rejection_99: float
+    efficiency_99: float
+    tie_loss_99: float = 0.0
+
+    def __getitem__(self, name: str) -> float:
+        return float(getattr(self, name))
+
+
+def score(scores: NDArray[Any], labels: NDArray[Any], threshold: float = 0.0) -> Metrics:
+    """Return every figure of merit of one network.
 
     `scores` (n,) are logits (or anything that grows with the likeness to signal); `threshold`
-    is that of the accuracy. The efficiency is the one achieved, the loss what ties cost of the
-    rejection (`metrics.tie_loss_at`).
+    is that of the accuracy.
     """
-    figures = {
-        "accuracy": accuracy(scores, labels, threshold),
-        "auc": roc_auc(scores, labels),
-    }
+    figures = {}
     for efficiency in EFFICIENCIES:
         rejection, achieved, _ = rejection_at(scores, labels, efficiency)
         figures[f"rejection_{100 * efficiency:.0f}"] = rejection
         figures[f"efficiency_{100 * efficiency:.0f}"] = achieved
         figures[f"tie_loss_{100 * efficiency:.0f}"] = tie_loss_at(scores, labels, efficiency)
-    return figures
+    return Metrics(
+        accuracy=accuracy(scores, labels, threshold), auc=roc_auc(scores, labels), **figures
+    )
 
 
-def summarize(figures: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and spread (sample standard deviation, 0 for one seed) over seeds, by metric."""
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean and the sample standard deviation, which is 0 for a single value."""
+
+    mean: float
+    spread: float
+
+
+def summarize(figures: Sequence[Metrics]) -> dict[str, Mean]:
+    """Return mean and spread over seeds by the name of each figure of merit of `METRICS`."""
     return {name: mean_and_spread([f[name] for f in figures]) for name in METRICS}
 
 
-def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean and sample standard deviation (0 for a single value)."""
+def mean_and_spread(values: Sequence[float]) -> Mean:
+    """Return the mean and the sample standard deviation."""
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "spread": spread}
+    return Mean(float(np.mean(values)), spread)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Figures of merit at a threshold that stays where it was, and how they differ, paired."""
+"""The threshold of the keep bit, and figures of merit at one that stays where it was."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.metrics.metrics import auc_of, rank, rejection_at, rejection_of, roc_auc
+from pixelsieve.metrics.metrics import (
+    EFFICIENCY,
+    auc_of,
+    rank,
+    rejection_at,
+    rejection_of,
+    roc_auc,
+)
 
 __all__ = [
     "FIGURES",
-    "Frozen",
+    "Figures",
     "Seen",
+    "Threshold",
+    "choose_threshold",
     "draw_groups",
     "error_of",
     "figures_at",
-    "freeze",
     "resampled",
 ]
 
@@ -29,36 +37,45 @@ FIGURES = ("signal_efficiency", "rejection", "rejection_reset", "auc")
 _CHUNK = 25
 
 Values = dict[str, NDArray[np.float64]]
+Figures = Mapping[str, float | None]
+"""A number by the names of `FIGURES`; None if a class that it needs has no cluster."""
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """A threshold on the logit, and what it does on the validation split that it was chosen on."""
+class Threshold:
+    """A threshold on the logit, and what it does on the split that it was chosen on."""
 
     threshold: float
     efficiency: float
     validation_efficiency: float
     validation_rejection: float
 
+    @property
+    def code(self) -> int:
+        """The threshold of an integer program, whose logits are codes."""
+        return int(self.threshold)
 
-def freeze(logits: NDArray[Any], signal: NDArray[Any], efficiency: float) -> Frozen:
-    """The largest threshold that keeps at least `efficiency` of the signal, as firmware has it.
 
-    Raises `ConfigError` for an efficiency out of range and `DataError` without both classes.
+def choose_threshold(
+    logits: NDArray[Any], signal: NDArray[Any], efficiency: float = EFFICIENCY
+) -> Threshold:
+    """Return the largest threshold that keeps `efficiency` of the signal; equal logits are kept.
+
+    Raise `ConfigError` for an efficiency out of range and `DataError` without both classes.
     """
     if not 0 < efficiency <= 1:
         msg = f"--efficiency is {efficiency:g}; expected a share above 0, at most 1"
         raise ConfigError(msg)
     rejection, achieved, threshold = rejection_at(logits, signal, efficiency)
-    return Frozen(threshold, efficiency, achieved, rejection)
+    return Threshold(threshold, efficiency, achieved, rejection)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Clusters that are read out, as some networks see them.
 
-    `logits` are (n,) of each network, `signal` (n,) their labels, `groups` (n,) the index of each
-    one's particle group among all that were collected.
+    `logits` are (n,) per network, `signal` (n,) the labels, `groups` (n,) the index of each
+    cluster's particle group among all that were collected.
     """
 
     logits: tuple[NDArray[Any], ...]
@@ -67,9 +84,9 @@ class Seen:
 
 
 def figures_at(
-    logits: NDArray[Any], signal: NDArray[np.bool_], frozen: Frozen
+    logits: NDArray[Any], signal: NDArray[np.bool_], frozen: Threshold
 ) -> dict[str, float | None]:
-    """`FIGURES` of one network; None where a class that is needed has no cluster."""
+    """Return the `FIGURES` of one network."""
     kept = logits >= frozen.threshold
     found: dict[str, float | None] = dict.fromkeys(FIGURES)
     if signal.any():
@@ -83,14 +100,14 @@ def figures_at(
 
 
 def draw_groups(n_groups: int, resamples: int = 200, seed: int = 0) -> NDArray[np.uint16]:
-    """How often each particle group is drawn, (resamples, groups), with replacement."""
+    """Return how often each particle group is drawn, (resamples, groups), with replacement."""
     shares = np.full(n_groups, 1 / n_groups)
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_groups, shares, size=resamples).astype(np.uint16)
 
 
-def resampled(seen: Seen, frozen: Sequence[Frozen], draws: NDArray[np.uint16]) -> Values:
-    """`FIGURES` on each of the `draws`, mean over the networks; NaN where a class is missing.
+def resampled(seen: Seen, frozen: Sequence[Threshold], draws: NDArray[np.uint16]) -> Values:
+    """Return `FIGURES` on each of the `draws`, mean over networks; NaN if a class is missing.
 
     Two calls with the same draws are paired: what both share cancels in their difference.
     """
@@ -118,7 +135,7 @@ def resampled(seen: Seen, frozen: Sequence[Frozen], draws: NDArray[np.uint16]) -
 
 
 def error_of(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float | None]:
-    """Standard deviation over the draws that hold both classes; None for fewer than two."""
+    """Return the standard deviation over draws with both classes; None for fewer than two."""
     found: dict[str, float | None] = {}
     for name, one in values.items():
         there = one[np.isfinite(one)]

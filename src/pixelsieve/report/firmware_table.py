@@ -1,202 +1,207 @@
-"""Tables of a firmware result for the terminal, made from plain data."""
+"""Tables of firmware: what was made and compared, costs, vendors' reports, the hand-over."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
+from pixelsieve.report.spec import Column, Row, Table, numbers
+
+if TYPE_CHECKING:
+    from pixelsieve.firmware.hls import HandOver
+    from pixelsieve.firmware.job import FirmwareResult
+    from pixelsieve.firmware.resources import Resources
+    from pixelsieve.firmware.synthesis import Measure, Synthesis
+    from pixelsieve.firmware.upsets import FlipStudy
+    from pixelsieve.firmware.vendor_formats import VendorReport
+    from pixelsieve.firmware.verify import Verification
+    from pixelsieve.integer.pixel_logic import PixelCost
 
 __all__ = ["firmware_tables", "hand_over_table", "resources_table", "vendor_table"]
 
+_YOSYS: dict[Measure, str] = {"luts": "LUTs", "gates": "NAND2 equivalents"}
 
-def firmware_tables(result: Mapping[str, Any]) -> list[Table]:
-    """What was built, what the layers' sums did, what was compared, and what was asked besides."""
-    tables = [_built(result), _layers(result["verification"]), _compared(result)]
-    if result["synthesis"]:
-        tables.append(_synthesized(result["synthesis"]))
-    if result["bit_flips"]:
-        tables.append(_flips(result["bit_flips"]))
+
+def firmware_tables(result: FirmwareResult) -> list[Table]:
+    """Return tables of the module, its layers' sums, what was compared, and what was asked for."""
+    tables = [_built(result), _layers(result.verification), _compared(result)]
+    if result.synthesis:
+        tables.append(_synthesized(result.synthesis))
+    if result.bit_flips:
+        tables.append(_flips(result.bit_flips))
     return tables
 
 
-def resources_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """Costs of networks, a row each."""
-    table = Table(title="costs before any vendor tool", title_justify="left")
-    measures = list(dict.fromkeys(s["measure"] for row in found for s in row["synthesis"]))
-    for column in (
-        *("run", "model", "weights", "not 0", "clocks", "LUTs (alkaid's estimate)", "levels"),
-        *("register bits", *(_YOSYS[m] for m in measures)),
-    ):
-        table.add_column(column, justify="left" if column in {"run", "model"} else "right")
-    for row in found:
-        counts = {s["measure"]: _count(s) for s in row["synthesis"]}
-        table.add_row(
-            escape(Path(row["run"]).name),
-            escape(row["model"]),
-            str(row["weights"]),
-            str(row["weights_not_zero"]),
-            str(row["latency"] or "-"),
-            f"{row['lut_estimate']:.0f}",
-            f"{row['levels']:.0f}",
-            str(row["register_bits"]),
-            *(counts.get(m, "-") for m in measures),
+def resources_table(found: Sequence[tuple[str, Resources]]) -> Table:
+    """Return the costs of networks, each with the name of its run, a row per network."""
+    measures = list(dict.fromkeys(s.measure for _, row in found for s in row.synthesis))
+    rows = []
+    for run, row in found:
+        counts = {s.measure: _count(s) for s in row.synthesis}
+        cells = (
+            *(run, row.model, str(row.weights), str(row.weights_not_zero)),
+            *(str(row.latency or "-"), f"{row.lut_estimate:.0f}", f"{row.levels:.0f}"),
+            *(str(row.register_bits), *(counts.get(m, "-") for m in measures)),
         )
-    if measures:
-        one = next(s for row in found for s in row["synthesis"])
-        table.caption = f"{one['tool']} {one['version']}, family {one['settings']['family']}"
-    return table
+        rows.append(Row(cells))
+    columns = (
+        *(Column("run"), Column("model")),
+        *numbers("weights", "not 0", "clocks", "LUTs (alkaid's estimate)", "levels"),
+        *numbers("register bits", *(f"{_YOSYS[m]} (Yosys)" for m in measures)),
+    )
+    made = next((s for _, row in found for s in row.synthesis), None)
+    caption = f"{made.tool} {made.version}, family {made.settings.family}" if made else ""
+    return Table("costs before any vendor tool", columns, tuple(rows), caption)
 
 
-def vendor_table(reports: Sequence[Mapping[str, Any]]) -> Table:
-    """What vendor tools said; never mixed with our own counts."""
-    table = Table(title="vendor reports", title_justify="left")
-    names = ("lut", "ff", "dsp", "bram_18k")
-    for column in ("model", "report", "file", *names, "clock ns (asked)", "latency", "interval"):
-        table.add_column(column, justify="left" if column in {"model", "report"} else "right")
-    for row in reports:
-        table.add_row(
-            escape(row["model"] or row["top"] or "-"),
-            f"{row['kind']} ({row['stage']})" if row["stage"] else row["kind"],
-            escape(Path(row["file"]).name),
-            *(_or_dash(row[n]) for n in names),
-            f"{_or_dash(row['achieved_clock_ns'])} ({_or_dash(row['target_clock_ns'])})",
-            _or_dash(row["latency_max_cycles"]),
-            _or_dash(row["interval_max_cycles"]),
-        )
-    return table
+def vendor_table(reports: Sequence[VendorReport]) -> Table:
+    """Return what vendor tools said; it is never mixed with our own counts."""
+    columns = (
+        *(Column("model"), Column("report"), Column("file")),
+        *numbers("lut", "ff", "dsp", "bram_18k", "clock ns (asked)", "latency", "interval"),
+    )
+    rows = [
+        Row((
+            one.model or one.top or "-",
+            f"{one.kind} ({one.stage})" if one.stage else one.kind,
+            Path(one.file).name,
+            *(_or_dash(count) for count in (one.lut, one.ff, one.dsp, one.bram_18k)),
+            f"{_or_dash(one.achieved_clock_ns)} ({_or_dash(one.target_clock_ns)})",
+            _or_dash(one.latency_max_cycles),
+            _or_dash(one.interval_max_cycles),
+        ))
+        for one in reports
+    ]  # fmt: skip
+    return Table("vendor reports", columns, tuple(rows))
 
 
-def hand_over_table(result: Mapping[str, Any]) -> Table:
-    """An HLS project: its settings and what its C simulation was compared with."""
-    settings = result["settings"]
-    title = f"hls4ml project {result['top']}"
-    table = Table(title=title, title_justify="left", show_header=False)
-    for name, value in (
-        ("backend", f"{settings['backend']}, {settings['io_type']}, {settings['strategy']}"),
-        ("part", str(settings["part"])),
-        ("clock", f"{settings['clock_ns']:g} ns"),
-        ("reuse factor", str(settings["reuse_factor"])),
-        ("clusters and corner vectors", f"{result['clusters']} + {result['corners']}"),
-        ("C simulation against the integer program", f"{result['mismatches']} mismatches"),
-        *(("note", escape(note)) for note in result["notes"]),
-    ):
-        table.add_row(name, value)
-    return table
+def hand_over_table(result: HandOver) -> Table:
+    """Return an HLS project: its settings and what its C simulation was compared with."""
+    settings = result.project.settings
+    return _facts(
+        f"hls4ml project {result.project.top}",
+        [
+            ("backend", f"{settings.backend}, {settings.io_type}, {settings.strategy}"),
+            ("part", settings.target),
+            ("clock", f"{settings.clock_ns:g} ns"),
+            ("reuse factor", str(settings.reuse_factor)),
+            ("clusters and corner vectors", f"{result.clusters} + {result.corners}"),
+            ("C simulation against the integer program", f"{result.mismatches} mismatches"),
+            *(("note", note) for note in result.notes),
+        ],
+    )
 
 
-_YOSYS = {"luts": "LUTs (Yosys)", "gates": "NAND2 equivalents (Yosys)"}
+def _facts(title: str, lines: Iterable[tuple[str, ...]], columns: int = 2) -> Table:
+    """Return a table without headings."""
+    rows = tuple(Row((*line, *[""] * (columns - len(line)))) for line in lines)
+    return Table(title, (Column(""),) * columns, rows)
 
 
 def _or_dash(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _count(synthesis: Mapping[str, Any]) -> str:
-    """The one number of a measurement, or why there is none."""
-    if synthesis["luts"]:
-        return str(synthesis["luts"]["total"])
-    if synthesis["gates"]:
-        return f"{synthesis['gates']['nand2_equivalents']:.0f}"
-    return str(synthesis["status"])
+def _count(synthesis: Synthesis) -> str:
+    """Return the one number of a measurement, or why there is none."""
+    if synthesis.luts:
+        return str(synthesis.luts.total)
+    if synthesis.gates:
+        return f"{synthesis.gates.nand2_equivalents:.0f}"
+    return synthesis.status
 
 
-def _synthesized(rows: Sequence[Mapping[str, Any]]) -> Table:
-    one = rows[0]
-    table = Table(title=f"{one['tool']} {one['version']}", title_justify="left", show_header=False)
-    for row in rows:
-        name = _YOSYS[row["measure"]].removesuffix(" (Yosys)")
-        table.add_row(name, _count(row), f"{row['seconds']:.0f} s")
-        if row["luts"]:
-            luts = row["luts"]
-            table.add_row("logic cells, two small LUTs sharing one", _or_dash(luts["logic_cells"]))
-            table.add_row("flip-flops", str(luts["flip_flops"]))
-            table.add_row("CARRY4", str(luts["carry"]))
-        if row["gates"]:
-            table.add_row("gates on the longest path", str(row["gates"]["depth"]))
-    return table
+def _synthesized(counts: Sequence[Synthesis]) -> Table:
+    lines: list[tuple[str, ...]] = []
+    for one in counts:
+        lines.append((_YOSYS[one.measure], _count(one), f"{one.seconds:.0f} s"))
+        if one.luts:
+            shared = _or_dash(one.luts.logic_cells)
+            lines.append(("logic cells, two small LUTs sharing one", shared))
+            lines.append(("flip-flops", str(one.luts.flip_flops)))
+            lines.append(("CARRY4", str(one.luts.carry)))
+        if one.gates:
+            lines.append(("gates on the longest path", str(one.gates.depth)))
+    return _facts(f"{counts[0].tool} {counts[0].version}", lines, 3)
 
 
-def _flips(study: Mapping[str, Any]) -> Table:
-    how = "every stored bit" if study["exhaustive"] else "a sample of the stored bits"
+def _flips(study: FlipStudy) -> Table:
+    how = "every stored bit" if study.exhaustive else "a sample of the stored bits"
     title = (
-        f"one flipped weight bit ({how}): loss of rejection at {study['efficiency']:.0%} "
-        f"signal efficiency, from {study['rejection']:.4f}, validation"
+        f"one flipped weight bit ({how}): loss of rejection at {study.efficiency:.0%} "
+        f"signal efficiency, from {study.rejection:.4f}, validation"
     )
-    table = Table(title=title, title_justify="left")
-    for column in ("weights", "bit", "flips", "mean loss", "worst loss"):
-        table.add_column(column, justify="left" if column == "weights" else "right")
-    for row in study["rows"]:
-        table.add_row(
-            row["layer"],
-            str(row["bit"]),
-            f"{row['flips']} of {row['stored_bits']}",
-            f"{row['mean_rejection_loss']:.4f}",
-            f"{row['worst_rejection_loss']:.4f}",
-        )
-    return table
+    rows = [
+        Row((
+            row.layer,
+            str(row.bit),
+            f"{row.flips} of {row.stored_bits}",
+            f"{row.mean_rejection_loss:.4f}",
+            f"{row.worst_rejection_loss:.4f}",
+        ))
+        for row in study.rows
+    ]  # fmt: skip
+    columns = (Column("weights"), *numbers("bit", "flips", "mean loss", "worst loss"))
+    return Table(title, columns, tuple(rows))
 
 
-def _built(result: Mapping[str, Any]) -> Table:
-    made, chosen = result["design"], result["threshold"]
-    table = Table(title=f"module {made['top']}", title_justify="left", show_header=False)
-    latency = f"{made['latency']} clocks" if made["latency"] else "combinational"
-    for name, value in (
-        ("latency", latency),
-        ("LUTs (alkaid's estimate)", f"{made['lut_estimate']:.0f}"),
-        *_pixel_rows(result["pixel_cost"]),
-        ("longest path (levels of adders)", f"{made['levels']:.1f}"),
-        ("register bits", str(made["register_bits"])),
-        ("logit", f"{made['logit']['bits']} bits"),
-        ("threshold code", str(chosen["code"])),
-        ("signal efficiency, validation", f"{chosen['validation_efficiency']:.4f}"),
-        ("background rejection, validation", f"{chosen['validation_rejection']:.4f}"),
-        ("  lost to ties at the threshold", f"{chosen['validation_tie_loss']:.4f}"),
-    ):
-        table.add_row(name, value)
-    return table
+def _built(result: FirmwareResult) -> Table:
+    made, threshold = result.design, result.threshold
+    return _facts(
+        f"module {made.top}",
+        [
+            ("latency", f"{made.latency} clocks" if made.latency else "combinational"),
+            ("LUTs (alkaid's estimate)", f"{made.lut_estimate:.0f}"),
+            *_pixel_lines(result.pixel_cost),
+            ("longest path (levels of adders)", f"{made.levels:.1f}"),
+            ("register bits", str(made.register_bits)),
+            ("logit", f"{made.logit.bits} bits"),
+            ("threshold code", str(threshold.code)),
+            ("signal efficiency, validation", f"{threshold.validation_efficiency:.4f}"),
+            ("background rejection, validation", f"{threshold.validation_rejection:.4f}"),
+            ("  lost to ties at the threshold", f"{result.tie_loss:.4f}"),
+        ],
+    )
 
 
-def _pixel_rows(cost: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Estimates of the parts; made as one they may share logic."""
-    if cost is None:
-        return []
-    return [(f"  of these, {n} alone", f"{cost[n]:.0f}") for n in ("features", "network")]
+def _pixel_lines(cost: PixelCost | None) -> list[tuple[str, str]]:
+    """Return estimates of the parts; made as one they may share logic."""
+    parts = [("features", cost.features), ("network", cost.network)] if cost else []
+    return [(f"  of these, {name} alone", f"{luts:.0f}") for name, luts in parts]
 
 
-def _layers(checked: Mapping[str, Any]) -> Table:
-    table = Table(title="integer program on the clusters", title_justify="left")
-    for column in ("layer", "bits of a sum", "values", "saturated", "below 0"):
-        table.add_column(column, justify="left" if column == "layer" else "right")
-    for row in checked["counters"]:
-        values = max(row["values"], 1)
-        table.add_row(
-            row["layer"],
-            str(row["sum_bits"]),
-            str(row["values"]),
-            f"{100 * row['saturated'] / values:.2f} %",
-            f"{100 * row['below'] / values:.2f} %",
-        )
-    return table
+def _layers(checked: Verification) -> Table:
+    rows = [
+        Row((
+            row.layer,
+            str(row.sum_bits),
+            str(row.values),
+            f"{100 * row.saturated / max(row.values, 1):.2f} %",
+            f"{100 * row.below / max(row.values, 1):.2f} %",
+        ))
+        for row in checked.counters
+    ]  # fmt: skip
+    columns = (Column("layer"), *numbers("bits of a sum", "values", "saturated", "below 0"))
+    return Table("integer program on the clusters", columns, tuple(rows))
 
 
-def _compared(result: Mapping[str, Any]) -> Table:
-    checked, netlist = result["verification"], result["netlist"]
-    n = checked["clusters"] + checked["corners"]
-    title = f"{checked['clusters']} clusters and {checked['corners']} corner vectors"
-    table = Table(title=title, title_justify="left")
-    for column in ("against the integer program", "vectors", "mismatches"):
-        table.add_column(column, justify="left" if column.startswith("a") else "right")
+def _compared(result: FirmwareResult) -> Table:
+    checked, tools = result.verification, result.verification.tools
+    vectors = str(checked.clusters + checked.corners)
     names = {"keras": "Keras logit", "verilog_logit": "Verilog logit", "verilog_keep": "keep bit"}
-    for stage, mismatches in checked["mismatches"].items():
-        table.add_row(names[stage], str(n), str(mismatches))
-    for what, check in (("netlist", netlist), ("VHDL", result["vhdl"])):
-        if check and not check["vectors"]:
-            table.add_row(f"{what} {escape(check['tool'])}", "0", "-")
-        for stage, mismatches in check["mismatches"].items() if check else ():
+    lines = [(names[stage], vectors, str(n)) for stage, n in checked.mismatches.items()]
+    for what, check in (("netlist", result.netlist), ("VHDL", result.vhdl)):
+        if check is None:
+            continue
+        if not check.vectors:
+            lines.append((f"{what} {check.tool}", "0", "-"))
+        for stage, n in check.mismatches.items():
             part = "logit" if stage.endswith("logit") else "keep bit"
-            table.add_row(f"{what} {part}", str(check["vectors"]), str(mismatches))
-    table.caption = f"{checked['tools']['simulator']}, alkaid {checked['tools']['alkaid']}"
-    return table
+            lines.append((f"{what} {part}", str(check.vectors), str(n)))
+    return Table(
+        f"{checked.clusters} clusters and {checked.corners} corner vectors",
+        (Column("against the integer program"), *numbers("vectors", "mismatches")),
+        tuple(map(Row, lines)),
+        f"{tools['simulator']}, alkaid {tools['alkaid']}",
+    )

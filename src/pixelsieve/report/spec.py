@@ -5,15 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Axis", "Cell", "Chart", "Choice", "Column", "Point", "Row", "Series", "Table"]
+__all__ = [
+    "BASELINE",
+    "INK",
+    "Axis",
+    "Cell",
+    "Chart",
+    "Choice",
+    "Column",
+    "Point",
+    "Row",
+    "Series",
+    "Table",
+    "cell_of",
+    "numbers",
+]
+
+INK, BASELINE = "ink", "grey"
+"""Colours that have a name: of float networks, and of baselines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What stands in one place of a table.
 
-    `spread` is what follows the text, such as `± 0.0012`, `interval` a second line that only a
-    page has room for, `value` the number that a column is sorted by (default: the text).
+    `spread` is what follows the text, such as `± 0.0012`, `interval` a second line that a page
+    has room for, `value` the number that a column is sorted by (default: the text).
     """
 
     text: str
@@ -22,13 +39,19 @@ class Cell:
     value: float | None = None
 
 
+def cell_of(cell: Cell | str) -> Cell:
+    """Return a cell; a text alone is one."""
+    return Cell(cell) if isinstance(cell, str) else cell
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `title` for a page, `short` for a terminal (default: the title).
+    """A column: `title` for a page, `short` for a terminal (default: the title), never broken.
 
     Numbers are set to the right. Columns of rank 0 are always shown; of the others a narrow
     terminal leaves out those of the highest rank first. If a table has columns of several
     `group`s and does not fit, each group is a table of its own beside the columns of no group.
+    Without any title a table has no heading.
     """
 
     title: str
@@ -36,6 +59,11 @@ class Column:
     short: str = ""
     rank: int = 0
     group: str = ""
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, number=True) for title in titles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +80,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `caption` is a sentence or two below it."""
+    """A table; `caption` is a sentence or two below it.
+
+    `source` is the file that holds all of it, named if a terminal has no room for some columns.
+    With `second_lines` a terminal shows the intervals too.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     caption: str = ""
+    source: str = ""
+    second_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +125,7 @@ class Point:
 class Series:
     """Points drawn in one way: a `line`, `step`s, points with `errors`, `points`, or a `front`.
 
-    `colour` is a number in the palette or a name of `report.colours`; `dash` numbers the pattern
+    `colour` is a number in the palette or `INK` or `BASELINE`; `dash` numbers the pattern
     of baselines from 1, `tell` is said of every point.
     """
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import to_plain
+from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
@@ -34,7 +34,18 @@ from pixelsieve.studies.jobs import (
     training_data,
     training_tasks,
 )
-from pixelsieve.studies.summary import Approach, summarize_comparison, with_counted_luts
+from pixelsieve.studies.summary import (
+    Approach,
+    ComparedInputs,
+    ComparedRow,
+    Comparison,
+    CountedLuts,
+    FrontEndRecord,
+    TeacherScore,
+    count_luts,
+    counts_of,
+    summarize_comparison,
+)
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 from pixelsieve.training.teachers import TreesTeacher
@@ -139,8 +150,8 @@ def compare(
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
     on_count: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """Train, evaluate and compare; returns what it writes to `metrics.json`.
+) -> Comparison:
+    """Train, evaluate and compare; return what `metrics.json` then holds.
 
     The run folder `out` gets manifest.json, metrics.json, curves.json, history.parquet,
     predictions.parquet and models/*.keras. Epochs and scales are chosen on the validation split;
@@ -185,34 +196,46 @@ def compare(
                     splits.train, splits.test, time
                 )
         approaches = _approaches(jobs, trained, scores)
-        metrics = {
-            "schema": 1,
-            "network": config.spec.name,
-            "n_parameters": config.spec.n_parameters,
-            "features": features.to_plain(),
-            "split_by": dataset.split_by,
-            "front_end": dataset.front_end,
-            "made": dict(dataset.source.made),
-            "detector": to_plain(splits.test.detector),
-            "teachers": [_about_teacher(results[t.name]) for t in teachers],
-            **summarize_comparison(approaches, others, splits),
-        }
+        rows, baselines, paired = summarize_comparison(approaches, others, splits)
+        comparison = Comparison(
+            network=config.spec.name,
+            n_parameters=config.spec.n_parameters,
+            features=from_mapping(ComparedInputs, features.to_plain(), "features"),
+            clusters=counts_of(splits),
+            rows=rows,
+            baselines=baselines,
+            paired=paired,
+            split_by=dataset.split_by,
+            front_end=_read_out(dataset),
+            made=dict(dataset.source.made),
+            detector=splits.test.detector,
+            teachers=tuple(_about_teacher(results[t.name]) for t in teachers),
+        )
         write_json(out / CURVES, curves(approaches, others, splits.test))
-        write_json(out / "metrics.json", metrics)
-        if luts:
-            names = {
-                place: row["models"] for place, row in enumerate(metrics["rows"]) if row["bits"]
-            }
-            metrics = with_counted_luts(out, metrics, names, on_count)
-        return metrics
+        write_json(out / "metrics.json", comparison.to_plain())
+        for row in rows if luts else ():
+            if row.bits:
+                comparison = _with_counted(comparison, row, count_luts(out, row.models, on_count))
+                write_json(out / "metrics.json", comparison.to_plain())
+        return comparison
 
 
-def _about_teacher(result: dict[str, Any]) -> dict[str, Any]:
-    """Name and validation AUC; students' results hold the hash of its file."""
+def _read_out(dataset: Dataset) -> FrontEndRecord | None:
+    told = dataset.front_end
+    return None if told is None else from_mapping(FrontEndRecord, to_plain(told), "front end")
+
+
+def _with_counted(comparison: Comparison, row: ComparedRow, counted: CountedLuts) -> Comparison:
+    rows = (replace(r, counted=counted) if r is row else r for r in comparison.rows)
+    return replace(comparison, rows=tuple(rows))
+
+
+def _about_teacher(result: JobResult) -> TeacherScore:
+    """Return its name and validation AUC; students' results hold the hash of its file."""
     auc = result.get("validation_auc")
     if auc is None:
         auc = result["history"][result["best_epoch"]]["validation_auc"]
-    return {"name": result["name"], "fingerprint": result["fingerprint"], "validation_auc": auc}
+    return TeacherScore(result["name"], result["fingerprint"], auc)
 
 
 def _predict_name(job_name: str) -> str:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import concatenate
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import require_disjoint
-from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
+from pixelsieve.evaluation.data_rate import (
+    OCCUPANCIES,
+    Occupancy,
+    Rate,
+    Slice,
+    data_rates,
+    slices,
+)
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at
-from pixelsieve.metrics.statistics import bootstrap, score
+from pixelsieve.metrics.statistics import Interval, Metrics, bootstrap, score
 from pixelsieve.networks.model_file import Model, require_same_keras
 from pixelsieve.studies.models import constants_that_differ
 
-__all__ = ["evaluate_model", "occupancy_of", "only", "settings_that_differ"]
+__all__ = ["Evaluation", "evaluate_model", "occupancy_of", "only", "settings_that_differ"]
 
 
 def only(parts: Parts, split: str) -> Parts:
-    """That split alone; `all` joins whatever is there.
+    """Return that split alone; `all` joins whatever is there.
 
     Other splits need not be there, nor hold both classes; those that are share no particle group.
-    Raises `DataError` where one does, or the split is not there.
+    Raise `DataError` if one does, or the split is not there.
     """
     if split == "all":
         tables = list(parts.parts.values())
@@ -43,7 +49,7 @@ def only(parts: Parts, split: str) -> Parts:
 
 
 def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> list[str]:
-    """Settings of the front end, as `Parts.front_end` has them, that the training did not have."""
+    """Return settings of the front end, as in `Parts.front_end`, that the training did not have."""
     trained, now = model.card.get("front_end"), front_end["settings"] if front_end else None
     if trained is None or now is None:
         return [] if trained == now else ["front end" if trained is None else "no front end"]
@@ -54,7 +60,7 @@ def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> l
 def occupancy_of(
     detector: Detector, clusters_per_cm2: float | None, bits_per_pixel: float | None
 ) -> Occupancy | None:
-    """The detector's preset with what is given in its place; None where that is not enough."""
+    """Return the detector's preset with what is given in its place; None if that is not enough."""
     preset = OCCUPANCIES.get(detector.name)
     if preset is None:
         if clusters_per_cm2 is None and bits_per_pixel is None:
@@ -72,11 +78,32 @@ def occupancy_of(
     )
 
 
-def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None) -> dict[str, Any]:
-    """Figures of merit with bootstrap intervals, on clusters of one part, as plain data.
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Figures of merit of a model on the clusters of one part that are read out.
 
-    `efficiency` and rejection are of the clusters that are read out; `front_end` counts the rest.
+    `clusters` are counted by class, `front_end` counts those that are not read out; `..._differs`
+    are settings that the training did not have. `bootstrap_68` are intervals of the `figures`;
     `data_rate` and `slices` (at 98 % signal efficiency) have thresholds from these clusters.
+    """
+
+    model: str
+    split: str
+    split_by: str
+    clusters: dict[str, int]
+    front_end: Mapping[str, Any] | None
+    front_end_differs: tuple[str, ...]
+    detector_differs: tuple[str, ...]
+    figures: Metrics
+    bootstrap_68: dict[str, Interval]
+    occupancy: Occupancy | None
+    data_rate: tuple[Rate, ...]
+    slices: tuple[Slice, ...]
+
+
+def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None) -> Evaluation:
+    """Evaluate a model on the clusters of one part, with bootstrap intervals.
+
     Raise `RunError` if the model's file holds another network for Keras than for us.
     """
     ((split, clusters),) = part.parts.items()
@@ -84,26 +111,25 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
     require_same_keras(model)
     logits = model.logits(model.features.table(clusters))
     _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
-    return {
-        "model": model.origin,
-        "split": split,
-        "split_by": part.split_by,
-        "clusters": {"signal": clusters.n_signal, "bib": len(clusters) - clusters.n_signal},
-        "front_end": to_plain(part.front_end),
-        "front_end_differs": settings_that_differ(model, part.front_end),
-        "detector_differs": constants_that_differ(model, clusters.detector),
-        "figures": score(logits, clusters.signal),
-        "bootstrap_68": to_plain(bootstrap([logits], clusters.signal, clusters.groups())),
-        "occupancy": to_plain(occupancy),
-        "data_rate": to_plain(
-            data_rates(logits, clusters, occupancy, read_out=_bib_read_out(part, split))
-        ),
-        "slices": to_plain(slices(logits >= threshold, clusters)),
-    }
+    read_out = _bib_read_out(part, split)
+    return Evaluation(
+        model=model.origin,
+        split=split,
+        split_by=part.split_by,
+        clusters={"signal": clusters.n_signal, "bib": len(clusters) - clusters.n_signal},
+        front_end=part.front_end,
+        front_end_differs=tuple(settings_that_differ(model, part.front_end)),
+        detector_differs=tuple(constants_that_differ(model, clusters.detector)),
+        figures=score(logits, clusters.signal),
+        bootstrap_68=bootstrap([logits], clusters.signal, clusters.groups()),
+        occupancy=occupancy,
+        data_rate=tuple(data_rates(logits, clusters, occupancy, read_out=read_out)),
+        slices=tuple(slices(logits >= threshold, clusters)),
+    )
 
 
 def _bib_read_out(part: Parts, split: str) -> float:
-    """Share of the BIB clusters that the front end reads out."""
+    """Return the fraction of the BIB clusters that the front end reads out."""
     if part.front_end is None:
         return 1.0
     counts = part.front_end["clusters"][split]["bib"]

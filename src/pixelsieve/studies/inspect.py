@@ -1,4 +1,4 @@
-"""The numbers that describe a data set: counts, distributions, clusters to look at."""
+"""Numbers that describe a data set: counts, distributions, clusters to look at."""
 
 from __future__ import annotations
 
@@ -10,15 +10,29 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, large_cluster_hashes, large_clusters
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet
 from pixelsieve.formats.dataset import BY_HASH, Parts
 from pixelsieve.front_end import FrontEnd, through_front_end
 
-__all__ = ["display", "displays", "distributions", "duplicates", "inspect_parts", "shared_groups"]
+__all__ = [
+    "Display",
+    "Duplicates",
+    "FeatureSummary",
+    "Histogram",
+    "Inspection",
+    "SharedGroups",
+    "SplitCounts",
+    "display",
+    "displays",
+    "distributions",
+    "duplicates",
+    "inspect_parts",
+    "shared_groups",
+]
 
 Values = NDArray[Any]
 
@@ -29,8 +43,109 @@ _MARGIN_MM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """Clusters of one split by class, and their particle groups."""
+
+    clusters: int
+    signal: int
+    bib: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedGroups:
+    """Particle groups that each pair of splits shares; training asks for none.
+
+    They are known `by` group_id if every split has it, else by identical clusters of three or more
+    pixels.
+    """
+
+    by: Literal["group_id", "identical clusters"]
+    pairs: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Identical clusters among those of three or more pixels, of which there are `examined`.
+
+    `inside` counts by class the clusters that repeat an earlier one, `between_classes` and
+    `between_splits` the different images that are in both.
+    """
+
+    examined: int
+    inside: dict[str, int]
+    between_classes: int
+    between_splits: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSummary:
+    """A feature of `size` numbers with its `REGISTRY` entry, and its values in a data set.
+
+    `signal` and `bib` are the quantiles at 0, 5, 50, 95 and 100 %, None without such clusters;
+    `saturated_share` is the fraction of inputs at an end of their range.
+    """
+
+    size: int
+    unit: str
+    usual_range: tuple[float, float]
+    divisor: float
+    formula: str
+    hardware_cost: str
+    signal: tuple[float, ...] | None
+    bib: tuple[float, ...] | None
+    saturated_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of both classes between `edges`; `outside` counts by class what lies beyond them."""
+
+    label: str
+    scale: Literal["linear", "log"]
+    edges: tuple[float, ...]
+    outside: dict[str, int]
+    signal: tuple[int, ...]
+    bib: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """One cluster to look at: its place and the charge of each pixel (rows of columns)."""
+
+    row: int
+    z_global_mm: float
+    y_local_mm: float
+    pixels_e: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a data set holds; as plain data it is inspection.json.
+
+    `splits`, `shared_groups` and `duplicates` are of the collected charge, `notes` say what a
+    training lacks. The rest is of the part `described` (train if there is one), read out by the
+    front end if one is given.
+    """
+
+    files: dict[str, str]
+    split_by: str
+    notes: tuple[str, ...]
+    detector: Detector
+    provenance: Mapping[str, Mapping[str, object]]
+    front_end: Mapping[str, Any] | None
+    splits: dict[str, SplitCounts]
+    shared_groups: SharedGroups
+    duplicates: Duplicates
+    described: str
+    features: dict[str, FeatureSummary]
+    distributions: dict[str, Histogram]
+    displays: dict[str, tuple[Display, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Quantity:
-    """What to count: values of some clusters (None: not there) in bins that fit the detector."""
+    """Values of some clusters (None: not there) to count in bins that fit the detector."""
 
     label: str
     scale: Literal["linear", "log"]
@@ -100,11 +215,8 @@ _QUANTITIES = {
 }
 
 
-def distributions(clusters: Clusters) -> dict[str, Any]:
-    """Histograms by name: `label`, `scale`, `edges`, counts of `signal` and `bib`, `outside`.
-
-    `outside` counts, by class, what lies beyond the edges. Columns that are not there are left out.
-    """
+def distributions(clusters: Clusters) -> dict[str, Histogram]:
+    """Return histograms by name; quantities whose column is not there are left out."""
     classes = {
         kind: clusters.select(np.flatnonzero(clusters.signal == label))
         for kind, label in (("signal", 1), ("bib", 0))
@@ -113,38 +225,38 @@ def distributions(clusters: Clusters) -> dict[str, Any]:
     found = {}
     for name, quantity in _QUANTITIES.items():
         edges = quantity.edges(clusters)
-        one: dict[str, Any] = {"label": quantity.label, "scale": quantity.scale}
-        one |= {"edges": edges.tolist(), "outside": {}}
+        counts, outside = [], {}
         for kind in ("signal", "bib"):
             values = quantity.values(classes[kind]) if kind in classes else np.zeros(0)
             if values is None:
                 break
-            counts, _ = np.histogram(values, edges)
-            one[kind] = counts.tolist()
-            one["outside"][kind] = len(values) - int(counts.sum())
+            inside, _ = np.histogram(values, edges)
+            counts.append(tuple(inside.tolist()))
+            outside[kind] = len(values) - int(inside.sum())
         else:
-            found[name] = one
+            scale, ends = quantity.scale, tuple(edges.tolist())
+            found[name] = Histogram(quantity.label, scale, ends, outside, *counts)
     return found
 
 
-def displays(clusters: Clusters, count: int) -> dict[str, list[dict[str, Any]]]:
-    """`count` clusters of each class, evenly spaced over the rows, with their charges."""
-    chosen: dict[str, list[dict[str, Any]]] = {}
+def displays(clusters: Clusters, count: int) -> dict[str, tuple[Display, ...]]:
+    """Return `count` clusters of each class, evenly spaced over the rows."""
+    chosen = {}
     for kind, label in (("signal", 1), ("bib", 0)):
         rows = np.flatnonzero(clusters.signal == label)
         which = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-        chosen[kind] = [display(clusters, int(row)) for row in rows[which]]
+        chosen[kind] = tuple(display(clusters, int(row)) for row in rows[which])
     return chosen
 
 
-def display(clusters: Clusters, row: int) -> dict[str, Any]:
-    """One cluster to look at: where it is and the charge of each pixel."""
-    return {
-        "row": row,
-        "z_global_mm": round(float(clusters.z_global_mm[row]), 3),
-        "y_local_mm": round(float(clusters.y_local_mm[row]), 3),
-        "pixels_e": clusters.pixels_e[row].round(1).tolist(),
-    }
+def display(clusters: Clusters, row: int) -> Display:
+    """Return one cluster to look at."""
+    return Display(
+        row,
+        round(float(clusters.z_global_mm[row]), 3),
+        round(float(clusters.y_local_mm[row]), 3),
+        tuple(map(tuple, clusters.pixels_e[row].round(1).tolist())),
+    )
 
 
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -154,44 +266,34 @@ _CLASSES = ("signal", "bib")
 def inspect_parts(
     found: Parts,
     front_end: FrontEnd | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Mapping[str, object]] | None = None,
     events: int = 3,
-) -> dict[str, Any]:
-    """Describe clusters that need be neither split nor of both classes, as plain data.
-
-    - `splits`: counts by class and groups, of the collected charge; `notes` what a training lacks.
-    - `shared_groups`, `duplicates`: see the functions; of the collected charge as well.
-    - `described`: the part (train where there is one) that the rest is of, read out by the
-      front end where one is given: `features`, `distributions`, `displays` of `events` clusters
-      a class.
-    """
+) -> Inspection:
+    """Describe clusters that need be neither split nor of both classes, `events` of each drawn."""
     parts, notes = _parts_to_show(found)
     seen = through_front_end(front_end, parts)
     described = "train" if "train" in seen.parts else next(iter(seen.parts))
     clusters = seen.parts[described]
-    return {
-        "files": parts.files,
-        "split_by": parts.split_by,
-        "notes": notes,
-        "detector": to_plain(clusters.detector),
-        "provenance": to_plain(provenance or {}),
-        "front_end": to_plain(seen.front_end),
-        "splits": {
-            name: {
-                "clusters": len(part),
-                "signal": part.n_signal,
-                "bib": len(part) - part.n_signal,
-                "groups": len(np.unique(part.groups())),
-            }
+    return Inspection(
+        files=parts.files,
+        split_by=parts.split_by,
+        notes=tuple(notes),
+        detector=clusters.detector,
+        provenance=provenance or {},
+        front_end=seen.front_end,
+        splits={
+            name: SplitCounts(
+                len(part), part.n_signal, len(part) - part.n_signal, len(np.unique(part.groups()))
+            )
             for name, part in parts.parts.items()
         },
-        "shared_groups": shared_groups(parts.parts),
-        "duplicates": duplicates(parts.parts),
-        "described": described,
-        "features": _features(clusters),
-        "distributions": distributions(clusters),
-        "displays": displays(clusters, events),
-    }
+        shared_groups=shared_groups(parts.parts),
+        duplicates=duplicates(parts.parts),
+        described=described,
+        features=_features(clusters),
+        distributions=distributions(clusters),
+        displays=displays(clusters, events),
+    )
 
 
 def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
@@ -208,47 +310,39 @@ def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
     return replace(found, parts={"all": joined}, split_by="nothing"), notes
 
 
-def shared_groups(parts: Mapping[str, Clusters]) -> dict[str, Any]:
-    """How many particle groups each pair of splits shares; training asks for none.
-
-    Told by `group_id` where every split has it, else by identical clusters of three or more pixels.
-    """
+def shared_groups(parts: Mapping[str, Clusters]) -> SharedGroups:
+    """Count the particle groups that each pair of splits shares."""
     with_ids = all(part.group_id is not None for part in parts.values())
     keys = {
         name: np.unique(part.groups() if with_ids else large_cluster_hashes(part))
         for name, part in parts.items()
     }
-    return {
-        "by": "group_id" if with_ids else "identical clusters",
-        "pairs": {f"{a}, {b}": _common(keys[a], keys[b]) for a, b in combinations(keys, 2)},
-    }
+    return SharedGroups("group_id" if with_ids else "identical clusters", _of_pairs(keys))
 
 
-def duplicates(parts: Mapping[str, Clusters]) -> dict[str, Any]:
-    """Identical clusters among those of three or more pixels (`examined`).
-
-    `inside` counts by class the clusters that repeat an earlier one, `between_classes` and
-    `between_splits` the different images that are in both.
-    """
+def duplicates(parts: Mapping[str, Clusters]) -> Duplicates:
+    """Count the identical clusters of three or more pixels."""
     hashes = {name: large_cluster_hashes(part) for name, part in parts.items()}
     everything = np.concatenate(list(hashes.values()))
     labels = np.concatenate([part.signal[large_clusters(part)] for part in parts.values()])
     by_class = {kind: everything[labels == 1 - i] for i, kind in enumerate(_CLASSES)}
-    return {
-        "examined": len(everything),
-        "inside": {kind: len(h) - len(np.unique(h)) for kind, h in by_class.items()},
-        "between_classes": _common(by_class["signal"], by_class["bib"]),
-        "between_splits": {
-            f"{a}, {b}": _common(hashes[a], hashes[b]) for a, b in combinations(hashes, 2)
-        },
-    }
+    return Duplicates(
+        len(everything),
+        {kind: len(h) - len(np.unique(h)) for kind, h in by_class.items()},
+        _common(by_class["signal"], by_class["bib"]),
+        _of_pairs(hashes),
+    )
+
+
+def _of_pairs(keys: Mapping[str, NDArray[Any]]) -> dict[str, int]:
+    return {f"{a}, {b}": _common(keys[a], keys[b]) for a, b in combinations(keys, 2)}
 
 
 def _common(one: NDArray[Any], other: NDArray[Any]) -> int:
     return len(np.intersect1d(one, other))
 
 
-def _features(clusters: Clusters) -> dict[str, Any]:
+def _features(clusters: Clusters) -> dict[str, FeatureSummary]:
     features = {}
     for name, feature in REGISTRY.items():
         try:
@@ -257,19 +351,19 @@ def _features(clusters: Clusters) -> dict[str, Any]:
             continue
         values = np.asarray(feature.compute(clusters), dtype=np.float64).reshape(len(clusters), -1)
         inputs = table.inputs[name]
-        features[name] = {
-            "size": inputs.shape[1],
-            "unit": feature.unit,
-            "usual_range": feature.usual_range,
-            "divisor": feature.divisor,
-            "formula": feature.formula,
-            "hardware_cost": feature.hardware_cost,
-            "signal": _quantiles(values[clusters.signal > 0]),
-            "bib": _quantiles(values[clusters.signal == 0]),
-            "saturated_share": float(np.mean((inputs <= -1) | (inputs >= LARGEST_INPUT))),
-        }
+        features[name] = FeatureSummary(
+            inputs.shape[1],
+            feature.unit,
+            feature.usual_range,
+            feature.divisor,
+            feature.formula,
+            feature.hardware_cost,
+            _quantiles(values[clusters.signal > 0]),
+            _quantiles(values[clusters.signal == 0]),
+            float(np.mean((inputs <= -1) | (inputs >= LARGEST_INPUT))),
+        )
     return features
 
 
-def _quantiles(values: NDArray[np.float64]) -> list[float] | None:
-    return np.quantile(values, _QUANTILES).tolist() if len(values) else None
+def _quantiles(values: NDArray[np.float64]) -> tuple[float, ...] | None:
+    return tuple(np.quantile(values, _QUANTILES).tolist()) if len(values) else None

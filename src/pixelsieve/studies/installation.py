@@ -1,4 +1,4 @@
-"""What is installed here: versions, outside programs and whether each runs, the machine."""
+"""The installation: versions, outside programs and whether each runs, the machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pixelsieve import __version__
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import PixelsieveError, ToolError
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import (
@@ -25,11 +27,12 @@ from pixelsieve.core.programs import (
     require_programs,
     run_tool,
 )
-from pixelsieve.firmware.rtl import Design, Language, Port, write_verilog
+from pixelsieve.firmware.ports import Design, Language, Port
+from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
 from pixelsieve.firmware.synthesis import synthesize_luts
 
-__all__ = ["TOOLS", "installation", "try_tool"]
+__all__ = ["TOOLS", "Device", "Installation", "ToolStatus", "installation", "try_tool"]
 
 TOOLS = (VERILATOR, YOSYS, GXX, GHDL)
 
@@ -56,7 +59,7 @@ _CPP = "int main() { return 0; }\n"
 
 
 def try_tool(wanted: Wanted, tool: Tool) -> None:
-    """Let the tool do on four bits what it is for; raise `ToolError` if it fails or is wrong."""
+    """Let the tool do its work on four bits; raise `ToolError` if it fails or is wrong."""
     _TRIALS[wanted.name](tool)
 
 
@@ -129,14 +132,58 @@ _USES = {
 _GIB = 2**30
 
 
-def installation(on_step: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Return plain data: `pixelsieve`, `python`, `packages`, `tools`, `device`, `missing`.
+@dataclass(frozen=True, slots=True)
+class ToolStatus:
+    """A tool or an optional package, and what it is used for.
 
-    A package that is not there has the version None. A tool has `found` (its version and where it
-    is from, or None), `for` what it serves, `how` to get it if it is not there, and `passed_over`:
-    a line for each other one that was found first and not taken. Every outside program runs once
-    on a tiny design (`on_step` gets its name first); one that fails is missing. `missing` lists the
-    names of packages and tools.
+    `found` is its version and where it is from, None if it is not there or fails; then `how` says
+    how to get it. `passed_over` has a line for each other one that was found first and not taken.
+    """
+
+    name: str
+    use: str
+    found: str | None
+    how: str | None
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where training runs; what cannot be asked is None. `problem` is why JAX has no device."""
+
+    system: str
+    cores: int
+    memory_gib: float | None
+    disk_free_gib: float
+    jax_backend: str | None
+    jax_devices: tuple[str, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Versions (None: not there) of `packages`, tools, the machine, and what is missing."""
+
+    pixelsieve: str
+    python: str
+    packages: dict[str, str | None]
+    tools: tuple[ToolStatus, ...]
+    device: Device
+    missing: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        plain = {"schema": 1, **to_plain(self)}
+        for tool in plain["tools"]:
+            found, how, passed_over = tool.pop("found"), tool.pop("how"), tool.pop("passed_over")
+            tool |= {"for": tool.pop("use"), "found": found, "how": how, "passed_over": passed_over}
+        return plain
+
+
+def installation(on_step: Callable[[str], None] | None = None) -> Installation:
+    """Look for packages and tools; every outside program runs once on a tiny design.
+
+    `on_step` gets a line for each before. A program that fails is missing.
     """
     say = on_step or (lambda _: None)
     packages = {name: _version(name) for name in (*_PACKAGES, *_OPTIONAL)}
@@ -146,15 +193,10 @@ def installation(on_step: Callable[[str], None] | None = None) -> dict[str, Any]
         tools.append(_tried(wanted))
     tools += [_program(name) for name in ("make", "perl")]
     lacking = [name for name in _PACKAGES if packages[name] is None]
-    return {
-        "schema": 1,
-        "pixelsieve": __version__,
-        "python": platform.python_version(),
-        "packages": packages,
-        "tools": tools,
-        "device": _device(),
-        "missing": lacking + [tool["name"] for tool in tools if tool["found"] is None],
-    }
+    lacking += [tool.name for tool in tools if tool.found is None]
+    return Installation(
+        __version__, platform.python_version(), packages, tuple(tools), _device(), tuple(lacking)
+    )
 
 
 def _version(package: str) -> str | None:
@@ -164,64 +206,52 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _package_tool(name: str, use: str, version: str | None) -> dict[str, Any]:
+def _package_tool(name: str, use: str, version: str | None) -> ToolStatus:
     how = None if version else f"{name} is missing; it serves {use}: pip install {name}"
-    return _entry(name, use, f"{name} {version}" if version else None, how)
+    return ToolStatus(name, use, f"{name} {version}" if version else None, how)
 
 
-def _entry(
-    name: str, use: str, found: str | None, how: str | None, passed_over: Sequence[str] = ()
-) -> dict[str, Any]:
-    return {"name": name, "for": use, "found": found, "how": how, "passed_over": list(passed_over)}
-
-
-def _tried(wanted: Wanted) -> dict[str, Any]:
+def _tried(wanted: Wanted) -> ToolStatus:
     """Return the tool that was found and works, else how to get it."""
     use = _USES[wanted.name]
     try:
         tool = find(wanted)
     except ToolError as error:
-        return _entry(wanted.name, use, None, str(error))
+        return ToolStatus(wanted.name, use, None, str(error))
     try:
         try_tool(wanted, tool)
     except PixelsieveError as error:
         how = f"{tool} does not work: {error}; {wanted.how}"
-        return _entry(wanted.name, use, None, how, tool.passed_over)
-    return _entry(wanted.name, use, str(tool), None, tool.passed_over)
+        return ToolStatus(wanted.name, use, None, how, tuple(tool.passed_over))
+    return ToolStatus(wanted.name, use, str(tool), None, tuple(tool.passed_over))
 
 
-def _program(name: str) -> dict[str, Any]:
+def _program(name: str) -> ToolStatus:
     use, found = "Verilator's simulation", shutil.which(name)
     try:
         require_programs(name, what="Verilator")
     except ToolError as error:
-        return _entry(name, use, None, str(error))
-    return _entry(name, use, found, None)
+        return ToolStatus(name, use, None, str(error))
+    return ToolStatus(name, use, found, None)
 
 
-def _device() -> dict[str, Any]:
-    """Where training runs; what cannot be asked is None, `problem` says why JAX has no device."""
-    device: dict[str, Any] = {
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": _cores(),
-        "memory_gib": _memory_gib(),
-        "disk_free_gib": round(shutil.disk_usage(".").free / _GIB, 1),
-        "jax_backend": None,
-        "jax_devices": [],
-        "problem": None,
-    }
+def _device() -> Device:
+    backend = problem = None
+    devices: tuple[str, ...] = ()
     try:
         import jax
 
-        device["jax_backend"] = jax.default_backend()
-        device["jax_devices"] = [str(one.device_kind) for one in jax.devices()]
+        backend = jax.default_backend()
+        devices = tuple(str(one.device_kind) for one in jax.devices())
     except (ImportError, RuntimeError, PixelsieveError) as error:
-        device["problem"] = f"JAX does not start: {error}"
-    return device
+        problem = f"JAX does not start: {error}"
+    free = round(shutil.disk_usage(".").free / _GIB, 1)
+    system = f"{platform.system()} {platform.machine()}"
+    return Device(system, _cores(), _memory_gib(), free, backend, devices, problem)
 
 
 def _cores() -> int:
-    """Cores that this process may use, where the system tells."""
+    """Return the number of cores that this process may use, if the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,33 +1,47 @@
-"""How a frozen threshold fares where the detector is not what it was in training."""
+"""How a frozen threshold fares if the detector is not what it was in training."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import require_disjoint
-from pixelsieve.evaluation.robustness import Measured, Network, compared, measure, seen_by
+from pixelsieve.evaluation.robustness import (
+    Answered,
+    Merits,
+    Network,
+    answer,
+    compared,
+    seen_by,
+)
 from pixelsieve.formats.dataset import Parts
-from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
+from pixelsieve.front_end import FrontEnd, NothingReadOutError
 from pixelsieve.metrics.metrics import EFFICIENCY
-from pixelsieve.metrics.threshold import freeze
+from pixelsieve.metrics.threshold import Threshold, choose_threshold
 from pixelsieve.networks.model_file import Model
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.studies.models import front_end_of
 from pixelsieve.studies.robustness_plan import (
     Plan,
+    Variation,
     Variations,
     default_variations,
     make_plan,
     recorded,
 )
 
-__all__ = ["Asked", "nominal_front_end", "robustness"]
+__all__ = [
+    "ApproachRobustness",
+    "RobustnessResult",
+    "RobustnessRow",
+    "RobustnessSettings",
+    "nominal_front_end",
+    "robustness",
+]
 
 _CHUNK = 20_000
 _FEW = 64
@@ -36,7 +50,7 @@ Approaches = Mapping[str, Sequence[Model]]
 
 
 def nominal_front_end(approaches: Approaches) -> FrontEnd | None:
-    """The front end that all models were trained with; `ConfigError` where they differ."""
+    """Return the front end that all models had in training; raise `ConfigError` if they differ."""
     models = [model for every in approaches.values() for model in every]
     for model in models:
         if front_end_of(model) != front_end_of(models[0]):
@@ -49,12 +63,12 @@ def nominal_front_end(approaches: Approaches) -> FrontEnd | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What to measure: threshold, split and changes.
+class RobustnessSettings:
+    """The threshold, the split and the changes to measure.
 
     The threshold keeps `efficiency` of the signal. `variations` None is the default set, else
-    `where` names the file they are of. `simulated` clusters (0: none) of `seed` are made for each
-    changed sensor.
+    `where` names the file that they are from. `simulated` clusters (0: none) of `seed` are made
+    for each changed sensor.
     """
 
     efficiency: float = EFFICIENCY
@@ -65,50 +79,98 @@ class Asked:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RobustnessRow:
+    """Figures of merit of one approach on one changed detector.
+
+    `clusters` counts by class what was `collected` and `read_out`; `difference` is to the row
+    `against`, `paired` if of the same particles.
+    """
+
+    kind: Literal["front_end", "simulated", "other"]
+    field: str | None
+    value: object
+    label: str
+    clusters: dict[str, dict[str, int]]
+    against: str | None
+    figures: Merits
+    difference: Merits | None
+    paired: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApproachRobustness:
+    """The networks of an approach, the frozen threshold of each, and a row per variation."""
+
+    approach: str
+    networks: tuple[str, ...]
+    frozen: tuple[Threshold, ...]
+    rows: tuple[RobustnessRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobustnessResult:
+    """What `robustness` measured; as plain data it is robustness.json.
+
+    `data` and the `others`, by label, are files with their hashes, `simulated` the number of
+    clusters and their seed; `left_out` says what of the default set cannot be, and why.
+    """
+
+    schema: int = 1
+    efficiency: float
+    split: str
+    split_by: str
+    data: dict[str, str]
+    others: dict[str, dict[str, str]]
+    front_end: FrontEnd | None
+    simulated: dict[str, int]
+    left_out: tuple[str, ...]
+    approaches: tuple[ApproachRobustness, ...]
+
+
 def robustness(
     approaches: Approaches,
     given: Parts,
     others: Mapping[str, Parts],
-    asked: Asked,
+    settings: RobustnessSettings,
     on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
-) -> dict[str, Any]:
-    """Thresholds frozen on the validation split, and by approach a row a variation, plain data.
+) -> RobustnessResult:
+    """Freeze thresholds on the validation split and measure them on every variation.
 
     All clusters are collected charge; `others` are further samples by label. Nothing is chosen on
-    the split that is measured. `on_row` hears each row's label, its number and how many there are.
-    Raises `DataError` where a split or a column is missing and `ConfigError` for what the front
-    end or the sensor refuses, before anything is measured.
+    the split that is measured. `on_row` gets each row's label, its number and how many there are.
+    Raise `DataError` if a split or a column is missing and `ConfigError` for what the front end or
+    the sensor refuses, before anything is measured.
     """
     require_disjoint(given.parts)
-    validation, test = _split(given, "validation"), _split(given, asked.split)
+    validation, test = _split(given, "validation"), _split(given, settings.split)
     for clusters in (validation, test):
         clusters.require_both_classes()
-    samples = {label: _split(parts, asked.split) for label, parts in others.items()}
+    samples = {label: _split(parts, settings.split) for label, parts in others.items()}
     front_end = nominal_front_end(approaches)
     plan = make_plan(
-        asked.variations or default_variations(test.detector),
-        asked.where if asked.variations else None,
+        settings.variations or default_variations(test.detector),
+        settings.where if settings.variations else None,
         front_end,
         {n for models in approaches.values() for m in models for n in m.features.names},
         test.detector,
-        asked.simulated,
-        asked.seed,
+        settings.simulated,
+        settings.seed,
         true_times="hit_time_ns" in test.truth,
     )
-    return {
-        "schema": 1,
-        "efficiency": asked.efficiency,
-        "split": asked.split,
-        "split_by": given.split_by,
-        "data": given.files,
-        "others": {label: parts.files for label, parts in others.items()},
-        "front_end": to_plain(front_end),
-        "simulated": {"clusters": asked.simulated, "seed": asked.seed},
-        "left_out": list(plan.left_out),
-        "approaches": _measured(
-            approaches, validation, test, plan, samples, asked.efficiency, on_row
+    return RobustnessResult(
+        efficiency=settings.efficiency,
+        split=settings.split,
+        split_by=given.split_by,
+        data=given.files,
+        others={label: parts.files for label, parts in others.items()},
+        front_end=front_end,
+        simulated={"clusters": settings.simulated, "seed": settings.seed},
+        left_out=plan.left_out,
+        approaches=_measured(
+            approaches, validation, test, plan, samples, settings.efficiency, on_row
         ),
-    }
+    )
 
 
 def _split(parts: Parts, name: str) -> Clusters:
@@ -128,51 +190,46 @@ def _measured(
     others: Mapping[str, Clusters],
     efficiency: float,
     on_row: Callable[[str, int, int], None],
-) -> list[dict[str, Any]]:
+) -> tuple[ApproachRobustness, ...]:
     nominal_chip = plan.variations[0].chip
     built = {name: [Network(model) for model in models] for name, models in approaches.items()}
     _try(built, plan, others)
     seen = seen_by(built, validation, nominal_chip)
     frozen = {
-        name: [freeze(one, seen[name].signal, efficiency) for one in seen[name].logits]
+        name: [choose_threshold(one, seen[name].signal, efficiency) for one in seen[name].logits]
         for name in approaches
     }
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in approaches}
-    nominal: dict[str, tuple[str, Measured]] = {}
+    rows: dict[str, list[RobustnessRow]] = {name: [] for name in approaches}
+    nominal: dict[str, tuple[str, Answered]] = {}
     total = len(plan.variations) + len(others)
 
-    def add(told: dict[str, Any], clusters: Clusters, chip: Chip) -> None:
-        measured = measure(built, frozen, clusters, chip)
-        kind, label = told["kind"], told["label"]
-        against, reference = nominal.get(kind) or nominal.get("front_end") or (None, None)
+    def add(one: Variation, label: str, clusters: Clusters) -> None:
+        answered = answer(built, frozen, clusters, one.chip)
+        against, reference = nominal.get(one.kind) or nominal.get("front_end") or (None, None)
+        told = (one.kind, one.field, one.value, label, answered.clusters, against)
         for name in approaches:
-            row = {**told, "clusters": measured.clusters, "against": against}
-            rows[name].append({**row, **compared(name, measured, reference)})
-        if kind != "other":
-            nominal.setdefault(kind, (label, measured))
+            rows[name].append(RobustnessRow(*told, *compared(name, answered, reference)))
+        if one.kind != "other":
+            nominal.setdefault(one.kind, (label, answered))
         on_row(label, len(rows[name]), total)
 
     for one in plan.variations:
         source = test if one.sample is None else _generated(one.sample)
-        told = {"kind": one.kind, "field": one.field, "value": one.value, "label": one.label}
-        add(told, recorded(source, one.resolution_ps), one.chip)
+        add(one, one.label, recorded(source, one.resolution_ps))
     for label, clusters in others.items():
-        add({"kind": "other", "field": None, "value": None, "label": label}, clusters, nominal_chip)
-    return [
-        {
-            "approach": name,
-            "networks": [model.origin for model in models],
-            "frozen": to_plain(frozen[name]),
-            "rows": rows[name],
-        }
+        add(Variation("other", None, None, nominal_chip), label, clusters)
+    return tuple(
+        ApproachRobustness(
+            name, tuple(m.origin for m in models), tuple(frozen[name]), tuple(rows[name])
+        )
         for name, models in approaches.items()
-    ]
+    )
 
 
 def _try(
     built: Mapping[str, Sequence[Network]], plan: Plan, others: Mapping[str, Clusters]
 ) -> None:
-    """Show a few clusters of every kind to the networks; raises as `seen_by`."""
+    """Show a few clusters of every kind to the networks; raise as `seen_by`."""
     few = [clusters.select(slice(0, _FEW)) for clusters in others.values()]
     samples = [one.sample for one in plan.variations if one.sample is not None]
     few += [generate(one, 0, min(_FEW, len(one))) for one in samples[:1]]
@@ -182,6 +239,6 @@ def _try(
 
 
 def _generated(sample: Sample) -> Clusters:
-    """The whole sample; chunks bound what is in memory beside it."""
+    """Return the whole sample; chunks bound what is in memory beside it."""
     starts = range(0, len(sample), _CHUNK)
     return concatenate([generate(sample, s, min(_CHUNK, len(sample) - s)) for s in starts])

@@ -1,4 +1,4 @@
-"""What `robustness` varies: from lists of values to front ends and detectors."""
+"""The variations of `robustness`: from lists of values to front ends and detectors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 ROBUSTNESS = "robustness.json"
-"""The file that holds what `studies.robustness` finds."""
+"""The file of a `RobustnessResult`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ _KELVIN = (-20.0, 20.0)
 
 
 def default_variations(detector: Detector) -> Variations:
-    """A few values a field, about those of `detector`."""
+    """Return a few values per field, about those of `detector`."""
     sensor = detector.sensor
     return Variations(
         _FRONT_END,
@@ -118,7 +118,7 @@ def default_variations(detector: Detector) -> Variations:
 def read_variations(path: Path) -> Variations:
     """Read a TOML file with tables `front_end` and `simulated`; what it leaves out stays.
 
-    Raises `ConfigError`, which names the file, for unknown keys, values of another type, and a
+    Raise `ConfigError`, which names the file, for unknown keys, values of another type, and a
     file that varies nothing.
     """
     found = from_mapping(Variations, read_toml(path), str(path))
@@ -156,13 +156,13 @@ _LABELS: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One row: what changes, and all that it changes.
+    """One row: the field that changes, and all that it changes.
 
     `field` is None for the nominal of its kind. `resolution_ps` is that of the recorded times, None
-    where they stay.
+    if they stay.
     """
 
-    kind: Literal["front_end", "simulated"]
+    kind: Literal["front_end", "simulated", "other"]
     field: str | None
     value: Any
     chip: Chip
@@ -171,7 +171,7 @@ class Variation:
 
     @property
     def label(self) -> str:
-        """What a table calls it."""
+        """Its name in a table."""
         if self.field is None:
             return "nominal" if self.sample is None else "nominal, simulated"
         return _LABELS[self.field](self.value)
@@ -179,7 +179,7 @@ class Variation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All rows, the nominal ones first, and what of the default set cannot be, with the reason."""
+    """All rows, nominal ones first, and what of the default set is left out, with the reason."""
 
     variations: tuple[Variation, ...]
     left_out: tuple[str, ...]
@@ -196,7 +196,7 @@ def make_plan(
     *,
     true_times: bool = True,
 ) -> Plan:
-    """The rows about a nominal `front_end`, and about `clusters` simulated in `detector` (0: none).
+    """Return rows about a nominal `front_end`, and about `clusters` simulated (0: none).
 
     `inputs` are the features of all networks; `true_times` tells whether the data have them, which
     a changed resolution of recorded times starts from. A value that is refused is left out of a
@@ -267,7 +267,7 @@ def _of_sensor(
 
 
 def varied_detector(detector: Detector, name: str, value: float) -> Detector:
-    """The detector with one field of its sensor or barrel changed.
+    """Return the detector with one field of its sensor or barrel changed.
 
     A measured Lorentz tangent or diffusion width changes in the ratio of the formulas' values, so
     that the nominal value changes nothing.
@@ -294,7 +294,7 @@ def _by_formula(detector: Detector) -> Detector:
 
 
 def recorded(clusters: Clusters, resolution_ps: float | None) -> Clusters:
-    """The clusters with times as a clock of `resolution_ps` records them (None: as they are).
+    """Return clusters with times as a clock of `resolution_ps` records them (None: as they are).
 
     Each time keeps its own draw: its distance from the true time, which the clusters must have,
     grows or shrinks.

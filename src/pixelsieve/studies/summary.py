@@ -1,4 +1,4 @@
-"""From results and test scores to the numbers of a comparison, counted LUTs beside them."""
+"""The numbers of a comparison, from results and test scores: the values behind metrics.json."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import to_plain
-from pixelsieve.core.files import write_json
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import Splits
 from pixelsieve.evaluation.baselines import BaselineScores
 from pixelsieve.firmware.resources import counted_luts
 from pixelsieve.metrics.metrics import roc_curve
 from pixelsieve.metrics.statistics import (
+    Interval,
+    Mean,
+    Metrics,
     PairedTest,
     bootstrap,
     corrected,
@@ -28,13 +32,26 @@ from pixelsieve.metrics.statistics import (
 )
 from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.warm_start import WarmStartRow
 
 __all__ = [
     "COLLAPSED_AUC",
     "PAIRED_METRICS",
     "Approach",
+    "Baseline",
+    "ClassCounts",
+    "ComparedInputs",
+    "ComparedRow",
+    "Comparison",
+    "CountedLuts",
+    "FrontEndRecord",
+    "MeanRoc",
+    "PairedRow",
+    "TeacherScore",
+    "count_luts",
+    "counts_of",
+    "read_comparison",
     "summarize_comparison",
-    "with_counted_luts",
 ]
 
 PAIRED_METRICS = ("accuracy", "auc", "rejection_98")
@@ -60,124 +77,281 @@ class Approach:
     logits: list[NDArray[np.float32]]
 
 
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """Number of clusters of each class."""
+
+    signal: int
+    bib: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutCounts:
+    """Number of clusters of collected charge, and of those that the front end reads out."""
+
+    collected: int
+    read_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutClasses:
+    """What the front end reads out of each class."""
+
+    signal: ReadOutCounts
+    bib: ReadOutCounts
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndRecord:
+    """The settings of the front end, and what it reads out by split."""
+
+    settings: object
+    clusters: dict[str, ReadOutClasses]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedInputs:
+    """The inputs of the networks, as `FeatureSet` has them."""
+
+    names: tuple[str, ...]
+    mirror_x: bool
+    divisors: tuple[float, ...]
+    window: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherScore:
+    """A teacher of some of the networks; `fingerprint` is that of its job."""
+
+    name: str
+    fingerprint: str
+    validation_auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeanRoc:
+    """Fraction of the BIB kept, mean over seeds at equal signal efficiency."""
+
+    signal_efficiency: tuple[float, ...]
+    bib_kept: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLuts:
+    """LUTs over seeds by alkaid's estimate and counted by Yosys; None if one is not known."""
+
+    luts: Mean | None
+    counted_luts: Mean | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRow:
+    """One approach on the test split: how each seed was trained, and its figures of merit.
+
+    `collapsed` are seeds that are hardly better than chance, `over_budget` a line per network
+    that costs more than its budget. `roc` is None if an older version wrote none, `counted` if
+    LUTs were not asked for.
+    """
+
+    approach: str
+    bits: int | str | None
+    models: tuple[str, ...]
+    recipe: Recipe
+    warm_start: tuple[tuple[WarmStartRow, ...] | None, ...]
+    scales: tuple[tuple[object, ...], ...]
+    best_epochs: tuple[int, ...]
+    validation_auc: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    seeds: tuple[int, ...]
+    collapsed: tuple[int, ...] = ()
+    over_budget: tuple[str, ...] = ()
+    by_seed: tuple[Metrics, ...]
+    summary: dict[str, Mean]
+    bootstrap_68: dict[str, Interval]
+    roc: MeanRoc | None = None
+    counted: CountedLuts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the networks have to beat, on the test split."""
+
+    approach: str
+    by_seed: tuple[Metrics, ...]
+    summary: dict[str, Mean]
+    bootstrap_68: dict[str, Interval]
+    roc: MeanRoc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairedRow:
+    """A paired test of two approaches at equal bits."""
+
+    bits: int | str
+    test: PairedTest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All that metrics.json holds of a comparison.
+
+    `made` says of each data file what made it, if it tells (see `formats.dataset.Parts`). The
+    defaults are for files that an older version wrote.
+    """
+
+    schema: int = 1
+    network: str
+    n_parameters: int
+    features: ComparedInputs
+    split_by: str = ""
+    front_end: FrontEndRecord | None = None
+    made: dict[str, str | None] | None = None
+    detector: Detector | None = None
+    teachers: tuple[TeacherScore, ...] = ()
+    clusters: dict[str, ClassCounts]
+    rows: tuple[ComparedRow, ...]
+    baselines: tuple[Baseline, ...] = ()
+    paired: tuple[PairedRow, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the plain data of metrics.json."""
+        plain: dict[str, Any] = to_plain(self)
+        for row in plain["rows"]:
+            row.update(row.pop("counted") or {})
+        plain["paired"] = [{"bits": one["bits"], **one["test"]} for one in plain["paired"]]
+        return plain
+
+
+def read_comparison(plain: Mapping[str, object], where: str) -> Comparison:
+    """Read what `Comparison.to_plain` gives; raise `ConfigError` if it is of another form."""
+    rows, tests = ([*_tables(plain, name, where)] for name in ("rows", "paired"))
+    counted = [
+        {**row, "counted": {name: row.get(name) for name in ("luts", "counted_luts")}}
+        if "counted_luts" in row
+        else row
+        for row in rows
+    ]
+    paired = [{"bits": one.get("bits"), "test": one} for one in tests]
+    document = {**plain, "rows": counted, "paired": paired}
+    return from_mapping(Comparison, document, where, strict=False)
+
+
+def _tables(plain: Mapping[str, object], name: str, where: str) -> list[Mapping[str, object]]:
+    """Return a list of tables; raise `ConfigError` if it is none."""
+    found = plain.get(name, [])
+    if isinstance(found, list) and all(isinstance(one, Mapping) for one in found):
+        return found
+    msg = f"{where}: '{name}' is no list of tables"
+    raise ConfigError(msg)
+
+
 def summarize_comparison(
     approaches: Sequence[Approach], baselines: Mapping[str, BaselineScores], splits: Splits
-) -> dict[str, Any]:
-    """The keys `clusters`, `rows`, `baselines` and `paired` of `metrics.json`, plain data."""
+) -> tuple[tuple[ComparedRow, ...], tuple[Baseline, ...], tuple[PairedRow, ...]]:
+    """Return the rows, the baselines and the paired tests of a comparison."""
     labels, groups = splits.test.signal, splits.test.groups()
-    rows = [_row(a, labels, groups) for a in approaches]
+    rows = tuple(_row(a, labels, groups) for a in approaches)
+    others = tuple(
+        Baseline(name, *_figures([one.scores], labels, groups, one.threshold))
+        for name, one in baselines.items()
+    )
+    return rows, others, _paired(rows)
+
+
+def counts_of(splits: Splits) -> dict[str, ClassCounts]:
+    """Return the number of clusters by split."""
     return {
-        "clusters": {
-            name: {"signal": part.n_signal, "bib": len(part) - part.n_signal}
-            for name, part in splits.parts()
-        },
-        "rows": rows,
-        "baselines": [
-            {
-                "approach": name,
-                **_figures([one.scores], labels, groups, one.threshold),
-            }
-            for name, one in baselines.items()
-        ],
-        "paired": _paired(rows),
+        name: ClassCounts(part.n_signal, len(part) - part.n_signal) for name, part in splits.parts()
     }
 
 
-def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict[str, Any]:
+def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> ComparedRow:
     results = approach.results
     best = [r["history"][r["best_epoch"]] for r in results]
-    figures = _figures(approach.logits, labels, groups, 0.0)
-    return {
-        "approach": approach.recipe.name,
-        "bits": approach.bits,
-        "models": approach.models,
-        "recipe": to_plain(approach.recipe),
-        "warm_start": [r["warm_start"] for r in results],
-        "scales": [(r["precision"] or {}).get("scales", []) for r in results],
-        "best_epochs": [r["best_epoch"] for r in results],
-        "validation_auc": [b["validation_auc"] for b in best],
-        "validation_loss": [b["validation_loss"] for b in best],
-        "seeds": [r["seed"] for r in results],
-        "collapsed": [
-            r["seed"]
-            for r, one in zip(results, figures["by_seed"], strict=True)
-            if one["auc"] < COLLAPSED_AUC
-        ],
-        "over_budget": [line for r in results if (line := over_budget(r)) is not None],
-        **figures,
-    }
+    seeds = tuple(r["seed"] for r in results)
+    by_seed, summary, intervals, roc = _figures(approach.logits, labels, groups, 0.0)
+    return ComparedRow(
+        approach=approach.recipe.name,
+        bits=approach.bits,
+        models=tuple(approach.models),
+        recipe=approach.recipe,
+        warm_start=tuple(_warm_start(r) for r in results),
+        scales=tuple((r["precision"] or {}).get("scales", []) for r in results),
+        best_epochs=tuple(r["best_epoch"] for r in results),
+        validation_auc=tuple(b["validation_auc"] for b in best),
+        validation_loss=tuple(b["validation_loss"] for b in best),
+        seeds=seeds,
+        by_seed=by_seed,
+        summary=summary,
+        bootstrap_68=intervals,
+        roc=roc,
+        collapsed=tuple(
+            seed for seed, one in zip(seeds, by_seed, strict=True) if one.auc < COLLAPSED_AUC
+        ),
+        over_budget=tuple(line for r in results if (line := over_budget(r)) is not None),
+    )
+
+
+def _warm_start(result: JobResult) -> tuple[WarmStartRow, ...] | None:
+    rows = result["warm_start"]
+    return rows and tuple(from_mapping(WarmStartRow, row, result["name"]) for row in rows)
 
 
 def _figures(
     scores: Sequence[NDArray[Any]], labels: NDArray[Any], groups: NDArray[Any], threshold: float
-) -> dict[str, Any]:
-    by_seed = [score(s, labels, threshold) for s in scores]
+) -> tuple[tuple[Metrics, ...], dict[str, Mean], dict[str, Interval], MeanRoc]:
+    by_seed = tuple(score(s, labels, threshold) for s in scores)
     curves = [roc_curve(s, labels) for s in scores]
     kept = np.mean(
         [c.bib_kept[np.searchsorted(c.signal_efficiency, _ROC_EFFICIENCIES)] for c in curves],
         axis=0,
     )
-    return {
-        "by_seed": by_seed,
-        "summary": summarize(by_seed),
-        "bootstrap_68": to_plain(bootstrap(scores, labels, groups, threshold=threshold)),
-        "roc": {"signal_efficiency": _ROC_EFFICIENCIES.tolist(), "bib_kept": kept.tolist()},
-    }
+    intervals = bootstrap(scores, labels, groups, threshold=threshold)
+    roc = MeanRoc(tuple(_ROC_EFFICIENCIES.tolist()), tuple(kept.tolist()))
+    return by_seed, summarize(by_seed), intervals, roc
 
 
-def _paired(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _paired(rows: Sequence[ComparedRow]) -> tuple[PairedRow, ...]:
     """Tests of all pairs at equal bits, corrected for the number of those of the same metric."""
     pairs = [
         (one, other)
-        for one, other in itertools.combinations([r for r in rows if r["bits"]], 2)
-        if one["bits"] == other["bits"]
+        for one, other in itertools.combinations([r for r in rows if r.bits], 2)
+        if one.bits == other.bits
     ]
-    found: list[tuple[int, dict[str, Any]]] = []
-    for metric in PAIRED_METRICS:
-        tests = corrected([_pair(one, other, metric) for one, other in pairs])
-        found += [
-            (place, {"bits": one["bits"], **to_plain(test)})
-            for place, ((one, _), test) in enumerate(zip(pairs, tests, strict=True))
-        ]
-    return [test for _, test in sorted(found, key=lambda pair: pair[0])]
-
-
-def _pair(one: dict[str, Any], other: dict[str, Any], metric: str) -> PairedTest:
-    better, worse = one, other
-    if worse["summary"][metric]["mean"] > better["summary"][metric]["mean"]:
-        better, worse = other, one
-    return paired_test(
-        metric,
-        better["approach"],
-        worse["approach"],
-        [f[metric] for f in better["by_seed"]],
-        [f[metric] for f in worse["by_seed"]],
+    by_metric = [corrected([_pair(*pair, metric) for pair in pairs]) for metric in PAIRED_METRICS]
+    return tuple(
+        PairedRow(one.bits or 0, tests[place])
+        for place, (one, _) in enumerate(pairs)
+        for tests in by_metric
     )
 
 
-def with_counted_luts(
-    run: Path,
-    metrics: dict[str, Any],
-    models: Mapping[int, Sequence[str]],
-    on_model: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """Count the LUTs of rows of `metrics` by Yosys; return and write what metrics.json then holds.
+def _pair(one: ComparedRow, other: ComparedRow, metric: str) -> PairedTest:
+    better, worse = one, other
+    if worse.summary[metric].mean > better.summary[metric].mean:
+        better, worse = other, one
+    return paired_test(
+        metric,
+        better.approach,
+        worse.approach,
+        [f[metric] for f in better.by_seed],
+        [f[metric] for f in worse.by_seed],
+    )
 
-    `models` are the names of each row's models, one per seed, by the row's place. A row gets
-    `luts` (alkaid's estimate) and `counted_luts`, mean and spread over seeds, or None if one of
-    them is not known. The counts are kept in resources.json, so that an interrupted count is
-    resumed.
+
+def count_luts(
+    run: Path, models: Sequence[str], on_model: Callable[[str], None] | None = None
+) -> CountedLuts:
+    """Count by Yosys the LUTs of the models of one approach, one per seed.
+
+    The counts are kept in resources.json, so that an interrupted count is resumed.
     """
-    for place, names in models.items():
-        counted = counted_luts(run, names, on_model)
-        metrics["rows"][place] |= {
-            "luts": _of_all([one.estimate for one in counted]),
-            "counted_luts": _of_all([one.luts for one in counted]),
-        }
-        write_json(run / "metrics.json", metrics)
-    return metrics
+    counted = counted_luts(run, models, on_model)
+    return CountedLuts(
+        _of_all([one.estimate for one in counted]), _of_all([one.luts for one in counted])
+    )
 
 
-def _of_all(values: Sequence[float | None]) -> dict[str, float] | None:
+def _of_all(values: Sequence[float | None]) -> Mean | None:
     known = [value for value in values if value is not None]
     return mean_and_spread(known) if len(known) == len(values) else None

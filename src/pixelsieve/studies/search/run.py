@@ -35,7 +35,7 @@ from pixelsieve.studies.search.sampler import ask, write_study
 from pixelsieve.studies.search.space import Candidate
 from pixelsieve.studies.search.table import final_table
 from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
-from pixelsieve.studies.summary import with_counted_luts
+from pixelsieve.studies.summary import count_luts
 
 __all__ = ["Progress", "search"]
 
@@ -133,13 +133,12 @@ def _with_counts(
     out: Path, metrics: dict[str, Any], on_count: Callable[[str], None] | None
 ) -> dict[str, Any]:
     """Count the networks on the front: they are small, seconds each."""
-    seeds = range(len(metrics["seeds"]))
-    names = {
-        place: [f"{row['name']}_seed{i}" for i in seeds]
-        for place, row in enumerate(metrics["rows"])
-        if row["on_front"]
-    }
-    return with_counted_luts(out, metrics, names, on_count)
+    for row in metrics["rows"]:
+        if row["on_front"]:
+            names = [f"{row['name']}_seed{i}" for i in range(len(metrics["seeds"]))]
+            row.update(to_plain(count_luts(out, names, on_count)))
+            write_json(out / "metrics.json", metrics)
+    return metrics
 
 
 def _finished(out: Path, trials: int) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import feature_cost
 from pixelsieve.metrics.pareto import on_front
-from pixelsieve.metrics.statistics import mean_and_spread, score, summarize
+from pixelsieve.metrics.statistics import Metrics, mean_and_spread, score, summarize
 from pixelsieve.networks.model_file import Model, load_model, model_hash
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.studies.search.final import (
@@ -103,7 +103,7 @@ def _line(
     names = [file_name(row, i) for i in range(seeds)]
     measured = [m for name in names if (m := saved[name].measured)]
     by_seed = [_score_on_test(folder / "models" / f"{name}.keras", dataset) for name in names]
-    return {
+    line: dict[str, Any] = {
         "name": row.name,
         "kind": row.kind,
         "trial": row.trial,
@@ -122,6 +122,7 @@ def _line(
         "by_seed": by_seed,
         "test": summarize(by_seed),
     }
+    return {name: to_plain(value) for name, value in line.items()}
 
 
 def _bits(precision: Precision | LearnedPrecision) -> str:
@@ -146,7 +147,7 @@ def _feature_luts(model: Model, dataset: Dataset) -> dict[str, Any]:
     return {"feature_luts": luts, "feature_luts_missing": None}
 
 
-def _score_on_test(path: Path, dataset: Dataset) -> dict[str, float]:
+def _score_on_test(path: Path, dataset: Dataset) -> Metrics:
     model = load_model(path)
     integers = from_model(model)
     test = dataset.splits.test

@@ -212,7 +212,10 @@ def _measured(checked: Exactness, labels: NDArray[np.float32]) -> Measured:
     figures = score(checked.logits, labels)
     return Measured(
         **{name: figures[name] for name in METRICS},
-        **{name: value for name, value in figures.items() if name.startswith("tie_loss_")},
+        tie_loss_90=figures.tie_loss_90,
+        tie_loss_95=figures.tie_loss_95,
+        tie_loss_98=figures.tie_loss_98,
+        tie_loss_99=figures.tie_loss_99,
         luts=checked.cost.luts,
         levels=checked.cost.levels,
         ebops=checked.cost.ebops,
