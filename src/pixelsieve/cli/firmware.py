@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pixelsieve.cli import firmware_modes as modes
 from pixelsieve.cli import options
-from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.errors import ConfigError, GuaranteeError
 
 if TYPE_CHECKING:
-    from pixelsieve.firmware.hls_project import Backend
-    from pixelsieve.firmware.synthesis import Measure
+    from rich.console import Console
+
+    from pixelsieve.data.clusters import Clusters
+    from pixelsieve.firmware.hls_project import Backend, HlsSettings
+    from pixelsieve.firmware.job import Extras, FirmwareResult
+    from pixelsieve.firmware.ports import Timing
+    from pixelsieve.firmware.synthesis import Measure, Settings
+    from pixelsieve.networks.model_file import Model
 
 __all__ = ["firmware"]
 
@@ -100,24 +106,194 @@ def firmware(
     measures = tuple(name for name, asked in wanted.items() if asked)
     timing = Timing(stages, clock_ns)
     if resources_only:
-        modes.resources(runs, model, timing, measures, settings, json=json)
+        _resources(runs, model, timing, measures, settings, json=json)
         return
     if len(runs) != 1:
         msg = f"{len(runs)} runs; expected one (only --resources-only takes many)"
         raise ConfigError(msg)
     if import_report:
-        modes.keep_reports(runs[0], import_report, model, json=json)
+        _keep_reports(runs[0], import_report, model, json=json)
         return
     if hls and (stages or from_ == "pixels"):
         msg = "--hand-over: an HLS project of the network from its features; it takes --clock-ns"
         raise ConfigError(msg)
-    subject = modes.Subject(runs[0], model, data, out, efficiency)
+    subject = _Subject(runs[0], model, data, out, efficiency)
     if hls:
         backend: Backend = "Vitis" if hls == "vitis" else "Catapult"
         handed = HlsSettings(backend, part=part, reuse_factor=reuse_factor)
         if clock_ns:
             handed = replace(handed, clock_ns=clock_ns)
-        modes.hand_over(subject, handed, json=json)
+        _hand_over(subject, handed, json=json)
         return
     extras = Extras(measures, settings, bit_flips, vhdl, pixels=from_ == "pixels")
-    modes.verilog(subject, timing, extras, jobs, json=json)
+    _verilog(subject, timing, extras, jobs, json=json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Which model of a run, on which clusters, into which folder, at which signal efficiency."""
+
+    run: Path
+    model: str | None
+    data: list[str] | None
+    out: Path | None
+    efficiency: float
+
+    def load(self) -> tuple[Model, dict[str, Clusters]]:
+        """Return the model and the splits as it saw them in training; warn of another detector."""
+        from pixelsieve.networks.run_models import pick_model
+        from pixelsieve.studies.models import as_trained, constants_that_differ
+
+        if not self.data:
+            msg = "--data: missing; the threshold and the check need the clusters of the run"
+            raise ConfigError(msg)
+        model = pick_model(self.run, self.model)
+        parts = as_trained(model, options.load(self.data).source).parts
+        if differing := constants_that_differ(model, parts["test"].detector):
+            told = "; ".join(differing)
+            options.warn(f"{model.origin}: trained on another detector than the data's: {told}")
+        return model, parts
+
+    def folder(self, model: Model, suffix: str = "") -> Path:
+        """Return the folder of the result."""
+        return self.out or self.run / "firmware" / f"{model.name}{suffix}"
+
+
+def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, json: bool) -> None:
+    """Write verified Verilog and print what was made; `jobs` compilers run side by side."""
+    from rich.console import Console
+
+    from pixelsieve.core.programs import VERILATOR, find
+    from pixelsieve.firmware.job import make_firmware
+    from pixelsieve.report.firmware_table import firmware_tables
+    from pixelsieve.studies.models import front_end_of
+
+    find(VERILATOR)  # says at once what is missing
+    model, parts = subject.load()
+    console = Console(stderr=True)
+    result = make_firmware(
+        model,
+        parts["validation"],
+        parts["test"],
+        subject.folder(model, "_pixels" if extras.pixels else ""),
+        efficiency=subject.efficiency,
+        timing=timing,
+        extras=replace(extras, front_end=front_end_of(model)),
+        jobs=jobs,
+        on_step=lambda step: console.print(f"{step} ...", highlight=False, soft_wrap=True),
+        on_flip=lambda done, total: _tell_tenths(console, "bit flips", done, total),
+    )
+    if json:
+        options.print_json(result.plain())
+    else:
+        options.show(*firmware_tables(result), f"-> {result.folder}")
+    if not result.passed:
+        raise GuaranteeError(_difference(result))
+    if not json:
+        typer.echo(f"0 mismatches in {result.verification.clusters} clusters")
+
+
+def _resources(
+    runs: Sequence[Path],
+    model: str | None,
+    timing: Timing,
+    measures: Sequence[Measure],
+    settings: Settings,
+    *,
+    json: bool,
+) -> None:
+    """Print the costs of all quantized models of the runs."""
+    from rich.console import Console
+
+    from pixelsieve.core.config import to_plain
+    from pixelsieve.firmware.resources import resources_of_run
+    from pixelsieve.report.firmware_table import resources_table
+
+    console = Console(stderr=True)
+    found = [
+        (run, one)
+        for run in runs
+        for one in resources_of_run(
+            run,
+            model,
+            timing=timing,
+            measures=measures,
+            settings=settings,
+            on_model=lambda name: console.print(f"{name} ...", highlight=False),
+        )
+    ]
+    if json:
+        options.print_json([{"run": str(run), **to_plain(one)} for run, one in found])
+    else:
+        options.show(resources_table([(run.name, one) for run, one in found]))
+
+
+def _keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: bool) -> None:
+    """Keep vendor reports with a run and print all that it has."""
+    from pixelsieve.firmware.vendor_reports import import_reports
+    from pixelsieve.report.firmware_table import vendor_table
+
+    kept = import_reports(run, files, model.removesuffix(".keras") if model else None)
+    if json:
+        options.print_json(kept)
+    else:
+        options.show(vendor_table(kept))
+
+
+def _tell_tenths(console: Console, what: str, done: int, total: int) -> None:
+    if done * 10 // total > (done - 1) * 10 // total:
+        console.print(f"{what} {done} of {total}", highlight=False)
+
+
+def _difference(result: FirmwareResult) -> str:
+    checked, first = result.verification, result.verification.first
+    wrong = dict(checked.mismatches)
+    for check in (result.netlist, result.vhdl):
+        wrong |= check.mismatches if check else {}
+    counts = ", ".join(f"{stage} {n}" for stage, n in wrong.items() if n)
+    text = f"{result.model}: mismatches: {counts or 'none'}"
+    if first is not None:
+        text += (
+            f"; first: {first.of}, vector {first.vector}, {first.stage}: {first.got} instead of "
+            f"{first.expected}"
+        )
+    if checked.latency != checked.latency_stated:
+        text += f"; latency {checked.latency} clocks, stated {checked.latency_stated}"
+    return f"{text}; layer by layer in {result.folder / 'verification.json'}"
+
+
+def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
+    """Write an HLS project, check its C simulation and print what was compared."""
+    from rich.console import Console
+
+    from pixelsieve.firmware import hls
+    from pixelsieve.firmware.testbench import vectors
+    from pixelsieve.integer.network import from_model
+    from pixelsieve.metrics.threshold import choose_threshold
+    from pixelsieve.report.firmware_table import hand_over_table
+
+    model, parts = subject.load()
+    network, validation = from_model(model, model.name), parts["validation"]
+    test = network.features.table(parts["test"])
+    validation.require_both_classes()
+    logits = network.run(network.input_codes(network.features.table(validation)))
+    console = Console(stderr=True)
+    found = hls.hand_over(
+        model,
+        network,
+        vectors(network, network.input_codes(test), features=test),
+        subject.folder(model, f"_{settings.backend.lower()}"),
+        settings,
+        threshold=choose_threshold(logits, validation.signal, subject.efficiency).code,
+        on_step=lambda step: console.print(f"{step} ...", highlight=False),
+    )
+    if json:
+        options.print_json(found.plain())
+    else:
+        options.show(hand_over_table(found), f"-> {found.folder}")
+    if not found.passed:
+        place = f"layer by layer in {found.folder / 'verification.json'}"
+        msg = f"{model.origin}: C simulation: {found.mismatches} mismatches; {place}"
+        raise GuaranteeError(msg)
+    if not json:
+        typer.echo(f"0 mismatches in {found.clusters} clusters")
