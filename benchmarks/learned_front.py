@@ -51,10 +51,10 @@ from pixelsieve.integer.logic import fused, traced
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import pixel_cost
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
-from pixelsieve.networks.model_file import Model, save_model
-from pixelsieve.networks.weights import initial_weights
-from pixelsieve.training.candidates import Candidate
-from pixelsieve.training.engine import Rows
+from pixelsieve.networks.model_file import Card, Model, save_model
+from pixelsieve.networks.spec import initial_weights
+from pixelsieve.training.candidates import MixedNetwork
+from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import BOOSTED_TREES, LEARNED, REFINED
 from pixelsieve.training.teachers import grow, soft_labels, trees_teacher
@@ -133,8 +133,7 @@ def one_front(
         replace(LEARNED, epochs=case.epochs),
         initial_weights(case.spec, seed),
         rows,
-        seed=seed,
-        monitors=MONITORS,
+        Session(seed, MONITORS),
     )
     trained = time.monotonic()
     points = exact(case, [c for c in candidates if c.ebops <= case.largest], validation)
@@ -147,8 +146,7 @@ def one_front(
             REFINED,
             candidate,
             rows,
-            seed=seed,
-            monitors=MONITORS,
+            Session(seed, MONITORS),
         )
     ]
     refined = exact(case, further, validation)
@@ -184,12 +182,12 @@ def one_front(
     )
 
 
-Exact = list[tuple[Candidate, ExactPoint]]
+Exact = list[tuple[MixedNetwork, ExactPoint]]
 
 
-def exact(case: Case, candidates: Sequence[Candidate], validation: FeatureTable) -> Exact:
+def exact(case: Case, candidates: Sequence[MixedNetwork], validation: FeatureTable) -> Exact:
     """Candidates whose logit varies, with their exact size and merits."""
-    models = [c.model(case.spec, validation.features, {}) for c in candidates]
+    models = [c.model(case.spec, validation.features, Card()) for c in candidates]
     points = [exact_point(model, validation) for model in models]
     return [(c, p) for c, p in zip(candidates, points, strict=True) if p is not None]
 

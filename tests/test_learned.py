@@ -19,12 +19,11 @@ from pixelsieve.integer import exactness
 from pixelsieve.integer.exactness import ExactPoint, exact_point, front
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.model_file import Card
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
-from pixelsieve.training.candidates import Candidate, Met, meet
-from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import EpochRecord, Rows
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
+from pixelsieve.training.candidates import MixedNetwork, Snapshot, keep_unbeaten
+from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
 
@@ -47,17 +46,17 @@ def tables() -> tuple[FeatureTable, FeatureTable]:
     return features.table(make_clusters(800)), features.table(make_clusters(400, seed=1))
 
 
-def run(precision: LearnedPrecision = PRECISION, **more: Any) -> list[Candidate]:
+def run(precision: LearnedPrecision = PRECISION, **more: Any) -> list[MixedNetwork]:
     training, validation = tables()
     arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
     recipe = arguments.pop("recipe", RECIPE)
     start = initial_weights(SPEC, 3)
     rows = Rows(training, validation)
-    return train_learned(SPEC, precision, recipe, start, rows, **arguments)[0]
+    return train_learned(SPEC, precision, recipe, start, rows, Session(**arguments))[0]
 
 
 @lru_cache(maxsize=1)
-def found() -> list[Candidate]:
+def found() -> list[MixedNetwork]:
     return run()
 
 
@@ -83,7 +82,7 @@ def test_candidates_are_exact_and_see_in_training_what_they_are(
     training, validation = tables()
     several = found() if precision == PRECISION else run(precision)
     for candidate in (several[0], several[-1]):
-        model = candidate.model(SPEC, training.features, {})
+        model = candidate.model(SPEC, training.features, Card())
         integers = from_model(model)
         logits = integers.run(integers.input_codes(training))
         scale = 2.0**integers.logit_fraction_bits
@@ -143,9 +142,8 @@ def test_soft_labels_and_copies_take_the_place_of_labels_and_inputs() -> None:
 
     def front_of(recipe: Recipe, **more: Any) -> list[tuple[float, dict[str, float]]]:
         rows = Rows(training, validation, **more)
-        several, _ = train_learned(
-            SPEC, PRECISION, recipe, start, rows, seed=5, monitors={"auc": roc_auc}
-        )
+        session = Session(5, {"auc": roc_auc})
+        several, _ = train_learned(SPEC, PRECISION, recipe, start, rows, session)
         return [(c.ebops, c.merits) for c in several]
 
     plain = front_of(recipe)
@@ -183,14 +181,12 @@ def test_bits_of_convolutions_are_learned_and_exact() -> None:
         replace(RECIPE, epochs=30),
         initial_weights(IMAGES, 3),
         rows,
-        seed=5,
-        monitors={"auc": roc_auc},
-        report=history.append,
+        Session(5, {"auc": roc_auc}, report=history.append),
     )
     assert history[-1]["ebops"] < 0.5 * history[1]["ebops"]
     assert max(c.merits["auc"] for c in several) > 0.8
     for candidate in (several[0], several[-1]):
-        model = candidate.model(IMAGES, features, {})
+        model = candidate.model(IMAGES, features, Card())
         integers = from_model(model)
         logits = integers.run(integers.input_codes(rows.training))
         keras = model.logits(rows.training).astype(np.float64)
@@ -214,8 +210,7 @@ def test_refining_keeps_bits_and_zeros() -> None:
         replace(REFINED, epochs=10, batch_size=64, initial_rate=2e-2),
         candidate,
         Rows(training, validation),
-        seed=1,
-        monitors={"auc": roc_auc},
+        Session(1, {"auc": roc_auc}),
     )
     assert len(refined) == 1
     (better,) = refined
@@ -230,7 +225,7 @@ def test_refining_keeps_bits_and_zeros() -> None:
 def test_exact_points_and_their_front() -> None:
     pytest.importorskip("alkaid", reason="alkaid is not installed")
     training, validation = tables()
-    models = [c.model(SPEC, training.features, {}) for c in found()]
+    models = [c.model(SPEC, training.features, Card()) for c in found()]
     points = [p for m in models if (p := exact_point(m, validation)) is not None]
     assert len(points) > 2
     best = front(points, lambda p: p.auc)
@@ -246,9 +241,9 @@ def test_exact_points_and_their_front() -> None:
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
 def test_the_archive_holds_what_nothing_beats(met: list[tuple[int, int]]) -> None:
-    archive: list[Met] = []
+    archive: list[Snapshot] = []
     for epoch, (ebops, auc) in enumerate(met):
-        meet(archive, Met(epoch, float(ebops), {"auc": float(auc)}, {}))
+        keep_unbeaten(archive, Snapshot(epoch, float(ebops), {"auc": float(auc)}, {}))
     kept = {(m.ebops, m.merits["auc"]) for m in archive}
     assert len(kept) == len(archive)
     for ebops, auc in met:

@@ -24,8 +24,7 @@ from pixelsieve.networks.fixed_point import (
 )
 from pixelsieve.networks.model_file import Model, load_model, save_model
 from pixelsieve.networks.precision import MixedPrecision, NamedQuantizer, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 
 TINY = NetworkSpec(
     "tiny",
@@ -66,7 +65,7 @@ def mixed_model(seed: int, rounding: Rounding = "TRN", overflow: Overflow = "WRA
         }
         for layer, variables in initial_weights(TINY, 0).items()
     }
-    return Model(TINY, precision, weights, FeatureSet(TINY.features), {})
+    return Model(TINY, precision, weights, FeatureSet(TINY.features))
 
 
 @pytest.mark.parametrize(("rounding", "overflow"), [("TRN", "WRAP"), ("RND", "SAT")])

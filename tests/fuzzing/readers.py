@@ -235,7 +235,7 @@ def _run_state(folder: Path) -> None:
     from pixelsieve.studies.search.records import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.studies.search.trial import TrialResult
-    from pixelsieve.training.checkpoint import Checkpoint
+    from pixelsieve.training.engine import Checkpoint
 
     with RunFolder(folder, _CONFIG):
         pass
@@ -258,7 +258,7 @@ def _read_run_state(folder: Path) -> None:
     from pixelsieve.studies.search.final import read_saved
     from pixelsieve.studies.search.records import read_record
     from pixelsieve.studies.search.space import SearchSpace
-    from pixelsieve.training.checkpoint import Checkpoint
+    from pixelsieve.training.engine import Checkpoint
 
     with RunFolder(folder, _CONFIG):
         pass

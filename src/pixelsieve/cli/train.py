@@ -104,7 +104,7 @@ def train(
             progress.on_done,
         )
     if training.json:
-        options.print_json(results)
+        options.print_json([one.to_plain() for one in results])
         return
     _show(results, source, training.out)
 
@@ -119,6 +119,7 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from pixelsieve.core.config import to_plain
     from pixelsieve.report.tables import learned_table, read_out_table, warm_start_table
     from pixelsieve.training.job import over_budget
 
@@ -126,17 +127,16 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
     if source.front_end:
         console.print(read_out_table(source.front_end))
     for result in results:
-        best = result["history"][result["best_epoch"]]
-        if "networks" in result:
-            console.print(learned_table(result))
+        if result.networks:
+            console.print(learned_table(result.to_plain()))
             if (warning := over_budget(result)) is not None:
                 options.warn(warning)
-        if result["warm_start"]:
-            console.print(warm_start_table(result["name"], result["warm_start"]))
+        if result.warm_start:
+            console.print(warm_start_table(result.name, to_plain(result.warm_start)))
         console.print(
-            f"{result['name']}: best epoch {result['best_epoch']}, validation loss "
-            f"{best['validation_loss']:.4f}, validation AUC {best['validation_auc']:.4f} -> "
-            f"{escape(str(out / 'models' / result['name']))}.keras",
+            f"{result.name}: best epoch {result.best_epoch}, validation loss "
+            f"{result.best['validation_loss']:.4f}, validation AUC {result.validation_auc:.4f} -> "
+            f"{escape(str(out / 'models' / result.name))}.keras",
             soft_wrap=True,
         )
 

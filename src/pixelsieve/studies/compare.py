@@ -37,7 +37,7 @@ from pixelsieve.studies.jobs import (
 from pixelsieve.studies.summary import Approach, summarize_comparison, with_counted_luts
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
-from pixelsieve.training.teachers import TreesTeacher
+from pixelsieve.training.teachers import TreesResult, TreesTeacher
 
 __all__ = ["CompareConfig", "compare", "jobs_of", "teachers_for"]
 
@@ -207,12 +207,10 @@ def compare(
         return metrics
 
 
-def _about_teacher(result: dict[str, Any]) -> dict[str, Any]:
+def _about_teacher(result: JobResult | TreesResult) -> dict[str, Any]:
     """Name and validation AUC; students' results hold the hash of its file."""
-    auc = result.get("validation_auc")
-    if auc is None:
-        auc = result["history"][result["best_epoch"]]["validation_auc"]
-    return {"name": result["name"], "fingerprint": result["fingerprint"], "validation_auc": auc}
+    told = ("name", "fingerprint", "validation_auc")
+    return {name: getattr(result, name) for name in told}
 
 
 def _predict_name(job_name: str) -> str:
@@ -242,14 +240,14 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
     rows = [
         {
             "job": name,
-            "approach": result["recipe"]["name"],
-            "bits": (result["precision"] or {}).get("weight_bits"),
-            "budget_ebops": (result["precision"] or {}).get("budget_ebops"),
-            "seed": result["seed"],
+            "approach": result.recipe.name,
+            "bits": getattr(result.precision, "weight_bits", None),
+            "budget_ebops": getattr(result.precision, "budget_ebops", None),
+            "seed": result.seed,
             **record,
         }
         for name, result in trained.items()
-        for record in result["history"]
+        for record in result.history
     ]
     names = dict.fromkeys(name for row in rows for name in row)
     _write_table(path, pa.table({n: [row.get(n) for row in rows] for n in names}))

@@ -44,9 +44,10 @@ def only(parts: Parts, split: str) -> Parts:
 
 def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> list[str]:
     """Settings of the front end, as `Parts.front_end` has them, that the training did not have."""
-    trained, now = model.card.get("front_end"), front_end["settings"] if front_end else None
-    if trained is None or now is None:
-        return [] if trained == now else ["front end" if trained is None else "no front end"]
+    own, now = model.card.front_end, front_end["settings"] if front_end else None
+    if own is None or now is None:
+        return [] if own == now else ["front end" if own is None else "no front end"]
+    trained = to_plain(own)
     keys = [k for k in {**trained, **now} if trained.get(k) != now.get(k)]
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
 

@@ -81,7 +81,7 @@ def _seen(approaches: Sequence[Approach], test: Clusters) -> dict[str, Any]:
     return {
         "approach": chosen.recipe.name,
         "bits": chosen.bits,
-        "seed": chosen.results[0]["seed"],
+        "seed": chosen.results[0].seed,
         "model": chosen.models[0],
         "networks": [
             {
@@ -96,9 +96,7 @@ def _seen(approaches: Sequence[Approach], test: Clusters) -> dict[str, Any]:
 
 
 def _validation_auc(approach: Approach) -> float:
-    return float(
-        np.mean([r["history"][r["best_epoch"]]["validation_auc"] for r in approach.results])
-    )
+    return float(np.mean([r.validation_auc for r in approach.results]))
 
 
 def _group(

@@ -26,6 +26,7 @@ from pixelsieve.metrics.statistics import (
     score,
     summarize,
 )
+from pixelsieve.networks.precision import Precision
 from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
 
@@ -85,21 +86,24 @@ def summarize_comparison(
 
 def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> dict[str, Any]:
     results = approach.results
-    best = [r["history"][r["best_epoch"]] for r in results]
+    best = [r.best for r in results]
     figures = _figures(approach.logits, labels, groups, 0.0)
     return {
         "approach": approach.recipe.name,
         "bits": approach.bits,
         "models": approach.models,
         "recipe": to_plain(approach.recipe),
-        "warm_start": [r["warm_start"] for r in results],
-        "scales": [(r["precision"] or {}).get("scales", []) for r in results],
-        "best_epochs": [r["best_epoch"] for r in results],
+        "warm_start": [to_plain(r.warm_start) for r in results],
+        "scales": [
+            to_plain(r.precision.scales) if isinstance(r.precision, Precision) else []
+            for r in results
+        ],
+        "best_epochs": [r.best_epoch for r in results],
         "validation_auc": [b["validation_auc"] for b in best],
         "validation_loss": [b["validation_loss"] for b in best],
-        "seeds": [r["seed"] for r in results],
+        "seeds": [r.seed for r in results],
         "collapsed": [
-            r["seed"]
+            r.seed
             for r, one in zip(results, figures["by_seed"], strict=True)
             if one["auc"] < COLLAPSED_AUC
         ],

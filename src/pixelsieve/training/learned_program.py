@@ -14,12 +14,12 @@ from math import log, prod
 from typing import Any, NamedTuple
 
 from pixelsieve.features import REGISTRY
+from pixelsieve.networks.build import patches, pooled
 from pixelsieve.networks.fixed_point import Rounding
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool
 from pixelsieve.networks.precision import LearnedPrecision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights
-from pixelsieve.training.objective import Softening, cross_entropy
+from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.training.teachers import Softening, cross_entropy
 
 __all__ = [
     "INPUTS",
@@ -258,29 +258,10 @@ def _arranged(layer: Layer, values: Any) -> Any:
     Of images a convolution makes patches: (n, rows, columns, numbers of a patch).
     """
     if isinstance(layer, Conv):
-        return _patches(layer, values)
+        return patches(values, layer.kernel_size, layer.padding)
     if isinstance(layer, MaxPool):
-        return _pooled(layer, values)
+        return pooled(values, layer.pool_size)
     return values.reshape(len(values), -1) if isinstance(layer, Flatten) else values
-
-
-def _patches(layer: Conv, images: Any) -> Any:
-    import jax.numpy as jnp
-
-    high, wide = layer.kernel_size
-    if layer.padding == "same":
-        around = (((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2))
-        images = jnp.pad(images, ((0, 0), *around, (0, 0)))
-    rows, columns = images.shape[1] - high + 1, images.shape[2] - wide + 1
-    moves = [images[:, r : r + rows, c : c + columns] for r in range(high) for c in range(wide)]
-    return jnp.concatenate(moves, axis=-1)
-
-
-def _pooled(layer: MaxPool, images: Any) -> Any:
-    (high, wide), (_, rows, columns, channels) = layer.pool_size, images.shape
-    down, across = rows // high, columns // wide
-    whole = images[:, : down * high, : across * wide]
-    return whole.reshape(-1, down, high, across, wide, channels).max(axis=(2, 4))
 
 
 def _matrix(kernel: Any) -> Any:
