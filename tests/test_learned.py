@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, ConstantLogitError, DataError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.integer import exactness
-from pixelsieve.integer.exactness import ExactPoint, exact_point, front
+from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.metrics.pareto import on_front
 from pixelsieve.networks.model_file import Card
-from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
 from pixelsieve.training.candidates import MixedNetwork, Snapshot, keep_unbeaten
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session
@@ -36,7 +37,7 @@ SPEC = NetworkSpec(
         Dense("output", 1, ("hidden",), relu=False),
     ),
 )
-PRECISION = Precision.learned(budget_ebops=60)
+PRECISION = LearnedPrecision(budget_ebops=60)
 RECIPE = replace(LEARNED, epochs=80, batch_size=32, initial_rate=2e-2, end_rate=1e-2)
 
 
@@ -177,7 +178,7 @@ def test_bits_of_convolutions_are_learned_and_exact() -> None:
     history: list[EpochRecord] = []
     several, _ = train_learned(
         IMAGES,
-        Precision.learned(budget_ebops=3000),
+        LearnedPrecision(budget_ebops=3000),
         replace(RECIPE, epochs=30),
         initial_weights(IMAGES, 3),
         rows,
@@ -222,20 +223,24 @@ def test_refining_keeps_bits_and_zeros() -> None:
     np.testing.assert_array_equal(scaled, np.rint(scaled))
 
 
-def test_exact_points_and_their_front() -> None:
+def test_exact_networks_and_their_front() -> None:
     pytest.importorskip("alkaid", reason="alkaid is not installed")
     training, validation = tables()
     models = [c.model(SPEC, training.features, Card()) for c in found()]
-    points = [p for m in models if (p := exact_point(m, validation)) is not None]
-    assert len(points) > 2
-    best = front(points, lambda p: p.auc)
-    assert [p.traced_luts for p in best] == sorted({p.traced_luts for p in best})
-    assert [p.auc for p in best] == sorted({p.auc for p in best})
-    for point in points:
-        assert any(b.traced_luts <= point.traced_luts and b.auc >= point.auc for b in best)
+    checked = [check_exactness(m, validation) for m in models]
+    assert all(one.passed for one in checked)
+    luts = np.array([one.cost.luts for one in checked])
+    aucs = np.array([roc_auc(one.logits, validation.labels) for one in checked])
+    assert len(checked) > 2
+    kept = on_front(aucs, luts)
+    best = sorted(set(zip(luts[kept], aucs[kept], strict=True)))
+    assert [one[0] for one in best] == sorted({one[0] for one in best})
+    assert [one[1] for one in best] == sorted({one[1] for one in best})
+    for size, auc in zip(luts, aucs, strict=True):
+        assert any(b[0] <= size and b[1] >= auc for b in best)
     nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
-    assert exact_point(replace(models[0], weights=nothing), validation) is None
-    assert isinstance(points[0], ExactPoint)
+    with pytest.raises(ConstantLogitError):
+        check_exactness(replace(models[0], weights=nothing), validation)
 
 
 @settings(max_examples=50)

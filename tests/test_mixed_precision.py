@@ -23,7 +23,11 @@ from pixelsieve.networks.fixed_point import (
     exact_grid,
 )
 from pixelsieve.networks.model_file import Model, load_model, save_model
-from pixelsieve.networks.precision import MixedPrecision, NamedQuantizer, Precision
+from pixelsieve.networks.precision import (
+    LearnedPrecision,
+    MixedPrecision,
+    NamedQuantizer,
+)
 from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 
 TINY = NetworkSpec(
@@ -132,4 +136,4 @@ def test_the_exact_grid_is_the_coarsest(whole: list[int], shift: int) -> None:
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Precision.learned(**settings)
+        LearnedPrecision(**settings)

@@ -50,7 +50,7 @@ def _triples(folder: Path) -> None:
     from pixelsieve.formats import triples
     from tests.format_files import full_clusters
 
-    with triples.Writer(folder) as writer:
+    with triples.TripleWriter(folder) as writer:
         clusters = full_clusters(4, slices=2)
         writer.write(clusters.select(clusters.signal == 1))
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["build", "logits_function", "mixed_logits_function", "patches", "pooled"]
 
 
+_Settings = dict[str, Any]
+"""Keyword arguments of a layer of Keras or HGQ2."""
+
+
 def build(
     spec: NetworkSpec,
     precision: Precision | MixedPrecision | None = None,
@@ -42,7 +46,7 @@ def build(
     import keras
 
     inputs = {name: keras.Input((spec.width(name),), name=name) for name in spec.features}
-    tensors: dict[str, Any] = {}
+    tensors: dict[str, keras.KerasTensor] = {}
     for name, tensor in inputs.items():
         quantized = _quantized_input(name, precision)(tensor) if precision else tensor
         shape = REGISTRY[name].shape(spec.window)
@@ -146,7 +150,7 @@ def _keras_layer(
     if isinstance(layer, Flatten):
         return keras.layers.Flatten(name=layer.name)
     # The real values come later; zeros spare JAX a compilation for each random shape.
-    settings: dict[str, Any] = {"name": layer.name, "kernel_initializer": "zeros"}
+    settings: _Settings = {"name": layer.name, "kernel_initializer": "zeros"}
     dense = isinstance(layer, Dense)
     if isinstance(layer, Dense):
         settings |= {"units": layer.units}
@@ -179,9 +183,9 @@ def _by_patches(kind: Any) -> Any:
     return type(kind.__name__, (kind,), {"convolution_op": convolution_op})
 
 
-def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool) -> dict[str, Any]:
+def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool) -> _Settings:
     # Relu and its rounding are one step with an unsigned grid that saturates at zero.
-    settings: dict[str, Any] = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
+    settings: _Settings = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
     if isinstance(precision, Precision):
         settings["kq_conf"] = quantizer_config(precision.kernel(name), "weight")
         settings["bq_conf"] = quantizer_config(precision.bias(name), "bias")

@@ -66,14 +66,14 @@ class Card:
     imported models and files of other versions say under names of their own.
     """
 
-    recipe: Mapping[str, Any] | None = None
+    recipe: Document | None = None
     seed: int | None = None
     front_end: FrontEnd | None = None
     detector: Detector | None = None
     teacher: FileMark | None = None
     best_epoch: int | None = None
     learned: LearnedPrecision | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: Document = field(default_factory=dict)
 
     def to_plain(self) -> Document:
         """Return what JSON holds: a training's front end and detector, else what is not None."""

@@ -27,6 +27,7 @@ __all__ = [
     "Checkpoint",
     "EpochRecord",
     "Monitor",
+    "OnDevice",
     "Program",
     "Rows",
     "Session",
@@ -138,6 +139,10 @@ class TrainedNetwork:
         return Model(spec, self.precision, self.weights, features, card)
 
 
+OnDevice = dict[str, Any]
+"""JAX's arrays by name."""
+
+
 class Program(Protocol):
     """A network in training: what differs between kinds of precision.
 
@@ -145,18 +150,16 @@ class Program(Protocol):
     of the history it goes on to the same numbers.
     """
 
-    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> OnDevice:
         """Return inputs by feature as the network takes them, on the device."""
 
-    def epoch(
-        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
-    ) -> dict[str, float]:
+    def epoch(self, inputs: OnDevice, labels: Any, order: Any, rates: Any) -> dict[str, float]:
         """Train the next epoch; return `train_loss` and what else the history shall tell.
 
         `order` are row numbers (batches, batch), `rates` the learning rates (batches,).
         """
 
-    def logits(self, inputs: dict[str, Any]) -> Any:
+    def logits(self, inputs: OnDevice) -> Any:
         """Return the logits (n,) as the network is now."""
 
     def keep(self, record: EpochRecord) -> None:
@@ -260,7 +263,7 @@ def clip_norm(recipe: Recipe) -> float:
     return float(np.inf if recipe.clip_norm is None else recipe.clip_norm)
 
 
-def _in_turn(program: Program, rows: Rows) -> Callable[[int], tuple[dict[str, Any], Any]]:
+def _in_turn(program: Program, rows: Rows) -> Callable[[int], tuple[OnDevice, Any]]:
     """Inputs and labels of an epoch on the device, which holds one copy at a time."""
     import jax.numpy as jnp
 
@@ -268,7 +271,7 @@ def _in_turn(program: Program, rows: Rows) -> Callable[[int], tuple[dict[str, An
     labels = rows.soft_labels or [copy.labels for copy in copies]
 
     @lru_cache(maxsize=1)
-    def moved(number: int) -> tuple[dict[str, Any], Any]:
+    def moved(number: int) -> tuple[OnDevice, Any]:
         inputs = program.taken({n: copies[number].inputs[n] for n in names})
         return inputs, jnp.asarray(labels[number], jnp.float32)
 

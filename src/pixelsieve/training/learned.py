@@ -20,7 +20,15 @@ from pixelsieve.training.candidates import (
     keep_unbeaten,
     thinned,
 )
-from pixelsieve.training.engine import Arrays, EpochRecord, Rows, Session, clip_norm, train
+from pixelsieve.training.engine import (
+    Arrays,
+    EpochRecord,
+    OnDevice,
+    Rows,
+    Session,
+    clip_norm,
+    train,
+)
 from pixelsieve.training.learned_program import (
     Pressure,
     learned_program,
@@ -144,14 +152,12 @@ class _Learned:
         self._epochs = 0
         self.kept: list[Snapshot] = []
 
-    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> OnDevice:
         import jax.numpy as jnp
 
         return {n: jnp.asarray(self._grid.quantize(v), jnp.float32) for n, v in inputs.items()}
 
-    def epoch(
-        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
-    ) -> dict[str, float]:
+    def epoch(self, inputs: OnDevice, labels: Any, order: Any, rates: Any) -> dict[str, float]:
         number, self._epochs = self._epochs, self._epochs + 1
         if self._path is None or number < self._path.hold:
             pressure = Pressure(*np.zeros((2, self._batches), np.float32))
@@ -179,7 +185,7 @@ class _Learned:
             "pressure": exp(float(self._log_factor)),
         }
 
-    def logits(self, inputs: dict[str, Any]) -> Any:
+    def logits(self, inputs: OnDevice) -> Any:
         return self._program.logits(self._variables, inputs)[0]
 
     def keep(self, record: EpochRecord) -> None:

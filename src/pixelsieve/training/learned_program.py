@@ -19,6 +19,7 @@ from pixelsieve.networks.fixed_point import Rounding
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.training.engine import OnDevice
 from pixelsieve.training.teachers import Softening, cross_entropy
 
 __all__ = [
@@ -83,7 +84,7 @@ def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Wei
         return jnp.full(shape, value, jnp.float32)
 
     bits = float(precision.start_bits)
-    variables: dict[str, Any] = {
+    variables: OnDevice = {
         INPUTS: {n: full(precision.input_bits - 1.0, spec.width(n)) for n in spec.features}
     }
     for layer in learning_layers(spec):
@@ -199,10 +200,10 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
     shapes = {n: REGISTRY[n].shape(spec.window) for n in spec.features} | spec.shapes()
 
     def forward(variables: Tree, ranges: Tree, inputs: Tree) -> _Outputs:
-        values: dict[str, Any] = {}
-        bits: dict[str, Any] = {}
-        new_ranges: dict[str, Any] = {}
-        extremes: dict[str, Any] = {}
+        values: OnDevice = {}
+        bits: OnDevice = {}
+        new_ranges: OnDevice = {}
+        extremes: OnDevice = {}
         cost = ebops = jnp.zeros(())
 
         def take(name: str, exact: Any, fractions: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import from_mapping, read_toml
+from pixelsieve.core.config import Document, from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.training.augmentation import Augmentation
 
@@ -45,7 +46,11 @@ BOOSTED_TREES = "boosted_trees"
 LEAST_EPOCHS = 3
 """Fewest epochs of a training of bits: two in which they are free, one to lead them down."""
 
-_OF_UNIFORM_BITS: dict[str, Any] = {"scales": "fixed", "keep_in_range": False, "patience": None}
+_OF_UNIFORM_BITS: Mapping[str, str | bool | None] = {
+    "scales": "fixed",
+    "keep_in_range": False,
+    "patience": None,
+}
 """Settings that learned bits do not have, and what they are then."""
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -236,7 +241,7 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
             msg = f"{where}: expected a table under a name that is not taken"
             raise ConfigError(msg)
         values = dict(table)
-        start: dict[str, Any] = {}
+        start: Document = {}
         if "base" in values:
             try:
                 base = recipe(str(values.pop("base")), found)

@@ -15,6 +15,7 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 from pixelsieve.training.engine import (
     Arrays,
     EpochRecord,
+    OnDevice,
     Rows,
     Session,
     TrainedNetwork,
@@ -158,14 +159,12 @@ class _Uniform:
         self._lowest_loss = np.inf
         self._codes = self._codes_now()
 
-    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> OnDevice:
         import jax.numpy as jnp
 
         return {name: jnp.asarray(values) for name, values in inputs.items()}
 
-    def epoch(
-        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
-    ) -> dict[str, float]:
+    def epoch(self, inputs: OnDevice, labels: Any, order: Any, rates: Any) -> dict[str, float]:
         self._weights, self._optimizer, (loss, norm, largest) = self._compiled.epoch(
             self._weights, self._optimizer, self._grids, inputs, labels, order, rates, self._limits
         )
@@ -177,7 +176,7 @@ class _Uniform:
             "flip_share": float(np.mean(self._codes != previous)) if self._precision else 0.0,
         }
 
-    def logits(self, inputs: dict[str, Any]) -> Any:
+    def logits(self, inputs: OnDevice) -> Any:
         return self._compiled.logits(self._weights, self._grids, inputs)
 
     def keep(self, record: EpochRecord) -> None:
