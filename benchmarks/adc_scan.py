@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from learned_tables import merits
 
 from pixelsieve.evaluation.baselines import boosted_trees
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd, dataset_through_front_end
-from pixelsieve.integer.exactness import merits
 from pixelsieve.integer.pixel_logic import feature_cost
 from pixelsieve.networks.fixed_point import FixedPoint
 

@@ -36,7 +36,7 @@ from pixelsieve.core.files import read_json
 from pixelsieve.formats import parquet
 from pixelsieve.integer.file import read_integer_network, to_document
 from pixelsieve.networks.model_file import load_model
-from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.training.engine import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 
 from pixelsieve.data.detector import LIGHT_MM_PER_NS, MUON_COLLIDER_VXD, straight_flight_ns
 from pixelsieve.simulation.bib import BibModel, Origin
-from pixelsieve.simulation.burr import Burr, burr_log_density
+from pixelsieve.simulation.burr import Burr
 
 Floats = NDArray[np.float64]
 BARREL = MUON_COLLIDER_VXD.barrel
@@ -269,6 +269,17 @@ def fit_bib(data: dict[str, Floats]) -> BibModel:
         softest_pt_gev=SOFTEST_GEV,
         **rounded,
     )
+
+
+def burr_log_density(x: Floats, scale: float, rise: float, tail: float) -> Floats:
+    """Logarithm of the density at `x` > 0, in one over the unit of `scale`."""
+    log_ratio = np.log(x / scale)
+    result: Floats = (
+        np.log(rise * tail / scale)
+        + (rise - 1) * log_ratio
+        - (tail + 1) * np.logaddexp(0, rise * log_ratio)
+    )
+    return result
 
 
 def fit_law(values: Floats) -> Burr:

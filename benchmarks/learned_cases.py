@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import Dense, NetworkSpec
 from pixelsieve.training.recipe import LEARNED
 
@@ -61,7 +61,7 @@ def profiles(
 CASES = {
     "profiles": Case(
         profiles("profiles", 16, 32, 16),
-        Precision.learned(budget_ebops=600),
+        LearnedPrecision(budget_ebops=600),
         "auc",
         {"auc": (0.935, 0.94, 0.945, 0.95, 0.953), "rejection": (0.75, 0.775, 0.8)},
         (1000, 1200, 2000, 3000, 4000),
@@ -69,7 +69,7 @@ CASES = {
     ),
     "wide profiles": Case(
         profiles("wide_profiles", 24, 48, 24),
-        Precision.learned(budget_ebops=2000),
+        LearnedPrecision(budget_ebops=2000),
         "rejection",
         {"auc": (0.953, 0.955), "rejection": (0.8, 0.81, 0.82, 0.83, 0.84, 0.85)},
         (2000, 3000, 5000, 7500),
@@ -77,7 +77,7 @@ CASES = {
     ),
     "small profiles": Case(
         profiles("small_profiles", 8, 16, 8),
-        Precision.learned(budget_ebops=300),
+        LearnedPrecision(budget_ebops=300),
         "auc",
         {"auc": (0.92, 0.93, 0.935, 0.94, 0.945), "rejection": (0.75, 0.775, 0.8)},
         (600, 1200, 2000, 3000),
@@ -85,7 +85,7 @@ CASES = {
     ),
     "scalars": Case(
         scalars("scalars", SCALARS, 16, 8),
-        Precision.learned(budget_ebops=150),
+        LearnedPrecision(budget_ebops=150),
         "auc",
         {"auc": (0.92, 0.925, 0.93, 0.933), "rejection": (0.75, 0.76)},
         (200, 300, 400, 700),
@@ -93,7 +93,7 @@ CASES = {
     ),
     "scalars and time": Case(
         scalars("scalars_time", (*SCALARS, TIME), 8, 4),
-        Precision.learned(budget_ebops=40),
+        LearnedPrecision(budget_ebops=40),
         "rejection",
         {"rejection": (0.95, 0.97, 0.975, 0.98), "auc": (0.99, 0.994, 0.995)},
         (40, 80, 150, 300, 400),
@@ -101,7 +101,7 @@ CASES = {
     ),
     "code profiles": Case(
         profiles("code_profiles", 16, 32, 16, X_CODES, Y_CODES),
-        Precision.learned(budget_ebops=600),
+        LearnedPrecision(budget_ebops=600),
         "rejection",
         {"auc": (0.92, 0.93, 0.935, 0.94, 0.945), "rejection": (0.75, 0.775, 0.8)},
         (1000, 2000, 3000, 4000),
@@ -110,7 +110,7 @@ CASES = {
     ),
     "code scalars": Case(
         scalars("code_scalars", SCALARS, 16, 8),
-        Precision.learned(budget_ebops=150),
+        LearnedPrecision(budget_ebops=150),
         "auc",
         {"auc": (0.91, 0.915, 0.92), "rejection": (0.7, 0.72)},
         (200, 300, 400, 700),
@@ -119,7 +119,7 @@ CASES = {
     ),
     "code scalars and time": Case(
         scalars("code_scalars_time", (*SCALARS, TIME), 8, 4),
-        Precision.learned(budget_ebops=40),
+        LearnedPrecision(budget_ebops=40),
         "rejection",
         {"rejection": (0.95, 0.97, 0.975, 0.98), "auc": (0.99, 0.994, 0.995)},
         (40, 80, 150, 300, 400),

@@ -26,17 +26,16 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from learned_cases import CASES, Case
-from learned_tables import best_under, choices, tables
+from learned_tables import best_under, choices, merits, tables
 from numpy.typing import NDArray
 
 from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.errors import ConfigError, ConstantLogitError, GuaranteeError
 from pixelsieve.core.files import read_json, write_json
 from pixelsieve.core.scheduler import run_tasks
 from pixelsieve.core.workers import Task
@@ -45,16 +44,16 @@ from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.resources import measure
 from pixelsieve.formats import parquet
 from pixelsieve.front_end import FrontEnd, read_front_end, read_out
-from pixelsieve.integer.exactness import ExactPoint, exact_point, front, merits
+from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.file import read_integer_network, write_integer_network
-from pixelsieve.integer.logic import fused, traced
+from pixelsieve.integer.logic import traced
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import pixel_cost
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
-from pixelsieve.networks.model_file import Model, save_model
-from pixelsieve.networks.weights import initial_weights
-from pixelsieve.training.candidates import Candidate
-from pixelsieve.training.engine import Rows
+from pixelsieve.networks.model_file import Card, Model, save_model
+from pixelsieve.networks.spec import initial_weights
+from pixelsieve.training.candidates import MixedNetwork
+from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import BOOSTED_TREES, LEARNED, REFINED
 from pixelsieve.training.teachers import grow, soft_labels, trees_teacher
@@ -133,8 +132,7 @@ def one_front(
         replace(LEARNED, epochs=case.epochs),
         initial_weights(case.spec, seed),
         rows,
-        seed=seed,
-        monitors=MONITORS,
+        Session(seed, MONITORS),
     )
     trained = time.monotonic()
     points = exact(case, [c for c in candidates if c.ebops <= case.largest], validation)
@@ -147,8 +145,7 @@ def one_front(
             REFINED,
             candidate,
             rows,
-            seed=seed,
-            monitors=MONITORS,
+            Session(seed, MONITORS),
         )
     ]
     refined = exact(case, further, validation)
@@ -156,13 +153,9 @@ def one_front(
     models: dict[str, Model] = {}
     for i, (candidate, point) in enumerate(on_front([*points, *refined])):
         name = f"{case_name}_seed{seed}_{i}.json".replace(" ", "_")
-        network = from_model(point.model, case.spec.name)
-        write_integer_network(out / "networks" / name, network)
-        row = {
-            k: getattr(point, k) for k in ("traced_luts", "levels", "auc", "rejection", "tie_loss")
-        }
+        write_integer_network(out / "networks" / name, from_model(point.model, case.spec.name))
+        row = {k: getattr(point, k) for k in ("traced_luts", "levels", "luts")} | point.merits
         row["refined"] = any(candidate is one for one in further)
-        row["luts"] = float(fused(traced(network)).cost)
         points_told.append({**row, "ebops": candidate.ebops, "network": name})
         models[name] = point.model
     if seed == 0:
@@ -184,20 +177,53 @@ def one_front(
     )
 
 
-Exact = list[tuple[Candidate, ExactPoint]]
+@dataclass(frozen=True)
+class ExactPoint:
+    """A network's size and its merits on the validation set, all from its integers.
+
+    `luts` are alkaid's estimate; `traced_luts`, that of the traced program, is about a quarter
+    more.
+    """
+
+    model: Model
+    traced_luts: float
+    luts: float
+    levels: float
+    merits: dict[str, float]
 
 
-def exact(case: Case, candidates: Sequence[Candidate], validation: FeatureTable) -> Exact:
+Exact = list[tuple[MixedNetwork, ExactPoint]]
+
+
+def exact(case: Case, candidates: Sequence[MixedNetwork], validation: FeatureTable) -> Exact:
     """Candidates whose logit varies, with their exact size and merits."""
-    models = [c.model(case.spec, validation.features, {}) for c in candidates]
-    points = [exact_point(model, validation) for model in models]
-    return [(c, p) for c, p in zip(candidates, points, strict=True) if p is not None]
+    models = [(c, c.model(case.spec, validation.features, Card())) for c in candidates]
+    return [(c, p) for c, model in models if (p := exact_point(model, validation)) is not None]
+
+
+def exact_point(model: Model, validation: FeatureTable) -> ExactPoint | None:
+    """Size and merits of a quantized model; None if its logit is the same for every input."""
+    try:
+        checked = check_exactness(model, validation)
+    except ConstantLogitError:
+        return None
+    if not checked.passed:
+        msg = f"{model.origin}: Keras, the integers and alkaid's program differ"
+        raise GuaranteeError(msg)
+    cost, found = checked.cost, merits(checked.logits, validation.labels)
+    traced_luts = float(traced(from_model(model)).cost)
+    return ExactPoint(model, traced_luts, cost.luts, cost.levels, found)
 
 
 def on_front(points: Exact) -> Exact:
-    """Those on the front of either merit."""
-    fronts = [front([p for _, p in points], attrgetter(merit)) for merit in MONITORS]
-    kept = {id(point) for one in fronts for point in one}
+    """Those on the front of either merit, by their traced LUTs."""
+    kept: set[int] = set()
+    for merit in MONITORS:
+        best = -np.inf
+        for _, one in sorted(points, key=lambda p: (p[1].traced_luts, -p[1].merits[merit])):
+            if one.merits[merit] > best:
+                best = one.merits[merit]
+                kept.add(id(one))
     return [(c, p) for c, p in points if id(p) in kept]
 
 

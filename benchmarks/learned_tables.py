@@ -7,8 +7,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from learned_cases import CASES, Case
+from numpy.typing import NDArray
 
-from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
+from pixelsieve.metrics.metrics import (
+    EFFICIENCY,
+    LARGEST_TIE_LOSS,
+    rejection_at,
+    roc_auc,
+    tie_loss_at,
+)
+
+
+def merits(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """`auc`, `rejection` of BIB at `EFFICIENCY`, and `tie_loss`, what ties cost of that."""
+    return {
+        "auc": roc_auc(scores, labels),
+        "rejection": rejection_at(scores, labels, EFFICIENCY)[0],
+        "tie_loss": tie_loss_at(scores, labels, EFFICIENCY),
+    }
 
 
 def best_under(points: Sequence[Any], merit: str, limit: float) -> Any:

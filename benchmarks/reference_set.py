@@ -31,10 +31,10 @@ from pixelsieve.formats.dataset import load
 from pixelsieve.integer.file import to_document
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
-from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
-from pixelsieve.training.engine import Rows
+from pixelsieve.networks.model_file import Card
+from pixelsieve.networks.precision import LearnedPrecision
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.learned import train_learned
 from pixelsieve.training.recipe import LEARNED, override
 
@@ -104,19 +104,18 @@ def learned(data: Path) -> list[dict[str, Any]]:
     monitors = {"auc": roc_auc, "rejection": lambda s, y: rejection_at(s, y, EFFICIENCY)[0]}
     found, _ = train_learned(
         SCALARS,
-        Precision.learned(budget_ebops=150),
+        LearnedPrecision(budget_ebops=150),
         override(LEARNED, epochs=300),
         initial_weights(SCALARS, 0),
         Rows(features.table(splits.train), features.table(splits.validation)),
-        seed=0,
-        monitors=monitors,
+        Session(0, monitors),
     )
     return [
         {
             "epoch": one.epoch,
             "ebops": one.ebops,
             "merits": one.merits,
-            "network": to_plain(to_document(from_model(one.model(SCALARS, features, {})))),
+            "network": to_plain(to_document(from_model(one.model(SCALARS, features, Card())))),
         }
         for one in found
     ]

@@ -19,15 +19,13 @@ from pixelsieve.front_end import FrontEnd, dataset_through_front_end, read_out
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 from pixelsieve.studies.compare import CompareConfig, jobs_of
 from pixelsieve.studies.jobs import teachers_of, training_data
 from pixelsieve.studies.search.space import RecipeChoices, SearchSpace
 from pixelsieve.studies.train import TrainConfig
 from pixelsieve.training.augmentation import Augmentation, augmented, varied
-from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import Rows
+from pixelsieve.training.engine import Checkpoint, Rows, Session
 from pixelsieve.training.job import Job, run_job
 from pixelsieve.training.recipe import FLOAT, RECIPES, Recipe, read_recipes
 from pixelsieve.training.uniform import train_uniform
@@ -70,7 +68,7 @@ def trained(augmentation: Augmentation | None, dataset: Dataset, folder: Path) -
     data = training_data(dataset, FEATURES, [recipe, floats])
     for name in ("jobs", "models"):
         (folder / name).mkdir(parents=True)
-    histories = [run_job(job, folder, data, {})["history"] for job in jobs]
+    histories = [run_job(job, folder, data, {}).history for job in jobs]
     model = load_model(folder / "models" / "sieve_4b_seed0.keras")
     return histories, [v.tolist() for layer in model.weights.values() for v in layer.values()]
 
@@ -200,7 +198,7 @@ def test_a_stopped_training_goes_on_with_the_copy_it_was_at(
     def run(**more: Any) -> Any:
         start = initial_weights(SPEC, 3)
         rows = Rows(table, table, copies)
-        return train_uniform(SPEC, Precision(4), recipe, start, rows, seed=5, **more)
+        return train_uniform(SPEC, Precision(4), recipe, start, rows, Session(5, **more))[1]
 
     def stop(record: dict[str, float]) -> None:
         if record["epoch"] == stop_after + 1:
@@ -214,7 +212,7 @@ def test_a_stopped_training_goes_on_with_the_copy_it_was_at(
         checkpoint=Checkpoint(path, "mark", every_s=0), report=lambda r: seen.append(r["epoch"])
     )
     assert seen[0] == stop_after + 1
-    assert resumed.history == run().history
+    assert resumed == run()
 
 
 def jittered(clusters: Clusters) -> Clusters:
@@ -230,8 +228,9 @@ def test_a_network_learns_what_varies() -> None:
     aucs = []
     for copies in ((), augmented(moving, FEATURES, clusters, None)):
         rows, start = Rows(table, shown, copies), initial_weights(SPEC, 0)
-        found = train_uniform(SPEC, None, recipe, start, rows, seed=0, monitors={"auc": roc_auc})
-        aucs.append(found.history[found.best_epoch]["validation_auc"])
+        session = Session(0, {"auc": roc_auc})
+        (best,), history = train_uniform(SPEC, None, recipe, start, rows, session)
+        aucs.append(history[best.epoch]["validation_auc"])
     assert aucs[1] > aucs[0] + 0.02
 
 
@@ -290,7 +289,8 @@ def test_compare_trains_a_float_network_for_each_augmentation(
     assert roc_auc(logits, splits.validation.signal) == pytest.approx(expected, abs=1e-9)
     on_test = model.logits(model.features.table(splits.test))
     np.testing.assert_array_equal(scores["robust_4b_seed0"].to_numpy(), on_test)
-    assert model.card["recipe"]["augmentation"]["copies"] == 2
+    assert model.card.recipe is not None
+    assert model.card.recipe["augmentation"]["copies"] == 2
 
 
 def test_recipes_that_vary_alike_start_from_one_float_network(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -319,7 +320,7 @@ def test_data_of_another_detector_are_scored_with_a_warning(
     assert "warning:" in line
     assert "trained on another detector than the data's: name smart-pixel-lhc (in training" in line
     old = load_model(model)
-    del old.card["detector"]
+    old = replace(old, card=replace(old.card, detector=None))
     save_model(tmp_path / "old.keras", old)
     quiet = pixelsieve("evaluate", tmp_path / "old.keras", "--data", other, "--json")
     assert json.loads(quiet.stdout)["detector_differs"] == []

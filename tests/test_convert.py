@@ -250,7 +250,7 @@ def test_progress_is_reported(tmp_path: Path) -> None:
 
 
 def test_the_options_of_a_triple_reach_its_reader(tmp_path: Path) -> None:
-    with triples.Writer(tmp_path) as writer:
+    with triples.TripleWriter(tmp_path) as writer:
         writer.write(full_clusters(10, slices=1))
     options = ReadOptions(signal=False, slices=False)
     result = convert([tmp_path], tmp_path / "o.parquet", options=options)

@@ -16,8 +16,7 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
 from pixelsieve.metrics.metrics import rejection_at
 from pixelsieve.networks.model_file import Model, save_model
-from pixelsieve.networks.spec import network
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import initial_weights, network
 from pixelsieve.studies.evaluate import occupancy_of
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve, refused
@@ -69,7 +68,7 @@ def test_bib_without_charge_has_no_share_of_pixels(tmp_path: Path) -> None:
 
     model, spec, data = tmp_path / "m.keras", network("model1"), tmp_path / "dark.parquet"
     features = FeatureSet(spec.features)
-    save_model(model, Model(spec, None, initial_weights(spec, 0), features, {}))
+    save_model(model, Model(spec, None, initial_weights(spec, 0), features))
     parquet.write(clusters, data)
     arguments = ["evaluate", model, "--data", data, "--split", "all"]
     shown = pixelsieve(*arguments)
@@ -147,7 +146,7 @@ def test_presets_and_what_replaces_them() -> None:
 def test_evaluate_shows_rates_and_slices(tmp_path: Path, dataset_file: Path) -> None:
     model, spec = tmp_path / "untrained.keras", network("model2")
     features = FeatureSet(spec.features)
-    save_model(model, Model(spec, None, initial_weights(spec, 0), features, {}))
+    save_model(model, Model(spec, None, initial_weights(spec, 0), features))
     arguments = ["evaluate", model, "--data", dataset_file, "--hit-density", 50]
     result = pixelsieve(*arguments)
     assert result.exit_code == 0, result.output
@@ -169,7 +168,7 @@ def test_evaluate_takes_a_run_and_one_of_its_models(tmp_path: Path, dataset_file
     spec = network("model1")
     (tmp_path / "run" / "models").mkdir(parents=True)
     for name in ("one", "two"):
-        model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features), {})
+        model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features))
         save_model(tmp_path / "run" / "models" / f"{name}.keras", model)
     data = ["--data", dataset_file]
     line = refused(pixelsieve("evaluate", tmp_path / "run", *data))

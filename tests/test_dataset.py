@@ -53,7 +53,7 @@ def test_a_file_is_read_once_by_whatever_names(
 def test_a_triple_is_read_once_by_whatever_names(tmp_path: Path) -> None:
     folder = tmp_path / "d"
     folder.mkdir()
-    with triples.Writer(folder) as writer:
+    with triples.TripleWriter(folder) as writer:
         writer.write(full_clusters(10, slices=1))
     labels = folder / "bib_labels_0.parquet"
     given = [folder, labels, folder / ".." / "d" / "bib_recon2D_0.parquet"]

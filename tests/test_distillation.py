@@ -18,15 +18,14 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
 from pixelsieve.networks.model_file import model_hash
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 from pixelsieve.studies.train import TrainConfig, train_one
-from pixelsieve.training.engine import Rows
+from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.job import Job
-from pixelsieve.training.objective import Softening
 from pixelsieve.training.recipe import FLOAT, Recipe, read_recipes
 from pixelsieve.training.teachers import (
     TREE_FEATURES,
+    Softening,
     TreesTeacher,
     fit_trees,
     grow,
@@ -133,7 +132,7 @@ def test_trees_teach_what_they_have_not_seen(tmp_path: Path) -> None:
     agree = [np.mean((p > 0) == (training.labels > 0)) for p in (by_heart - 0.5, taught)]
     assert agree[0] > 0.6
     assert agree[1] < 0.55
-    assert about["sha256"] == file_hash(teacher.path(tmp_path))
+    assert about.sha256 == file_hash(teacher.path(tmp_path))
 
     # Again: nothing is done. Other data, or a damaged file: all is done again.
     before = teacher.path(tmp_path).stat().st_mtime_ns
@@ -213,10 +212,11 @@ def test_a_run_goes_on_with_its_teacher_and_no_other(tmp_path: Path, dataset_fil
     config = TrainConfig(STUDENT, 4, recipe, 0, replace(FLOAT, epochs=1, batch_size=128))
     dataset = load([str(dataset_file)])
     result = train_one(config, dataset, tmp_path / "run")[0][-1]
-    assert result["teacher"]["name"] == "teacher_wide_seed0"
+    assert result.teacher is not None
+    assert result.teacher.name == "teacher_wide_seed0"
 
     # A run that lost its student goes on from the same teacher to the same numbers.
-    (tmp_path / "run" / "models" / f"{result['name']}.keras").unlink()
+    (tmp_path / "run" / "models" / f"{result.name}.keras").unlink()
     assert train_one(config, dataset, tmp_path / "run")[0][-1] == result
 
     path.write_text(TEACHER.replace("units = 4", "units = 5"))
@@ -236,8 +236,9 @@ def test_a_good_teacher_beats_wrong_labels(clusters: Clusters) -> None:
     for told in (None, soft_labels(recipe, noisy, logits)):
         shown = replace(table, labels=noisy)
         rows = Rows(shown, table, soft_labels=None if told is None else [told])
-        found = train_uniform(STUDENT, None, recipe, initial_weights(STUDENT, 0), rows, seed=0)
-        losses.append(min(r["validation_loss"] for r in found.history))
+        start = initial_weights(STUDENT, 0)
+        _, history = train_uniform(STUDENT, None, recipe, start, rows, Session(0))
+        losses.append(min(r["validation_loss"] for r in history))
     assert losses[1] < losses[0]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,13 +11,10 @@ from pixelsieve.core.errors import DataError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import Weights, initial_weights
-from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import Rows, roughness
-from pixelsieve.training.recipe import Recipe
-from pixelsieve.training.schedule import learning_rates
-from pixelsieve.training.uniform import Trained, train_uniform
+from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights
+from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session, roughness
+from pixelsieve.training.recipe import Recipe, learning_rates
+from pixelsieve.training.uniform import train_uniform
 from tests.conftest import make_clusters
 
 SPEC = NetworkSpec(
@@ -35,12 +32,20 @@ def tables() -> tuple[FeatureTable, FeatureTable]:
     return features.table(make_clusters(600)), features.table(make_clusters(300, seed=1))
 
 
-def run(precision: Precision | None = None, recipe: Recipe = RECIPE, **more: Any) -> Trained:
+class Outcome(NamedTuple):
+    weights: Weights
+    best_epoch: int
+    history: tuple[EpochRecord, ...]
+
+
+def run(precision: Precision | None = None, recipe: Recipe = RECIPE, **more: Any) -> Outcome:
     training, validation = tables()
     start = initial_weights(SPEC, 3)
     arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
     rows = Rows(training, validation, soft_labels=arguments.pop("soft_labels", None))
-    return train_uniform(SPEC, precision, recipe, start, rows, **arguments)
+    session = Session(**arguments)
+    (best,), history = train_uniform(SPEC, precision, recipe, start, rows, session)
+    return Outcome(best.weights, best.epoch, history)
 
 
 def same(one: Weights, other: Weights) -> bool:
@@ -61,7 +66,9 @@ def test_one_step_is_one_step_of_adam() -> None:
     training, validation = tables()
     start = initial_weights(SPEC, 3)
     recipe = replace(RECIPE, epochs=1, batch_size=600, decay="constant", end_rate=1e-2)
-    got = train_uniform(SPEC, None, recipe, start, Rows(training, validation), seed=0).weights
+    rows = Rows(training, validation)
+    (best,), _ = train_uniform(SPEC, None, recipe, start, rows, Session(0))
+    got = best.weights
     x = np.concatenate([training.inputs[n] for n in SPEC.features], axis=1).astype(np.float64)
     kernel = start["hidden"]["kernel"].astype(np.float64)
     hidden = np.maximum(x @ kernel, 0)

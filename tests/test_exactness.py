@@ -17,8 +17,7 @@ from pixelsieve.integer.logic import traced
 from pixelsieve.integer.network import from_model
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
 from tests.conftest import make_clusters
 
 SPEC = NetworkSpec(
@@ -33,7 +32,7 @@ SPEC = NetworkSpec(
 def small_model(spec: NetworkSpec = SPEC) -> tuple[Model, FeatureTable]:
     features = FeatureSet(spec.features)
     precision = Precision(5, activation_bits=4, input_bits=6)
-    model = Model(spec, precision, initial_weights(spec, 1), features, {})
+    model = Model(spec, precision, initial_weights(spec, 1), features)
     return model, features.table(make_clusters(300))
 
 

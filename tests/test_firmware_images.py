@@ -26,8 +26,7 @@ from pixelsieve.integer.layers import Patches
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
 from pixelsieve.training.warm_start import fit_scales
 
 WINDOW = (4, 5)
@@ -67,7 +66,7 @@ def image_model(bits: int, seed: int, spec: NetworkSpec = SPEC) -> Model:
     }
     precision = fit_scales(weights, Precision(bits, activation_bits=4, input_bits=4))
     features = FeatureSet(spec.features, window=spec.window)
-    return Model(spec, precision, weights, features, {})
+    return Model(spec, precision, weights, features)
 
 
 def program_differs(network: IntegerNetwork) -> int:

@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pixelsieve.cli import app
-from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.folders import failed_folder
 from pixelsieve.core.programs import YOSYS, Tool
@@ -20,7 +19,7 @@ from pixelsieve.firmware.resources import synthesize
 from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.formats import parquet
 from pixelsieve.integer.file import read_integer_network
-from pixelsieve.networks.model_file import save_model
+from pixelsieve.networks.model_file import Card, save_model
 
 from .conftest import make_clusters, needs_tool, path_of_debian
 from .test_pixels import NOISY, SMALL, Gate
@@ -301,7 +300,7 @@ def test_from_pixels_the_verb_needs_a_front_end_and_has_one(
     gate = Gate(tmp_path, 3, 1, mirror_x=False)
     run = tmp_path / "run"
     (run / "models").mkdir(parents=True)
-    model = replace(gate.model, card={"front_end": to_plain(NOISY)})
+    model = replace(gate.model, card=Card(front_end=NOISY))
     save_model(run / "models" / "small.keras", model)
     # The verb reads the clusters out itself, as the model's training did.
     pixels = make_clusters(600).pixels_e[:, 4:9, 7:14]

@@ -21,8 +21,7 @@ from pixelsieve.integer.layers import IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 
 from .test_firmware_images import GATE, image_model
 from .test_mixed_precision import mixed_model
@@ -57,7 +56,7 @@ def branches(bits: int, dead_layer: str | None = None) -> tuple[Model, IntegerNe
         for layer, vs in initial_weights(SPEC, 0).items()
     }
     precision = Precision(bits, activation_bits=bits, input_bits=bits, scales=SCALES)
-    model = Model(SPEC, precision, weights, FeatureSet(SPEC.features), {})
+    model = Model(SPEC, precision, weights, FeatureSet(SPEC.features))
     return model, from_model(model, f"branches {bits}b")
 
 

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.errors import ConfigError, ConstantLogitError, DataError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.integer import exactness
-from pixelsieve.integer.exactness import ExactPoint, exact_point, front
+from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
-from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
-from pixelsieve.training.candidates import Candidate, Met, meet
-from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import EpochRecord, Rows
+from pixelsieve.metrics.pareto import on_front
+from pixelsieve.networks.model_file import Card
+from pixelsieve.networks.precision import LearnedPrecision
+from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
+from pixelsieve.training.candidates import MixedNetwork, Snapshot, keep_unbeaten
+from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
 
@@ -37,7 +37,7 @@ SPEC = NetworkSpec(
         Dense("output", 1, ("hidden",), relu=False),
     ),
 )
-PRECISION = Precision.learned(budget_ebops=60)
+PRECISION = LearnedPrecision(budget_ebops=60)
 RECIPE = replace(LEARNED, epochs=80, batch_size=32, initial_rate=2e-2, end_rate=1e-2)
 
 
@@ -47,17 +47,17 @@ def tables() -> tuple[FeatureTable, FeatureTable]:
     return features.table(make_clusters(800)), features.table(make_clusters(400, seed=1))
 
 
-def run(precision: LearnedPrecision = PRECISION, **more: Any) -> list[Candidate]:
+def run(precision: LearnedPrecision = PRECISION, **more: Any) -> list[MixedNetwork]:
     training, validation = tables()
     arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
     recipe = arguments.pop("recipe", RECIPE)
     start = initial_weights(SPEC, 3)
     rows = Rows(training, validation)
-    return train_learned(SPEC, precision, recipe, start, rows, **arguments)[0]
+    return train_learned(SPEC, precision, recipe, start, rows, Session(**arguments))[0]
 
 
 @lru_cache(maxsize=1)
-def found() -> list[Candidate]:
+def found() -> list[MixedNetwork]:
     return run()
 
 
@@ -83,7 +83,7 @@ def test_candidates_are_exact_and_see_in_training_what_they_are(
     training, validation = tables()
     several = found() if precision == PRECISION else run(precision)
     for candidate in (several[0], several[-1]):
-        model = candidate.model(SPEC, training.features, {})
+        model = candidate.model(SPEC, training.features, Card())
         integers = from_model(model)
         logits = integers.run(integers.input_codes(training))
         scale = 2.0**integers.logit_fraction_bits
@@ -143,9 +143,8 @@ def test_soft_labels_and_copies_take_the_place_of_labels_and_inputs() -> None:
 
     def front_of(recipe: Recipe, **more: Any) -> list[tuple[float, dict[str, float]]]:
         rows = Rows(training, validation, **more)
-        several, _ = train_learned(
-            SPEC, PRECISION, recipe, start, rows, seed=5, monitors={"auc": roc_auc}
-        )
+        session = Session(5, {"auc": roc_auc})
+        several, _ = train_learned(SPEC, PRECISION, recipe, start, rows, session)
         return [(c.ebops, c.merits) for c in several]
 
     plain = front_of(recipe)
@@ -179,18 +178,16 @@ def test_bits_of_convolutions_are_learned_and_exact() -> None:
     history: list[EpochRecord] = []
     several, _ = train_learned(
         IMAGES,
-        Precision.learned(budget_ebops=3000),
+        LearnedPrecision(budget_ebops=3000),
         replace(RECIPE, epochs=30),
         initial_weights(IMAGES, 3),
         rows,
-        seed=5,
-        monitors={"auc": roc_auc},
-        report=history.append,
+        Session(5, {"auc": roc_auc}, report=history.append),
     )
     assert history[-1]["ebops"] < 0.5 * history[1]["ebops"]
     assert max(c.merits["auc"] for c in several) > 0.8
     for candidate in (several[0], several[-1]):
-        model = candidate.model(IMAGES, features, {})
+        model = candidate.model(IMAGES, features, Card())
         integers = from_model(model)
         logits = integers.run(integers.input_codes(rows.training))
         keras = model.logits(rows.training).astype(np.float64)
@@ -214,8 +211,7 @@ def test_refining_keeps_bits_and_zeros() -> None:
         replace(REFINED, epochs=10, batch_size=64, initial_rate=2e-2),
         candidate,
         Rows(training, validation),
-        seed=1,
-        monitors={"auc": roc_auc},
+        Session(1, {"auc": roc_auc}),
     )
     assert len(refined) == 1
     (better,) = refined
@@ -227,28 +223,32 @@ def test_refining_keeps_bits_and_zeros() -> None:
     np.testing.assert_array_equal(scaled, np.rint(scaled))
 
 
-def test_exact_points_and_their_front() -> None:
+def test_exact_networks_and_their_front() -> None:
     pytest.importorskip("alkaid", reason="alkaid is not installed")
     training, validation = tables()
-    models = [c.model(SPEC, training.features, {}) for c in found()]
-    points = [p for m in models if (p := exact_point(m, validation)) is not None]
-    assert len(points) > 2
-    best = front(points, lambda p: p.auc)
-    assert [p.traced_luts for p in best] == sorted({p.traced_luts for p in best})
-    assert [p.auc for p in best] == sorted({p.auc for p in best})
-    for point in points:
-        assert any(b.traced_luts <= point.traced_luts and b.auc >= point.auc for b in best)
+    models = [c.model(SPEC, training.features, Card()) for c in found()]
+    checked = [check_exactness(m, validation) for m in models]
+    assert all(one.passed for one in checked)
+    luts = np.array([one.cost.luts for one in checked])
+    aucs = np.array([roc_auc(one.logits, validation.labels) for one in checked])
+    assert len(checked) > 2
+    kept = on_front(aucs, luts)
+    best = sorted(set(zip(luts[kept], aucs[kept], strict=True)))
+    assert [one[0] for one in best] == sorted({one[0] for one in best})
+    assert [one[1] for one in best] == sorted({one[1] for one in best})
+    for size, auc in zip(luts, aucs, strict=True):
+        assert any(b[0] <= size and b[1] >= auc for b in best)
     nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
-    assert exact_point(replace(models[0], weights=nothing), validation) is None
-    assert isinstance(points[0], ExactPoint)
+    with pytest.raises(ConstantLogitError):
+        check_exactness(replace(models[0], weights=nothing), validation)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
 def test_the_archive_holds_what_nothing_beats(met: list[tuple[int, int]]) -> None:
-    archive: list[Met] = []
+    archive: list[Snapshot] = []
     for epoch, (ebops, auc) in enumerate(met):
-        meet(archive, Met(epoch, float(ebops), {"auc": float(auc)}, {}))
+        keep_unbeaten(archive, Snapshot(epoch, float(ebops), {"auc": float(auc)}, {}))
     kept = {(m.ebops, m.merits["auc"]) for m in archive}
     assert len(kept) == len(archive)
     for ebops, auc in met:

@@ -23,9 +23,12 @@ from pixelsieve.networks.fixed_point import (
     exact_grid,
 )
 from pixelsieve.networks.model_file import Model, load_model, save_model
-from pixelsieve.networks.precision import MixedPrecision, NamedQuantizer, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.precision import (
+    LearnedPrecision,
+    MixedPrecision,
+    NamedQuantizer,
+)
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 
 TINY = NetworkSpec(
     "tiny",
@@ -66,7 +69,7 @@ def mixed_model(seed: int, rounding: Rounding = "TRN", overflow: Overflow = "WRA
         }
         for layer, variables in initial_weights(TINY, 0).items()
     }
-    return Model(TINY, precision, weights, FeatureSet(TINY.features), {})
+    return Model(TINY, precision, weights, FeatureSet(TINY.features))
 
 
 @pytest.mark.parametrize(("rounding", "overflow"), [("TRN", "WRAP"), ("RND", "SAT")])
@@ -133,4 +136,4 @@ def test_the_exact_grid_is_the_coarsest(whole: list[int], shift: int) -> None:
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Precision.learned(**settings)
+        LearnedPrecision(**settings)

@@ -147,7 +147,7 @@ def test_the_report_names_every_layer_and_every_array_once(name: str) -> None:
     assert all(row.note for row in report.rows)
     headed = name not in {"model1_mixed.h5", "asic_4b.h5"}  # the others end in a sigmoid or tanh
     assert any("scores here are logits" in note for note in report.notes) == headed
-    assert model.card["imported"]["sha256"] == report.sha256
+    assert model.card.others["imported"]["sha256"] == report.sha256
 
 
 def test_a_float_network_with_images_computes_what_keras_computes(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pixelsieve.features import FeatureTable
 from pixelsieve.networks.build import build
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, network
-from pixelsieve.networks.weights import Weights, initial_weights, read_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights, network
+from tests.tiny_networks import read_weights
 
 LAYERS = ["xz_dense1", "yl_dense1", "merged_dense1", "merged_dense2", "merged_dense3", "output"]
 BITS = [2, 3, 4, 6, 8, 16]
@@ -87,7 +87,7 @@ def test_quantized_models_equal_integer_arithmetic(
         layer: {n: rng.normal(0, 0.4, v.shape).astype(np.float32) for n, v in vs.items()}
         for layer, vs in initial_weights(spec, 0).items()
     }
-    got = Model(spec, precision, weights, table.features, {}).logits(table)
+    got = Model(spec, precision, weights, table.features).logits(table)
     expected = integer_logits(spec, precision, weights, table)
     np.testing.assert_array_equal(got, expected)
     assert len(np.unique(got)) > 10

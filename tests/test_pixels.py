@@ -37,8 +37,7 @@ from pixelsieve.metrics.threshold import Threshold
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 from tests.conftest import make_clusters
 
 FLASH = FrontEnd(threshold_e=400, adc="codes", adc_codes_e=(400.0, 1600.0, 2400.0))
@@ -324,7 +323,7 @@ class Gate:
             for layer, vs in initial_weights(SPEC, 0).items()
         }
         features = FeatureSet(SPEC.features, mirror_x, window=SPEC.window)
-        self.model = Model(SPEC, Precision(bits), weights, features, {})
+        self.model = Model(SPEC, Precision(bits), weights, features)
         self.program = from_pixels(from_model(self.model, "windowed"), NOISY)
         clusters = small_clusters(150, NOISY)
         codes = self.program.codes(clusters)
@@ -398,9 +397,7 @@ def test_what_cannot_be_built_from_pixels_is_refused() -> None:
         with pytest.raises(ConfigError, match="one: trained on charges without ADC codes"):
             from_pixels(network, front_end)
     profile = NetworkSpec("log", (Dense("output", 1, ("x_profile",), relu=False),))
-    model = Model(
-        profile, Precision(4), initial_weights(profile, 0), FeatureSet(("x_profile",)), {}
-    )
+    model = Model(profile, Precision(4), initial_weights(profile, 0), FeatureSet(("x_profile",)))
     with pytest.raises(
         ConfigError, match=r"feature 'x_profile' is not built in logic .* 'x_code_pr"
     ):

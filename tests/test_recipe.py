@@ -7,8 +7,15 @@ import pytest
 
 from pixelsieve.core.config import fingerprint
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.training.recipe import FLOAT, RECIPES, Recipe, override, read_recipes, recipe
-from pixelsieve.training.schedule import learning_rates
+from pixelsieve.training.recipe import (
+    FLOAT,
+    RECIPES,
+    Recipe,
+    learning_rates,
+    override,
+    read_recipes,
+    recipe,
+)
 
 
 def test_the_fields_recipes() -> None:

@@ -30,9 +30,8 @@ from pixelsieve.metrics.threshold import (
     figures_at,
     resampled,
 )
-from pixelsieve.networks.model_file import Model, save_model
-from pixelsieve.networks.spec import network
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.model_file import Card, Model, save_model
+from pixelsieve.networks.spec import initial_weights, network
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 from pixelsieve.studies.evaluate import evaluate_model, only
@@ -253,7 +252,7 @@ def test_other_samples_and_several_approaches(
 
 
 def test_a_models_own_front_end_is_the_nominal_one(dataset_file: Path, tmp_path: Path) -> None:
-    card = {"front_end": {"threshold_e": 700.0, "noise_e": 50.0}}
+    card = Card(front_end=FrontEnd(threshold_e=700.0, noise_e=50.0))
     (tmp_path / "models").mkdir()
     model = replace(tiny_model(4), card=card)
     save_model(tmp_path / "models" / "chip.keras", model)
@@ -337,8 +336,8 @@ def test_a_slower_clock_keeps_each_clusters_draw(clusters: Clusters) -> None:
 
 def test_a_gain_is_a_lower_threshold(dataset_file: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    chip = {"threshold_e": 800.0, "noise_e": 40.0}
-    model = replace(tiny_model(4), card={"front_end": chip})
+    chip = FrontEnd(threshold_e=800.0, noise_e=40.0)
+    model = replace(tiny_model(4), card=Card(front_end=chip))
     save_model(tmp_path / "models" / "chip.keras", model)
     bare = read_parts([dataset_file]).parts["test"].replace(group_id=None)
     doubled = Chip(None, 2.0).read_out(bare).clusters
@@ -479,7 +478,7 @@ def test_what_cannot_be_measured_is_known_before_anything_is(
 ) -> None:
     spec = network("model1", "hit_time_30ps")
     (tmp_path / "models").mkdir()
-    model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features), {})
+    model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features))
     save_model(tmp_path / "models" / "timed.keras", model)
     given = read_parts([dataset_file])
     bare = replace(given, parts={n: c.replace(truth={}) for n, c in given.parts.items()})
@@ -504,7 +503,7 @@ def test_what_cannot_be_measured_is_known_before_anything_is(
 def test_times_that_the_data_lack(dataset_file: Path, tmp_path: Path) -> None:
     spec = network("model1", "hit_time_60ps")
     (tmp_path / "models").mkdir()
-    model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features), {})
+    model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features))
     save_model(tmp_path / "models" / "timed.keras", model)
     found = refused(pixelsieve("robustness", tmp_path, "--data", dataset_file))
     assert "column 'hit_time_60ps_ns' is missing" in found

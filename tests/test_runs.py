@@ -18,11 +18,10 @@ from pixelsieve.core.runs import RunFolder
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.networks.build import build
-from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.model_file import Card, Model, load_model, save_model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import network
-from pixelsieve.networks.weights import initial_weights
-from pixelsieve.training.checkpoint import Checkpoint
+from pixelsieve.networks.spec import initial_weights, network
+from pixelsieve.training.engine import Checkpoint
 
 CONFIG = {"bits": (2, 4), "seeds": 3}
 
@@ -184,7 +183,7 @@ SPEC = network("model2")
 
 
 def made(features: FeatureSet, precision: Precision | None = None) -> Model:
-    return Model(SPEC, precision, initial_weights(SPEC, 1), features, {"seed": 1})
+    return Model(SPEC, precision, initial_weights(SPEC, 1), features, Card(seed=1))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +196,7 @@ def test_models_come_back_with_the_same_answers_and_their_card(
     path = tmp_path / "m.keras"
     save_model(path, model)
     loaded = load_model(path)
-    assert loaded.card == {"seed": 1}
+    assert loaded.card == Card(seed=1)
     assert (loaded.features, loaded.spec) == (table.features, SPEC)
     assert loaded.precision == precision
     np.testing.assert_array_equal(loaded.logits(table), model.logits(table))

@@ -25,8 +25,7 @@ from pixelsieve.integer.pixel_logic import feature_cost
 from pixelsieve.networks import spec as networks
 from pixelsieve.networks.model_file import Model, load_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
 from pixelsieve.report.search import read_search, search_table
 from pixelsieve.report.spec import cell_of
 from pixelsieve.studies.jobs import training_data
@@ -291,7 +290,7 @@ def test_a_budget_that_no_network_meets_is_one_line(
 def test_the_logic_of_features_is_counted_or_said_to_be_missing(dataset_file: Path) -> None:
     charges = load([dataset_file])
     features = FeatureSet(TINY.features)
-    model = Model(TINY, Precision(4), initial_weights(TINY, 0), features, {})
+    model = Model(TINY, Precision(4), initial_weights(TINY, 0), features)
     assert "collected charge" in _feature_luts(model, charges)["feature_luts_missing"]
     chip = FrontEnd(threshold_e=200, adc="codes", adc_codes_e=(200.0, 800.0, 2000.0))
     codes = dataset_through_front_end(chip, charges)
@@ -304,5 +303,5 @@ def test_the_logic_of_features_is_counted_or_said_to_be_missing(dataset_file: Pa
     assert counted["feature_luts"] > 200
     logs = FeatureSet(("y_profile",))
     spec = NetworkSpec("logs", (Dense("output", 1, ("y_profile",), relu=False),))
-    refused_model = Model(spec, Precision(4), initial_weights(spec, 0), logs, {})
+    refused_model = Model(spec, Precision(4), initial_weights(spec, 0), logs)
     assert "use 'y_code_profile'" in _feature_luts(refused_model, codes)["feature_luts_missing"]

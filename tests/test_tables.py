@@ -30,6 +30,7 @@ from pixelsieve.studies.summary import (
     PairedRow,
     summarize_comparison,
 )
+from pixelsieve.training.job import JobResult
 from pixelsieve.training.recipe import RECIPES
 from tests.conftest import make_clusters, random_logits
 
@@ -43,8 +44,7 @@ def test_a_network_that_collapsed_is_named() -> None:
     good = splits.test.signal.astype(np.float32)
     epoch = {"validation_auc": 0.9, "validation_loss": 0.1}
     results = [
-        {"seed": s, "history": [epoch], "best_epoch": 0, "warm_start": None, "precision": None}
-        for s in (0, 1)
+        JobResult(f"sieve_2b_seed{s}", "", RECIPES["sieve"], s, 0, None, (epoch,)) for s in (0, 1)
     ]
     approach = Approach(RECIPES["sieve"], 2, ["a", "b"], results, [good, np.zeros_like(good)])
     ((row,), _, _) = summarize_comparison([approach], {}, splits)

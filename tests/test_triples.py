@@ -21,7 +21,7 @@ KINDS = ("labels", "recon2D", "recon3D")
 
 def write(folder: Path, *parts: Clusters) -> Path:
     folder.mkdir()
-    with triples.Writer(folder) as writer:
+    with triples.TripleWriter(folder) as writer:
         for part in parts:
             writer.write(part)
     return folder

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from pixelsieve.core.errors import ConfigError, GuaranteeError
 from pixelsieve.networks.build import build
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import network
-from pixelsieve.networks.weights import Weights, initial_weights, read_weights
+from pixelsieve.networks.spec import Weights, initial_weights, network
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.warm_start import fit_scales, warm_start
+from tests.tiny_networks import read_weights
 
 NAMES = ("first", "second", "third", "output")
 

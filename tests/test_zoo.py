@@ -21,16 +21,18 @@ from pixelsieve.networks.spec import (
     Flatten,
     MaxPool,
     NetworkSpec,
+    Weights,
     asic,
+    initial_weights,
     model1,
     model2,
     model2_5,
     model3,
     network,
 )
-from pixelsieve.networks.weights import Weights, initial_weights, read_weights
 from pixelsieve.training.warm_start import fit_scales, warm_start
 from tests.conftest import make_clusters
+from tests.tiny_networks import read_weights
 
 SMALL_CONV = NetworkSpec(
     "small",
@@ -122,7 +124,7 @@ def test_a_quantized_convolution_equals_integer_arithmetic(
     table = FeatureSet(spec.features).table(clusters)
     weights = random_weights(spec, 3)
     precision = fit_scales(weights, Precision(4))
-    got = Model(spec, precision, weights, table.features, {}).logits(table)
+    got = Model(spec, precision, weights, table.features).logits(table)
 
     def dense(name: str, codes: np.ndarray, fraction: int) -> tuple[np.ndarray, int]:
         kernel, bias = precision.kernel(name), precision.bias(name)
@@ -159,7 +161,7 @@ def test_the_saved_keras_model_computes_what_training_does(
 
     table = FeatureSet(SMALL_CONV.features).table(clusters)
     weights = random_weights(SMALL_CONV, 4)
-    model = Model(SMALL_CONV, fit_scales(weights, Precision(4)), weights, table.features, {})
+    model = Model(SMALL_CONV, fit_scales(weights, Precision(4)), weights, table.features)
     path = tmp_path / "model.keras"
     save_model(path, model)
     loaded = load_model(path)

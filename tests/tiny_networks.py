@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights
+
+if TYPE_CHECKING:
+    import keras
 
 TINY = NetworkSpec(
     "tiny",
@@ -36,7 +38,7 @@ def tiny_model(bits: int | None, seed: int = 0, activation_bits: int = 8, **more
     if bits is not None:
         scales = (LayerScale("a", 1, -1), LayerScale("b", 0, 0), LayerScale("output", -1, 1))
         precision = Precision(bits, activation_bits=activation_bits, scales=scales)
-    return Model(TINY, precision, weights, FeatureSet(TINY.features), {}, **more)
+    return Model(TINY, precision, weights, FeatureSet(TINY.features), **more)
 
 
 def mixed_network(seed: int) -> IntegerNetwork:
@@ -127,3 +129,12 @@ def one_bit_network(seed: int) -> IntegerNetwork:
         "output", ("x_profile",), kernel, bias, grid, grid, None, profile.output_fraction_bits
     )
     return IntegerNetwork("one_bit", FeatureSet(("x_profile",)), (profile,), (layer,))
+
+
+def read_weights(model: keras.Model) -> Weights:
+    """Copies of all trainable variables, in the model's order."""
+    weights: Weights = {}
+    for variable in model.trainable_variables:
+        layer, name = variable.path.split("/")
+        weights.setdefault(layer, {})[name] = np.array(variable.value)
+    return weights

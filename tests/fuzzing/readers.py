@@ -50,7 +50,7 @@ def _triples(folder: Path) -> None:
     from pixelsieve.formats import triples
     from tests.format_files import full_clusters
 
-    with triples.Writer(folder) as writer:
+    with triples.TripleWriter(folder) as writer:
         clusters = full_clusters(4, slices=2)
         writer.write(clusters.select(clusters.signal == 1))
 
@@ -235,7 +235,7 @@ def _run_state(folder: Path) -> None:
     from pixelsieve.studies.search.records import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.studies.search.trial import TrialResult
-    from pixelsieve.training.checkpoint import Checkpoint
+    from pixelsieve.training.engine import Checkpoint
 
     with RunFolder(folder, _CONFIG):
         pass
@@ -258,7 +258,7 @@ def _read_run_state(folder: Path) -> None:
     from pixelsieve.studies.search.final import read_saved
     from pixelsieve.studies.search.records import read_record
     from pixelsieve.studies.search.space import SearchSpace
-    from pixelsieve.training.checkpoint import Checkpoint
+    from pixelsieve.training.engine import Checkpoint
 
     with RunFolder(folder, _CONFIG):
         pass

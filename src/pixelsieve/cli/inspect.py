@@ -65,7 +65,7 @@ def _show_model(path: Path) -> None:
             "parameters": loaded.spec.n_parameters,
             "precision": loaded.precision,
             "features": loaded.features,
-            **loaded.card,
+            **loaded.card.to_plain(),
         }
     )
 

@@ -104,7 +104,7 @@ def train(
             progress.on_done,
         )
     if training.json:
-        options.print_json(results)
+        options.print_json([one.to_plain() for one in results])
         return
     _show(results, source, training.out)
 
@@ -119,28 +119,24 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.core.config import from_mapping
     from pixelsieve.report.comparison import learned_table, warm_start_table
     from pixelsieve.report.evaluation_tables import read_out_table
     from pixelsieve.training.job import over_budget
-    from pixelsieve.training.warm_start import WarmStartRow
 
     console = Console()
     if source.front_end:
         options.show(read_out_table(source.front_end))
     for result in results:
-        best = result["history"][result["best_epoch"]]
-        if "networks" in result:
+        if result.networks:
             options.show(learned_table(result))
             if (warning := over_budget(result)) is not None:
                 options.warn(warning)
-        if result["warm_start"]:
-            rows = [from_mapping(WarmStartRow, r, result["name"]) for r in result["warm_start"]]
-            options.show(warm_start_table(result["name"], rows))
+        if result.warm_start:
+            options.show(warm_start_table(result.name, result.warm_start))
         console.print(
-            f"{result['name']}: best epoch {result['best_epoch']}, validation loss "
-            f"{best['validation_loss']:.4f}, validation AUC {best['validation_auc']:.4f} -> "
-            f"{escape(str(out / 'models' / result['name']))}.keras",
+            f"{result.name}: best epoch {result.best_epoch}, validation loss "
+            f"{result.best['validation_loss']:.4f}, validation AUC {result.validation_auc:.4f} -> "
+            f"{escape(str(out / 'models' / result.name))}.keras",
             soft_wrap=True,
         )
 

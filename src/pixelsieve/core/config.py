@@ -15,9 +15,20 @@ from typing import Any, TypeVar
 
 from pixelsieve.core.errors import ConfigError, nearest
 
-__all__ = ["content_hash", "differences", "fingerprint", "from_mapping", "read_toml", "to_plain"]
+__all__ = [
+    "Document",
+    "content_hash",
+    "differences",
+    "fingerprint",
+    "from_mapping",
+    "read_toml",
+    "to_plain",
+]
 
 T = TypeVar("T")
+
+Document = dict[str, Any]
+"""A JSON object or TOML table as it is on disk, before its values have types."""
 
 _LARGEST_TOML = 1 << 22
 _MOST_DOTS = 100
@@ -48,7 +59,7 @@ _WORDS = {
 _READ_AS: dict[Any, Any] = {tuple: (list, tuple), list: (list, tuple), dict: Mapping}
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> Document:
     """Read a TOML file; raise `ConfigError` naming the file where it cannot be read.
 
     Whole numbers have 64 bits, as TOML asks for; larger ones are refused, and so are files above
@@ -98,19 +109,11 @@ def from_mapping(cls: type[T], mapping: Any, where: str, *, strict: bool = True)
         msg = f"{where}: expected a table"
         raise ConfigError(msg)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    _require_keys(fields, mapping, where, strict=strict)
     hints = typing.get_type_hints(cls)
-    for key in mapping if strict else ():
-        if key not in fields:
-            known = ", ".join(sorted(fields))
-            msg = f"{where}: unknown key '{key}'{nearest(key, fields)}; known: {known}"
-            raise ConfigError(msg)
-    values: dict[str, Any] = {}
-    for name, field in fields.items():
-        if name in mapping:
-            values[name] = _convert(mapping[name], hints[name], f"{where}: '{name}'", strict)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            msg = f"{where}: missing key '{name}'"
-            raise ConfigError(msg)
+    values = {
+        n: _convert(mapping[n], hints[n], f"{where}: '{n}'", strict) for n in fields if n in mapping
+    }
     try:
         return cls(**values)
     except ConfigError as error:
@@ -118,14 +121,29 @@ def from_mapping(cls: type[T], mapping: Any, where: str, *, strict: bool = True)
         raise ConfigError(msg) from error
 
 
-def _convert(value: Any, hint: Any, where: str, strict: bool) -> Any:  # noqa: PLR0911 (by type)
+def _require_keys(
+    fields: Mapping[str, dataclasses.Field[Any]],
+    mapping: Mapping[str, Any],
+    where: str,
+    *,
+    strict: bool,
+) -> None:
+    for key in mapping if strict else ():
+        if key not in fields:
+            known = ", ".join(sorted(fields))
+            msg = f"{where}: unknown key '{key}'{nearest(key, fields)}; known: {known}"
+            raise ConfigError(msg)
+    for name, field in fields.items():
+        optional = (field.default, field.default_factory) != (dataclasses.MISSING,) * 2
+        if name not in mapping and not optional:
+            msg = f"{where}: missing key '{name}'"
+            raise ConfigError(msg)
+
+
+def _convert(value: Any, hint: Any, where: str, strict: bool) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
-        if value in args:
-            return value
-        known = ", ".join(map(repr, args))
-        msg = f"{where} is {value!r}{nearest(str(value), map(str, args))}; expected one of {known}"
-        raise ConfigError(msg)
+        return _choice(value, args, where)
     if origin in (types.UnionType, typing.Union):
         if type(None) in args and (value is None or value == "none"):  # TOML has no null
             return None
@@ -135,14 +153,23 @@ def _convert(value: Any, hint: Any, where: str, strict: bool) -> Any:  # noqa: P
         return _convert_all(value, origin, args, where, strict)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where, strict=strict)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return _float(value, where)
-    if isinstance(hint, type) and isinstance(value, hint):
-        if hint is int and isinstance(value, bool):
-            msg = f"{where} is {value!r}; expected a whole number"
-            raise ConfigError(msg)
+    return _scalar(value, hint, _WORDS.get(origin or hint, "something else"), where)
+
+
+def _choice(value: Any, known: tuple[Any, ...], where: str) -> Any:
+    if value in known:
         return value
-    expected = _WORDS.get(origin or hint, "something else")
+    near, expected = nearest(str(value), map(str, known)), ", ".join(map(repr, known))
+    msg = f"{where} is {value!r}{near}; expected one of {expected}"
+    raise ConfigError(msg)
+
+
+def _scalar(value: Any, hint: Any, expected: str, where: str) -> Any:
+    boolean = isinstance(value, bool)
+    if hint is float and isinstance(value, int) and not boolean:
+        return _float(value, where)
+    if isinstance(hint, type) and isinstance(value, hint) and not (boolean and hint is int):
+        return value
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pixelsieve.core.config import content_hash, to_plain
+from pixelsieve.core.config import Document, content_hash, to_plain
 from pixelsieve.core.errors import RunError
 
 __all__ = [
@@ -189,7 +189,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> Document:
     """Read a JSON object; raise `RunError` where the file is missing, damaged or no object."""
     document = read_json(path)
     if not isinstance(document, dict):
@@ -219,12 +219,12 @@ def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
     return value
 
 
-def with_hash(document: dict[str, Any]) -> dict[str, Any]:
+def with_hash(document: Document) -> Document:
     """Plain data with their `contents_sha256`, the hash of the canonical JSON of the rest."""
     return {**document, _HASH: content_hash(document)}
 
 
-def take_hash(document: dict[str, Any]) -> bool:
+def take_hash(document: Document) -> bool:
     """Whether the document fits its `contents_sha256`, if any, which is taken out of it."""
     if _HASH not in document:
         return True

@@ -151,7 +151,7 @@ def _grouped(parts: Iterable[Clusters]) -> Iterator[Clusters]:
 @contextlib.contextmanager
 def _opened(
     out: Path, to: Target, provenance: Mapping[str, Any]
-) -> Iterator[parquet.Writer | triples.Writer]:
+) -> Iterator[parquet.Writer | triples.TripleWriter]:
     """A writer whose output takes its place when all went well."""
     _refuse_existing(out, to)
     with telling_unwritable(out):
@@ -160,7 +160,7 @@ def _opened(
             with replacing(out) as temporary, parquet.Writer(temporary, provenance) as file:
                 yield file
             return
-        with new_folder(out) as folder, triples.Writer(folder) as writer:
+        with new_folder(out) as folder, triples.TripleWriter(folder) as writer:
             yield writer
 
 

@@ -27,7 +27,7 @@ from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clust
 from pixelsieve.formats.parquet import DAMAGE, damaged, open_file
 from pixelsieve.formats.schema_metadata import detector_said, schema_metadata
 
-__all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
+__all__ = ["Triple", "TripleWriter", "find", "is_part", "iterate"]
 
 _KINDS = ("labels", "recon2D", "recon3D")
 _WORD = re.compile("|".join(_KINDS))
@@ -249,7 +249,7 @@ class _Table:
         return block
 
 
-class Writer:
+class TripleWriter:
     """Writes clusters part by part as triples into a folder, numbered for each class.
 
     The class is in the names: `signal_labels_0.parquet`, `bib_labels_0.parquet`, ...; `recon3D`

@@ -24,10 +24,9 @@ from pixelsieve.importing.quantizers import WeightGrid
 from pixelsieve.importing.report import ImportReport, Mapped
 from pixelsieve.importing.stored import SUFFIXES, read_stored
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
-from pixelsieve.networks.model_file import Model, save_model
+from pixelsieve.networks.model_file import Card, Model, save_model
 from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights
+from pixelsieve.networks.spec import NetworkSpec, Weights
 
 __all__ = [
     "ImportOptions",
@@ -244,7 +243,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         rows=tuple(mapped.rows),
         notes=(*dict.fromkeys(mapped.notes), *_notes(mapped, precision)),
     )
-    card = {"imported": to_plain(report), "import_options": to_plain(options)}
+    card = Card(others={"imported": to_plain(report), "import_options": to_plain(options)})
     return Model(spec, precision, weights, features, card), report
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.importing.stored import Settings
 
 __all__ = ["Graph", "Node", "read_graph"]
 
@@ -17,7 +18,7 @@ class Node:
 
     name: str
     kind: str
-    config: Mapping[str, Any]
+    config: Settings
     sources: tuple[str, ...]
 
 
@@ -31,7 +32,7 @@ class Graph:
     output: str
 
 
-def read_graph(model: Mapping[str, Any], where: str) -> Graph:
+def read_graph(model: Settings, where: str) -> Graph:
     """The graph of a functional or sequential model of Keras 2 or 3.
 
     Raises `ConfigError` naming `where` and the layer for other classes, several outputs, layers
@@ -44,7 +45,7 @@ def read_graph(model: Mapping[str, Any], where: str) -> Graph:
         raise ConfigError(msg) from error
 
 
-def _read(model: Mapping[str, Any], where: str) -> Graph:
+def _read(model: Settings, where: str) -> Graph:
     kind, config = model.get("class_name"), _table(model, "config", where)
     name = str(config.get("name", "model"))
     inputs: tuple[str, ...]
@@ -82,7 +83,7 @@ def _node(entry: Any, where: str) -> Node:
     return Node(name, entry["class_name"], config, sources)
 
 
-def _chain(config: Mapping[str, Any], where: str) -> Iterator[Node]:
+def _chain(config: Settings, where: str) -> Iterator[Node]:
     entries = [_node(entry, where) for entry in _list(config, "layers", where)]
     before: tuple[str, ...] = ()
     if entries and entries[0].kind != "InputLayer":
@@ -171,7 +172,7 @@ def _ordered(
     return tuple(ordered)
 
 
-def _table(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+def _table(data: Settings, key: str, where: str) -> Settings:
     value = data.get(key)
     if not isinstance(value, dict):
         msg = f"{where}: no table '{key}'; the file is damaged"
@@ -179,7 +180,7 @@ def _table(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _list(data: Mapping[str, Any], key: str, where: str) -> list[Any]:
+def _list(data: Settings, key: str, where: str) -> list[Any]:
     value = data.get(key)
     if not isinstance(value, list):
         msg = f"{where}: no list '{key}'; the file is damaged"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.importing.stored import Settings
 from pixelsieve.networks.fixed_point import FixedPoint
 
 __all__ = ["HEADS", "STRICT_HEADS", "Function", "WeightGrid", "read_function"]
@@ -36,7 +37,7 @@ STRICT_HEADS = frozenset({"sigmoid", "tanh"})
 _LONGEST = 1000
 _MOST_BITS = 32
 
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+_DEFAULTS: Mapping[str, Settings] = {
     "quantized_bits": {
         "bits": 8,
         "integer": 0,
@@ -94,7 +95,7 @@ class Function:
     """An activation or quantizer by name, with its settings (defaults filled in)."""
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Settings
     where: str
 
     def __str__(self) -> str:

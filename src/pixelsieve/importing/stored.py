@@ -15,7 +15,10 @@ from pixelsieve.core.archives import LARGEST_BYTES, read_members
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.isolated import Group, read_isolated
 
-__all__ = ["SUFFIXES", "StoredModel", "Variable", "read_stored"]
+__all__ = ["SUFFIXES", "Settings", "StoredModel", "Variable", "read_stored"]
+
+Settings = Mapping[str, Any]
+"""A JSON object of Keras or of QKeras: settings of layers that we do not know before we read."""
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 """File names that end so are models."""
@@ -48,7 +51,7 @@ class StoredModel:
     """
 
     format: str
-    model: Mapping[str, Any]
+    model: Settings
     variables: tuple[Variable, ...]
     beside: Mapping[str, str]
 
@@ -163,7 +166,7 @@ def _text(data: bytes, where: str) -> str:
         raise RunError(msg) from error
 
 
-def _json(text: str, where: str) -> Mapping[str, Any]:
+def _json(text: str, where: str) -> Settings:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -191,16 +194,14 @@ def _names(file: Group, group: str, attribute: str, path: Path) -> list[str]:
     return names
 
 
-def _parts(attributes: Mapping[str, Any], attribute: str) -> Iterator[Any]:
+def _parts(attributes: Settings, attribute: str) -> Iterator[Any]:
     number = 0
     while f"{attribute}{number}" in attributes:
         yield attributes[f"{attribute}{number}"]
         number += 1
 
 
-def _layer_groups(
-    model: Mapping[str, Any], file: Group, path: Path
-) -> dict[str, tuple[Mapping[str, Any], str]]:
+def _layer_groups(model: Settings, file: Group, path: Path) -> dict[str, tuple[Settings, str]]:
     """Group of each layer in model.weights.h5 -> (its configuration with its name, its class).
 
     Keras calls the groups by class and a count (`dense`, `dense_1`, ...) in the order of the
@@ -213,7 +214,7 @@ def _layer_groups(
         raise ConfigError(msg)
     sequential = model.get("class_name") == "Sequential"
     counts: dict[str, int] = {}
-    groups: dict[str, tuple[Mapping[str, Any], str]] = {}
+    groups: dict[str, tuple[Settings, str]] = {}
     for entry in layers:
         inner = entry.get("config") if isinstance(entry, dict) else None
         kind = entry.get("class_name") if isinstance(entry, dict) else None
@@ -238,7 +239,7 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _role(kind: str, config: Mapping[str, Any], inside: str) -> str:
+def _role(kind: str, config: Settings, inside: str) -> str:
     """Name of the variable at `vars/0`, ... in a layer; the path itself where nothing is known."""
     match = re.fullmatch(r"(batchnorm/)?vars/(\d+)", inside)
     if match is None:

@@ -7,11 +7,11 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from pixelsieve.core.config import content_hash, from_mapping, to_plain
+from pixelsieve.core.config import Document, content_hash, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json, replacing, telling_unwritable
 from pixelsieve.features import FeatureSet
@@ -62,7 +62,7 @@ class _Document:
     logit_fraction_bits: int
 
 
-def to_document(network: IntegerNetwork) -> dict[str, Any]:
+def to_document(network: IntegerNetwork) -> Document:
     """Plain data that say everything; `sha256` is that of the canonical JSON of the rest.
 
     A code stands for code * 2^-fraction, fraction = bits - signed - integer_bits of its grid; the
@@ -81,7 +81,7 @@ def to_document(network: IntegerNetwork) -> dict[str, Any]:
     return {**document, _HASH: content_hash(document)}
 
 
-def _layer_document(layer: IntegerLayer | IntegerPool) -> dict[str, Any]:
+def _layer_document(layer: IntegerLayer | IntegerPool) -> Document:
     if isinstance(layer, IntegerPool):
         return {"kind": "max_pool", **to_plain(layer)}
     convolution = {} if layer.patches is None else {"patches": to_plain(layer.patches)}

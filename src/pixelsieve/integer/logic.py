@@ -89,7 +89,7 @@ def traced(network: IntegerNetwork) -> Any:
         return compiled(network.name, ports, [logit_of(network, ports)])
 
 
-def port_variables(inputs: Sequence[IntegerInput]) -> dict[str, Any]:
+def port_variables(inputs: Sequence[IntegerInput]) -> dict[str, Sequence[Any]]:
     """Variables for the codes of each input, by name."""
     trace = alkaid("trace")
     ports = {}
@@ -121,7 +121,7 @@ def logit_of(network: IntegerNetwork, made: Mapping[str, Sequence[Any]]) -> Any:
     return logit
 
 
-def compiled(name: str, ports: Mapping[str, Any], outputs: Sequence[Any]) -> Any:
+def compiled(name: str, ports: Mapping[str, Sequence[Any]], outputs: Sequence[Any]) -> Any:
     """The `CombLogic` from all ports, element by element, to the outputs.
 
     Raises `ConstantLogitError` where every output is the same for every input.

@@ -17,13 +17,16 @@ from pixelsieve.networks.precision import (
     element_config,
     quantizer_config,
 )
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights, initial_weights, write_weights
+from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["build", "logits_function", "mixed_logits_function"]
+__all__ = ["build", "logits_function", "mixed_logits_function", "patches", "pooled"]
+
+
+_Settings = dict[str, Any]
+"""Keyword arguments of a layer of Keras or HGQ2."""
 
 
 def build(
@@ -43,7 +46,7 @@ def build(
     import keras
 
     inputs = {name: keras.Input((spec.width(name),), name=name) for name in spec.features}
-    tensors: dict[str, Any] = {}
+    tensors: dict[str, keras.KerasTensor] = {}
     for name, tensor in inputs.items():
         quantized = _quantized_input(name, precision)(tensor) if precision else tensor
         shape = REGISTRY[name].shape(spec.window)
@@ -53,13 +56,13 @@ def build(
         sources = [tensors[s] for s in layer.inputs]
         joined = sources[0] if len(sources) == 1 else keras.ops.concatenate(sources, axis=-1)
         if for_training and isinstance(layer, MaxPool):
-            tensors[layer.name] = _max_pool(layer, joined)
+            tensors[layer.name] = pooled(joined, layer.pool_size)
         else:
             tensors[layer.name] = _keras_layer(layer, precision, for_training)(joined)
     name = f"{spec.name}_{_suffix(precision)}".replace("+", "_")
     model = keras.Model(inputs, tensors[spec.layers[-1].name], name=name)
     weights = initial_weights(spec, 0) if weights is None else weights
-    write_weights(model, weights)
+    _write_weights(model, weights)
     if isinstance(precision, MixedPrecision):
         _write_bits(model, precision, weights)
     return model
@@ -110,16 +113,31 @@ def _quantized_input(name: str, precision: Precision | MixedPrecision) -> Any:
     return lambda tensor: taken(whole(tensor))
 
 
-def _max_pool(layer: MaxPool, images: Any) -> Any:
-    """`MaxPooling2D`, of which XLA makes a gradient that is four times slower on a CPU."""
-    import keras
+def pooled(images: Any, pool_size: tuple[int, int]) -> Any:
+    """Pool the maxima of images (n, rows, columns, channels), as `MaxPooling2D` does.
+
+    XLA makes a gradient of Keras's layer that is four times slower on a CPU.
+    """
+    from keras import ops
 
     _, rows, columns, channels = images.shape
-    high, wide = layer.pool_size
+    high, wide = pool_size
     down, across = rows // high, columns // wide
     whole = images[:, : down * high, : across * wide]
-    pools = keras.ops.reshape(whole, (-1, down, high, across, wide, channels))
-    return keras.ops.max(pools, axis=(2, 4))
+    return ops.max(ops.reshape(whole, (-1, down, high, across, wide, channels)), axis=(2, 4))
+
+
+def patches(images: Any, kernel_size: tuple[int, int], padding: str) -> Any:
+    """Return the patches (n, rows, columns, numbers of a patch) that a convolution multiplies."""
+    from keras import ops
+
+    high, wide = kernel_size
+    if padding == "same":
+        around = (((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2))
+        images = ops.pad(images, ((0, 0), *around, (0, 0)))
+    rows, columns = images.shape[1] - high + 1, images.shape[2] - wide + 1
+    moves = [images[:, r : r + rows, c : c + columns] for r in range(high) for c in range(wide)]
+    return ops.concatenate(moves, axis=-1)
 
 
 def _keras_layer(
@@ -132,7 +150,7 @@ def _keras_layer(
     if isinstance(layer, Flatten):
         return keras.layers.Flatten(name=layer.name)
     # The real values come later; zeros spare JAX a compilation for each random shape.
-    settings: dict[str, Any] = {"name": layer.name, "kernel_initializer": "zeros"}
+    settings: _Settings = {"name": layer.name, "kernel_initializer": "zeros"}
     dense = isinstance(layer, Dense)
     if isinstance(layer, Dense):
         settings |= {"units": layer.units}
@@ -151,28 +169,23 @@ def _keras_layer(
 
 
 def _by_patches(kind: Any) -> Any:
-    """A convolution layer that multiplies patches with its kernel.
+    """Return a convolution layer that multiplies patches with its kernel.
 
-    XLA's convolutions are many times slower where they are in a loop on a CPU, as in an epoch.
+    XLA's convolutions are many times slower in a loop on a CPU, as in an epoch.
     """
     from keras import ops
 
     def convolution_op(layer: Any, images: Any, kernel: Any) -> Any:
-        high, wide, _, filters = kernel.shape
-        if layer.padding == "same":
-            around = (((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2))
-            images = ops.pad(images, ((0, 0), *around, (0, 0)))
-        rows, columns = images.shape[1] - high + 1, images.shape[2] - wide + 1
-        moves = [images[:, r : r + rows, c : c + columns] for r in range(high) for c in range(wide)]
-        patches = ops.concatenate(moves, axis=-1)
-        return ops.matmul(patches, ops.reshape(kernel, (-1, filters)))
+        filters = kernel.shape[-1]
+        taken = patches(images, layer.kernel_size, layer.padding)
+        return ops.matmul(taken, ops.reshape(kernel, (-1, filters)))
 
     return type(kind.__name__, (kind,), {"convolution_op": convolution_op})
 
 
-def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool) -> dict[str, Any]:
+def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool) -> _Settings:
     # Relu and its rounding are one step with an unsigned grid that saturates at zero.
-    settings: dict[str, Any] = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
+    settings: _Settings = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
     if isinstance(precision, Precision):
         settings["kq_conf"] = quantizer_config(precision.kernel(name), "weight")
         settings["bq_conf"] = quantizer_config(precision.bias(name), "bias")
@@ -186,6 +199,13 @@ def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool)
     if not relu:
         settings.pop("oq_conf", None)
     return settings
+
+
+def _write_weights(model: keras.Model, weights: Weights) -> None:
+    """Put arrays into the model (copied: JAX would donate a shared buffer away)."""
+    for variable in model.trainable_variables:
+        layer, name = variable.path.split("/")
+        variable.assign(np.array(weights[layer][name]))
 
 
 def _write_bits(model: keras.Model, precision: MixedPrecision, weights: Weights) -> None:

@@ -6,8 +6,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.archives import read_arrays, read_members
-from pixelsieve.core.config import from_mapping, to_plain
-from pixelsieve.core.errors import RunError
+from pixelsieve.core.config import Document, from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import parse_json, replacing
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.data.detector import Detector
@@ -25,14 +25,15 @@ from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.build import build, logits_function, mixed_logits_function
 from pixelsieve.networks.keras_part import KERAS_MEMBERS, read_keras_part
-from pixelsieve.networks.precision import MixedPrecision, Precision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights
+from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, Precision
+from pixelsieve.networks.spec import NetworkSpec, Weights
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = [
+    "Card",
+    "FileMark",
     "Model",
     "load_model",
     "model_hash",
@@ -48,18 +49,77 @@ _CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
+class FileMark:
+    """A file of a run by its name there and its hash."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a model file says beside its network: how the network came about.
+
+    `front_end` and `detector` are those of the training clusters, None if there is none or it is
+    not known; `teacher` is the file that it learned from, `learned` what bits were learned by.
+    `recipe` is plain data, since recipes belong to a higher layer, and so are `others`: what
+    imported models and files of other versions say under names of their own.
+    """
+
+    recipe: Document | None = None
+    seed: int | None = None
+    front_end: FrontEnd | None = None
+    detector: Detector | None = None
+    teacher: FileMark | None = None
+    best_epoch: int | None = None
+    learned: LearnedPrecision | None = None
+    others: Document = field(default_factory=dict)
+
+    def to_plain(self) -> Document:
+        """Return what JSON holds: a training's front end and detector, else what is not None."""
+        always = () if self.recipe is None else ("front_end", "detector")
+        named = {name: getattr(self, name) for name in _CARD_FIELDS}
+        told = {n: to_plain(v) for n, v in named.items() if v is not None or n in always}
+        return {**told, **to_plain(self.others)}
+
+    @staticmethod
+    def from_plain(plain: Document, where: str) -> Card:
+        """Read it back; raise `ConfigError` naming `where` and the field for what cannot be."""
+        told = {n: plain[n] for n in _CARD_FIELDS if plain.get(n) is not None}
+        others = {n: v for n, v in plain.items() if n not in _CARD_FIELDS}
+        recipe = told.pop("recipe", None)
+        if not isinstance(recipe, dict | None):
+            msg = f"{where}: recipe: expected a table"
+            raise ConfigError(msg)
+        parts = {
+            name: from_mapping(kind, told.pop(name), f"{where}: {name}")
+            for name, kind in _CARD_PARTS.items()
+            if name in told
+        }
+        return replace(from_mapping(Card, told, where), recipe=recipe, others=others, **parts)
+
+
+_CARD_PARTS: Mapping[str, type[Any]] = {
+    "front_end": FrontEnd,
+    "detector": Detector,
+    "teacher": FileMark,
+    "learned": LearnedPrecision,
+}
+_CARD_FIELDS = tuple(f.name for f in fields(Card) if f.name != "others")
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A trained network and how its inputs are made.
 
-    `card` holds what else was saved (recipe, seed, ...), as plain data. `path` is the file that
-    it was read from, None for a model made in memory.
+    `path` is the file that it was read from, None for a model made in memory.
     """
 
     spec: NetworkSpec
     precision: Precision | MixedPrecision | None
     weights: Weights
     features: FeatureSet
-    card: dict[str, Any]
+    card: Card = field(default_factory=Card)
     path: Path | None = None
 
     @property
@@ -132,7 +192,7 @@ def save_model(path: Path, model: Model) -> None:
         "features": model.features.to_plain(),
         "network": to_plain(model.spec),
         "precision": to_plain(model.precision),
-        "card": model.card,
+        "card": model.card.to_plain(),
     }
     arrays: dict[str, Any] = {
         f"{layer}/{name}": v for layer, vs in model.weights.items() for name, v in vs.items()
@@ -189,15 +249,8 @@ def load_model(path: Path) -> Model:
     if set(features.names) != set(spec.features) or features.window != spec.window:
         msg = f"{path}: its features are not those of its network; the file is damaged"
         raise RunError(msg)
-    _check_card(head["card"], f"{path}: card")
-    return Model(spec, precision, weights, features, head["card"], path)
-
-
-def _check_card(card: dict[str, Any], where: str) -> None:
-    """Whether what others read of it is as they expect it."""
-    for name, kind in (("front_end", FrontEnd), ("detector", Detector)):
-        if card.get(name) is not None:
-            from_mapping(kind, card[name], f"{where}: {name}")
+    card = Card.from_plain(head["card"], f"{path}: card")
+    return Model(spec, precision, weights, features, card, path)
 
 
 def model_hash(path: Path) -> str:

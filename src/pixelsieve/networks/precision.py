@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from pixelsieve.core.config import Document
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
 
@@ -70,11 +71,6 @@ class Precision:
         several += [n for s in self.scales for n in (s.kernel_integer_bits, s.bias_integer_bits)]
         for integer_bits in several:
             FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer_bits)  # may raise
-
-    @staticmethod
-    def learned(*, budget_ebops: float, **settings: Any) -> LearnedPrecision:
-        """Bits that training finds under a budget; `settings` are those of `LearnedPrecision`."""
-        return LearnedPrecision(budget_ebops, **settings)
 
     def _scale(self, layer: str) -> LayerScale | None:
         return next((s for s in self.scales if s.layer == layer), None)
@@ -274,7 +270,7 @@ def _exact(budget: float) -> str:
     return str(int(budget)) if budget == int(budget) else repr(budget)
 
 
-def bits_label(precision: Mapping[str, Any] | None) -> int | str | None:
+def bits_label(precision: Document | None) -> int | str | None:
     """Return what the table of a run calls a precision, given as plain data.
 
     The bits of a weight, `learned:300`, or None for float.

@@ -1,4 +1,4 @@
-"""`NetworkSpec`: a network as data, and the zoo of named ones."""
+"""`NetworkSpec`: a network as data, the zoo of named ones, and weights as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from itertools import pairwise
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pixelsieve.core.config import from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
@@ -22,7 +25,9 @@ __all__ = [
     "Flatten",
     "MaxPool",
     "NetworkSpec",
+    "Weights",
     "asic",
+    "initial_weights",
     "model1",
     "model2",
     "model2_5",
@@ -287,3 +292,23 @@ def read_network(path: Path) -> NetworkSpec:
         msg = f"{path}: unknown key 'window'; a network takes the window of the data"
         raise ConfigError(msg)
     return from_mapping(NetworkSpec, {"name": path.stem, **data}, str(path))
+
+
+Weights = dict[str, dict[str, NDArray[np.float32]]]
+"""Layer name -> variable name (`kernel`, `bias`) -> float32 array."""
+
+
+def initial_weights(spec: NetworkSpec, seed: int) -> Weights:
+    """Return Glorot-uniform kernels (Glorot and Bengio 2010, Keras's default) and zero biases."""
+    weights: Weights = {}
+    variables = spec.variables()
+    streams = np.random.SeedSequence(seed).spawn(len(variables))
+    for (layer, shapes), stream in zip(variables.items(), streams, strict=True):
+        *pixels, fan_in, units = shapes["kernel"]
+        limit = np.sqrt(6 / (prod(pixels) * (fan_in + units)))
+        kernel = np.random.default_rng(stream).uniform(-limit, limit, shapes["kernel"])
+        weights[layer] = {
+            "kernel": kernel.astype(np.float32),
+            "bias": np.zeros(shapes["bias"], np.float32),
+        }
+    return weights

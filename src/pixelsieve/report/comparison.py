@@ -259,21 +259,21 @@ def warm_starts(comparison: Comparison) -> list[tuple[str, tuple[WarmStartRow, .
 
 def learned_table(result: JobResult) -> Table:
     """Return the networks of a training of bits, on validation, largest first."""
-    merits = list(result["networks"][0]["merits"])
+    merits = list(result.networks[0].merits)
     figures = ("epoch", "EBOPs", *(METRIC_TITLES[merit] for merit in merits))
     return Table(
-        f"Networks of {result['name']}, validation",
+        f"Networks of {result.name}, validation",
         (Column("network"), *(Column(name, number=True) for name in figures)),
         tuple(
             Row(
                 (
-                    one["model"],
-                    str(one["epoch"]),
-                    f"{one['ebops']:.0f}",
-                    *(f"{one['merits'][merit]:.4f}" for merit in merits),
+                    one.model,
+                    str(one.epoch),
+                    f"{one.ebops:.0f}",
+                    *(f"{one.merits[merit]:.4f}" for merit in merits),
                 )
             )
-            for one in result["networks"]
+            for one in result.networks
         ),
     )
 

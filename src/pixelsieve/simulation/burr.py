@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
 
-__all__ = ["Burr", "burr_cumulative", "burr_log_density", "burr_quantile", "cut_burr_quantile"]
+__all__ = ["Burr", "burr_cumulative", "burr_quantile", "cut_burr_quantile"]
 
 Floats = NDArray[np.float64]
 
@@ -71,17 +71,4 @@ def burr_cumulative(
 ) -> Floats:
     """Share of the distribution below `x` >= 0; the arguments broadcast."""
     result: Floats = -np.expm1(-tail * np.log1p((x / scale) ** rise))
-    return result
-
-
-def burr_log_density(
-    x: Floats, scale: Floats | float, rise: Floats | float, tail: Floats | float
-) -> Floats:
-    """Logarithm of the density at `x` > 0, in one over the unit of `scale`."""
-    log_ratio = np.log(x / scale)
-    result: Floats = (
-        np.log(rise * tail / scale)
-        + (rise - 1) * log_ratio
-        - (tail + 1) * np.logaddexp(0, rise * log_ratio)
-    )
     return result

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor, straight_flight_ns
@@ -174,7 +174,7 @@ def _on_grid(
     return ((np.round(position_mm / pitch_mm) + shift) * pitch_mm).astype(np.float32)
 
 
-def sample_from_mapping(mapping: dict[str, Any], where: str, **given: Any) -> Sample:
+def sample_from_mapping(mapping: Document, where: str, **given: Any) -> Sample:
     """A `Sample` from plain data (TOML), with `given` values in place of what it says.
 
     Tables `ionization`, `transport`, `gun`, `bib`; `detector` is a preset's name, or a table with
@@ -190,7 +190,7 @@ def sample_from_mapping(mapping: dict[str, Any], where: str, **given: Any) -> Sa
     return from_mapping(Sample, {**plain, **counts, "detector": detector}, where)
 
 
-def differences(sample: Sample) -> dict[str, Any]:
+def differences(sample: Sample) -> Document:
     """Settings that differ from the defaults, by dotted name; numbers and seed left out."""
     usual = Sample(sample.n_signal, sample.n_bib, sample.seed)
     return dict(_differences("", to_plain(sample), to_plain(usual)))
@@ -207,7 +207,7 @@ def _differences(where: str, ours: Any, usual: Any) -> Iterator[tuple[str, Any]]
 def _detector(value: Any, where: str) -> Detector:
     if isinstance(value, Detector):
         return value
-    table: dict[str, Any] = {"preset": value} if isinstance(value, str) else _table(value, where)
+    table: Document = {"preset": value} if isinstance(value, str) else _table(value, where)
     name = table.pop("preset", MUON_COLLIDER_VXD.name)
     try:
         base = Detector.preset(name)
@@ -232,13 +232,13 @@ def _detector(value: Any, where: str) -> Detector:
     )
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
+def _table(value: Any, where: str) -> Document:
     if not isinstance(value, Mapping):
         msg = f"{where} is {value!r}; expected a table"
         raise ConfigError(msg)
     return dict(value)
 
 
-def _overlay(base: Any, cls: type[Any], changes: Mapping[str, Any], where: str) -> Any:
+def _overlay(base: Any, cls: type[Any], changes: Document, where: str) -> Any:
     values = {f.name: getattr(base, f.name) for f in fields(cls)}
     return from_mapping(cls, {**values, **changes}, where)

@@ -46,22 +46,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CollisionSpectrum:
-    """Collisions a um and eV, `density` (m,), at transferred energies `energy_ev` (m,)."""
+    """Collisions per um and eV, `density` (m,), at transferred energies `energy_ev` (m,)."""
 
     energy_ev: Array
     density: Array
 
     def rate(self, low_ev: float, high_ev: float) -> float:
-        """Collisions a um with an energy between two bounds."""
-        return self._integral(low_ev, high_ev, self.density)
-
-    def mean_loss_ev(self, low_ev: float, high_ev: float) -> float:
-        """Energy lost a um to collisions between two bounds, in eV."""
-        return self._integral(low_ev, high_ev, self.density * self.energy_ev)
-
-    def _integral(self, low_ev: float, high_ev: float, values: Array) -> float:
+        """Return the collisions per um with an energy between two bounds."""
         inside = (self.energy_ev >= low_ev) & (self.energy_ev < high_ev)
-        return float(np.trapezoid(np.where(inside, values, 0) * self.energy_ev, self._log_energy))
+        density = np.where(inside, self.density, 0)
+        return float(np.trapezoid(density * self.energy_ev, self._log_energy))
 
     @property
     def _log_energy(self) -> Array:

@@ -48,7 +48,7 @@ from pixelsieve.studies.summary import (
 )
 from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
-from pixelsieve.training.teachers import TreesTeacher
+from pixelsieve.training.teachers import TreesResult, TreesTeacher
 
 __all__ = ["CompareConfig", "compare", "jobs_of", "teachers_for"]
 
@@ -230,12 +230,9 @@ def _with_counted(comparison: Comparison, row: ComparedRow, counted: CountedLuts
     return replace(comparison, rows=tuple(rows))
 
 
-def _about_teacher(result: JobResult) -> TeacherScore:
+def _about_teacher(result: JobResult | TreesResult) -> TeacherScore:
     """Return its name and validation AUC; students' results hold the hash of its file."""
-    auc = result.get("validation_auc")
-    if auc is None:
-        auc = result["history"][result["best_epoch"]]["validation_auc"]
-    return TeacherScore(result["name"], result["fingerprint"], auc)
+    return TeacherScore(result.name, result.fingerprint, result.validation_auc)
 
 
 def _predict_name(job_name: str) -> str:
@@ -265,14 +262,14 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
     rows = [
         {
             "job": name,
-            "approach": result["recipe"]["name"],
-            "bits": (result["precision"] or {}).get("weight_bits"),
-            "budget_ebops": (result["precision"] or {}).get("budget_ebops"),
-            "seed": result["seed"],
+            "approach": result.recipe.name,
+            "bits": getattr(result.precision, "weight_bits", None),
+            "budget_ebops": getattr(result.precision, "budget_ebops", None),
+            "seed": result.seed,
             **record,
         }
         for name, result in trained.items()
-        for record in result["history"]
+        for record in result.history
     ]
     names = dict.fromkeys(name for row in rows for name in row)
     _write_table(path, pa.table({n: [row.get(n) for row in rows] for n in names}))

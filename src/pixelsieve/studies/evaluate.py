@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import concatenate
 from pixelsieve.data.detector import Detector
@@ -50,9 +51,10 @@ def only(parts: Parts, split: str) -> Parts:
 
 def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> list[str]:
     """Return settings of the front end, as in `Parts.front_end`, that the training did not have."""
-    trained, now = model.card.get("front_end"), front_end["settings"] if front_end else None
-    if trained is None or now is None:
-        return [] if trained == now else ["front end" if trained is None else "no front end"]
+    own, now = model.card.front_end, front_end["settings"] if front_end else None
+    if own is None or now is None:
+        return [] if own == now else ["front end" if own is None else "no front end"]
+    trained = to_plain(own)
     keys = [k for k in {**trained, **now} if trained.get(k) != now.get(k)]
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
 

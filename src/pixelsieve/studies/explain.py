@@ -170,7 +170,7 @@ def _seen(approaches: Sequence[Approach], test: Clusters) -> Seen:
     return Seen(
         approach=chosen.recipe.name,
         bits=chosen.bits,
-        seed=chosen.results[0]["seed"],
+        seed=chosen.results[0].seed,
         model=chosen.models[0],
         networks=tuple(
             SeenNetwork(one.recipe.name, one.bits, _threshold(one.logits[0], test))
@@ -181,9 +181,7 @@ def _seen(approaches: Sequence[Approach], test: Clusters) -> Seen:
 
 
 def _validation_auc(approach: Approach) -> float:
-    return float(
-        np.mean([r["history"][r["best_epoch"]]["validation_auc"] for r in approach.results])
-    )
+    return float(np.mean([r.validation_auc for r in approach.results]))
 
 
 def _group(inside: NDArray[np.bool_], approaches: Sequence[Approach], test: Clusters) -> SeenGroup:

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import fingerprint, from_mapping, to_plain
+from pixelsieve.core.config import fingerprint, from_mapping
 from pixelsieve.core.errors import ConfigError, DataError, RunError
 from pixelsieve.core.workers import Task
 from pixelsieve.features import FeatureSet, FeatureTable
@@ -26,7 +26,13 @@ from pixelsieve.training.augmentation import augmented
 from pixelsieve.training.engine import Monitor
 from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
-from pixelsieve.training.teachers import TreesTeacher, grow, teacher_network, trees_teacher
+from pixelsieve.training.teachers import (
+    TreesResult,
+    TreesTeacher,
+    grow,
+    teacher_network,
+    trees_teacher,
+)
 
 __all__ = [
     "Shared",
@@ -101,18 +107,17 @@ def training_data(
     """
     clusters = dataset.splits.train
     _require_a_batch(recipes, len(clusters), clusters.origin)
-    settings = dataset.front_end["settings"] if dataset.front_end else None
     others = _other_sets(features, teachers)
     validation = dataset.splits.validation
-    chip = None if settings is None else from_mapping(FrontEnd, settings, "front end")
+    chip = _front_end(dataset.source)
     collected = clusters if dataset.collected is None else dataset.collected
     variations = dict.fromkeys(r.augmentation for r in recipes if r.augmentation is not None)
     return TrainingData(
         features.table(clusters),
         features.table(validation),
         fingerprint([*dataset.identity.values(), features.fingerprint]),
-        settings,
-        to_plain(clusters.detector),
+        chip,
+        clusters.detector,
         tuple((o.table(clusters), o.table(validation)) for o in others),
         clusters.groups(),
         {a: augmented(a, features, collected, chip) for a in variations},
@@ -134,12 +139,17 @@ def streamed_training_data(
         found.training[0],
         found.validation[0],
         fingerprint([*source.identity.values(), features.fingerprint]),
-        source.front_end["settings"] if source.front_end else None,
-        to_plain(dataset.detector),
+        _front_end(source),
+        dataset.detector,
         tuple(zip(found.training[1:], found.validation[1:], strict=True)),
         found.groups,
     )
     return data, source
+
+
+def _front_end(source: Parts) -> FrontEnd | None:
+    settings = source.front_end["settings"] if source.front_end else None
+    return None if settings is None else from_mapping(FrontEnd, settings, "front end")
 
 
 def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
@@ -191,7 +201,7 @@ def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] =
     ]
 
 
-def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None]) -> dict[str, Any]:
+def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None]) -> TreesResult:
     data = shared.data
     assert data.groups is not None
     _require_folder(shared)
@@ -205,7 +215,7 @@ def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult
     if job.recipe.learns_bits:
         monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
     result = run_job(job, shared.folder, shared.data, monitors, report)
-    names = [job.name, *(one["model"] for one in result.get("networks", []))]
+    names = [job.name, *(one.model for one in result.networks)]
     for name in names if job.precision is not None else []:
         path = shared.folder / "models" / f"{name}.keras"
         integers = path.with_suffix(".json")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelsieve.core.config import differences, from_mapping
+from pixelsieve.core.config import differences
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json
 from pixelsieve.data.detector import Detector
@@ -22,8 +22,7 @@ __all__ = ["approaches_of", "as_trained", "constants_that_differ", "front_end_of
 
 def front_end_of(model: Model) -> FrontEnd | None:
     """The front end that the model was trained with; None for none."""
-    trained = model.card.get("front_end")
-    return None if trained is None else from_mapping(FrontEnd, trained, f"{model.origin}: front")
+    return model.card.front_end
 
 
 def as_trained(model: Model, parts: Parts) -> Parts:
@@ -33,7 +32,7 @@ def as_trained(model: Model, parts: Parts) -> Parts:
 
 def constants_that_differ(model: Model, detector: Detector) -> list[str]:
     """Constants of the detector that the training's had not; empty for models that name none."""
-    trained = model.card.get("detector")
+    trained = model.card.detector
     found = differences(detector, trained) if trained else {}
     return [f"{key} {now} (in training {then})" for key, (now, then) in found.items()]
 

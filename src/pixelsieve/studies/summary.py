@@ -30,6 +30,7 @@ from pixelsieve.metrics.statistics import (
     score,
     summarize,
 )
+from pixelsieve.networks.precision import Precision
 from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.warm_start import WarmStartRow
@@ -267,17 +268,19 @@ def counts_of(splits: Splits) -> dict[str, ClassCounts]:
 
 def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> ComparedRow:
     results = approach.results
-    best = [r["history"][r["best_epoch"]] for r in results]
-    seeds = tuple(r["seed"] for r in results)
+    best = [r.best for r in results]
+    seeds = tuple(r.seed for r in results)
     by_seed, summary, intervals, roc = _figures(approach.logits, labels, groups, 0.0)
     return ComparedRow(
         approach=approach.recipe.name,
         bits=approach.bits,
         models=tuple(approach.models),
         recipe=approach.recipe,
-        warm_start=tuple(_warm_start(r) for r in results),
-        scales=tuple((r["precision"] or {}).get("scales", []) for r in results),
-        best_epochs=tuple(r["best_epoch"] for r in results),
+        warm_start=tuple(r.warm_start for r in results),
+        scales=tuple(
+            r.precision.scales if isinstance(r.precision, Precision) else () for r in results
+        ),
+        best_epochs=tuple(r.best_epoch for r in results),
         validation_auc=tuple(b["validation_auc"] for b in best),
         validation_loss=tuple(b["validation_loss"] for b in best),
         seeds=seeds,
@@ -290,11 +293,6 @@ def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> Comp
         ),
         over_budget=tuple(line for r in results if (line := over_budget(r)) is not None),
     )
-
-
-def _warm_start(result: JobResult) -> tuple[WarmStartRow, ...] | None:
-    rows = result["warm_start"]
-    return rows and tuple(from_mapping(WarmStartRow, row, result["name"]) for row in rows)
 
 
 def _figures(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from math import inf, nan
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +136,7 @@ def augmented(
     """
     tables = [features.table(copy) for copy in varied(augmentation, collected, front_end)]
     count, clusters = len(tables), np.arange(len(tables[0]))
-    inputs: list[dict[str, Any]] = [{} for _ in tables]
+    inputs: list[dict[str, NDArray[np.float32]]] = [{} for _ in tables]
     for name in features.names:
         stacked = np.stack([table.inputs.pop(name) for table in tables])
         for number, one in enumerate(inputs):

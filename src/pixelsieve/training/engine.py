@@ -1,22 +1,41 @@
-"""The loop of every training: what is common to uniform and to learned bits; resumable."""
+"""The loop of every training, whatever its precision; a killed one resumes from its checkpoint."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.errors import DataError
-from pixelsieve.features import FeatureTable
-from pixelsieve.training.checkpoint import Arrays, Checkpoint
-from pixelsieve.training.recipe import Recipe
-from pixelsieve.training.schedule import learning_rates
+from pixelsieve.core.archives import read_arrays
+from pixelsieve.core.errors import DataError, RunError
+from pixelsieve.core.files import parse_json, replacing
+from pixelsieve.features import FeatureSet, FeatureTable
+from pixelsieve.networks.model_file import Card, Model
+from pixelsieve.networks.precision import MixedPrecision, Precision
+from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.training.recipe import Recipe, learning_rates
 
-__all__ = ["EpochRecord", "Monitor", "Program", "Rows", "roughness", "train"]
+__all__ = [
+    "Arrays",
+    "Checkpoint",
+    "EpochRecord",
+    "Monitor",
+    "OnDevice",
+    "Program",
+    "Rows",
+    "Session",
+    "TrainedNetwork",
+    "clip_norm",
+    "roughness",
+    "train",
+]
 
 Monitor = Callable[[NDArray[Any], NDArray[Any]], float]
 """A figure of merit to follow: (logits, labels) -> number."""
@@ -30,6 +49,100 @@ each, `learning_rate` (last step), `roughness`, and what the program tells of it
 `uniform` and `learned`)."""
 
 
+Arrays = dict[str, list[np.ndarray]]
+"""Lists of arrays by name."""
+
+
+class _State(NamedTuple):
+    arrays: Arrays
+    history: list[EpochRecord]
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The checkpoint file of the job with the given fingerprint.
+
+    It is written atomically, at most every `every_s` seconds; that of another job, or a damaged
+    one, is ignored, and the job starts again.
+    """
+
+    path: Path
+    job: str
+    every_s: float = 2.0
+    _last: float = field(default_factory=time.monotonic)
+
+    def load(self) -> _State | None:
+        """Return the arrays and the history that were saved, or None."""
+        if not self.path.exists():
+            return None
+        try:
+            arrays = read_arrays(self.path, str(self.path))
+            head = parse_json(str(arrays["head"]), str(self.path))
+            if head["job"] != self.job:
+                return None
+            lists = {
+                name: [arrays[f"{name}/{i}"] for i in range(count)]
+                for name, count in head["counts"].items()
+            }
+            return _State(lists, head["history"])
+        except (RunError, KeyError, TypeError, AttributeError):
+            return None
+
+    def save_when_due(
+        self,
+        make_arrays: Callable[[], Arrays],
+        history: list[EpochRecord],
+    ) -> None:
+        """Save the result of `make_arrays()` unless the last save was under `every_s` s ago."""
+        if time.monotonic() - self._last < self.every_s:
+            return
+        arrays = make_arrays()
+        counts = {name: len(values) for name, values in arrays.items()}
+        head = json.dumps({"job": self.job, "counts": counts, "history": history})
+        flat: dict[str, Any] = {
+            f"{n}/{i}": a for n, values in arrays.items() for i, a in enumerate(values)
+        }
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, head=np.array(head), **flat)
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file, if there is one."""
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One training by a recipe: its seed and who follows it.
+
+    `seed` decides the order of the rows. `monitors` are figures of merit on the validation set, by
+    name. With a `checkpoint` the state is saved as training goes on and picked up again, with the
+    same numbers as without the interruption (same machine, one thread). `report` gets every epoch.
+    """
+
+    seed: int
+    monitors: Mapping[str, Monitor] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    report: Callable[[EpochRecord], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network that a training ends in, as it was after `epoch`."""
+
+    epoch: int
+    weights: Weights
+    precision: Precision | MixedPrecision | None
+
+    def model(self, spec: NetworkSpec, features: FeatureSet, card: Card) -> Model:
+        """Return the model to save, evaluate and put into firmware."""
+        return Model(spec, self.precision, self.weights, features, card)
+
+
+OnDevice = dict[str, Any]
+"""JAX's arrays by name."""
+
+
 class Program(Protocol):
     """A network in training: what differs between kinds of precision.
 
@@ -37,18 +150,16 @@ class Program(Protocol):
     of the history it goes on to the same numbers.
     """
 
-    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> OnDevice:
         """Return inputs by feature as the network takes them, on the device."""
 
-    def epoch(
-        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
-    ) -> dict[str, float]:
+    def epoch(self, inputs: OnDevice, labels: Any, order: Any, rates: Any) -> dict[str, float]:
         """Train the next epoch; return `train_loss` and what else the history shall tell.
 
         `order` are row numbers (batches, batch), `rates` the learning rates (batches,).
         """
 
-    def logits(self, inputs: dict[str, Any]) -> Any:
+    def logits(self, inputs: OnDevice) -> Any:
         """Return the logits (n,) as the network is now."""
 
     def keep(self, record: EpochRecord) -> None:
@@ -67,7 +178,7 @@ class Rows:
 
     `copies` are shown instead of `training`, one per epoch in turn: the same rows, each
     varied another way. `soft_labels`, where given, replace the labels, those of each copy (see
-    `distillation.soft_labels`).
+    `teachers.soft_labels`).
     """
 
     training: FeatureTable
@@ -93,20 +204,11 @@ class Rows:
 
 
 def train(
-    program: Program,
-    recipe: Recipe,
-    rows: Rows,
-    *,
-    seed: int,
-    monitors: Mapping[str, Monitor] | None = None,
-    checkpoint: Checkpoint | None = None,
-    report: Callable[[EpochRecord], None] | None = None,
-) -> list[EpochRecord]:
+    program: Program, recipe: Recipe, rows: Rows, session: Session
+) -> tuple[EpochRecord, ...]:
     """Train by a recipe and return the history; `program` keeps the networks.
 
-    `seed` decides the order of the rows. With a `checkpoint` the state is saved as training goes on
-    and picked up again, with the same numbers as without the interruption (same machine, one
-    thread). Computes in float32. Raise `DataError` if the loss stops being a number.
+    Compute in float32. Raise `DataError` if the loss stops being a number.
     """
     batches = rows.batches(recipe)
     rates = learning_rates(recipe, batches).reshape(recipe.epochs, batches)
@@ -118,13 +220,13 @@ def train(
         for i in range(0, len(validation), _PART)
     ]
     history: list[EpochRecord] = []
-    if checkpoint and (saved := checkpoint.load()):
+    if session.checkpoint and (saved := session.checkpoint.load()):
         history = saved.history
         program.restore(saved.arrays, history)
     for epoch in range(len(history), recipe.epochs):
         if _out_of_patience(history, recipe.patience):
             break
-        order = np.random.default_rng((seed, epoch)).permutation(len(rows.training))
+        order = np.random.default_rng((session.seed, epoch)).permutation(len(rows.training))
         order = order[: batches * recipe.batch_size].reshape(batches, recipe.batch_size)
         inputs, labels = shown(epoch)
         figures = program.epoch(inputs, labels, order.astype(np.int32), rates[epoch])
@@ -133,8 +235,8 @@ def train(
         validation_loss = _cross_entropy(logits, validation.labels)
         if not np.isfinite([figures["train_loss"], validation_loss]).all():
             msg = (
-                f"recipe '{recipe.name}', seed {seed}: training diverged in epoch {epoch} (the "
-                "loss is no number); lower initial_rate or set clip_norm"
+                f"recipe '{recipe.name}', seed {session.seed}: training diverged in epoch {epoch} "
+                "(the loss is no number); lower initial_rate or set clip_norm"
             )
             raise DataError(msg)
         record: EpochRecord = {
@@ -145,18 +247,23 @@ def train(
             **figures,
             "roughness": roughness([*losses, validation_loss]),
         }
-        for name, monitor in (monitors or {}).items():
+        for name, monitor in session.monitors.items():
             record[f"validation_{name}"] = float(monitor(logits, validation.labels))
         program.keep(record)
         history.append(record)
-        if report:
-            report(record)
-        if checkpoint:
-            checkpoint.save_when_due(program.arrays, history)
-    return history
+        if session.report:
+            session.report(record)
+        if session.checkpoint:
+            session.checkpoint.save_when_due(program.arrays, history)
+    return tuple(history)
 
 
-def _in_turn(program: Program, rows: Rows) -> Callable[[int], tuple[dict[str, Any], Any]]:
+def clip_norm(recipe: Recipe) -> float:
+    """Return the norm to clip gradients to; infinity for none."""
+    return float(np.inf if recipe.clip_norm is None else recipe.clip_norm)
+
+
+def _in_turn(program: Program, rows: Rows) -> Callable[[int], tuple[OnDevice, Any]]:
     """Inputs and labels of an epoch on the device, which holds one copy at a time."""
     import jax.numpy as jnp
 
@@ -164,7 +271,7 @@ def _in_turn(program: Program, rows: Rows) -> Callable[[int], tuple[dict[str, An
     labels = rows.soft_labels or [copy.labels for copy in copies]
 
     @lru_cache(maxsize=1)
-    def moved(number: int) -> tuple[dict[str, Any], Any]:
+    def moved(number: int) -> tuple[OnDevice, Any]:
         inputs = program.taken({n: copies[number].inputs[n] for n in names})
         return inputs, jnp.asarray(labels[number], jnp.float32)
 

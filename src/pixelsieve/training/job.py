@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,39 @@ from numpy.typing import NDArray
 
 from pixelsieve import __version__
 from pixelsieve.core.archives import read_arrays
-from pixelsieve.core.config import fingerprint, to_plain
-from pixelsieve.core.errors import ConfigError, RunError, nearest
+from pixelsieve.core.config import Document, fingerprint, from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, GuaranteeError, RunError, nearest
 from pixelsieve.core.files import file_hash, read_document, write_json
+from pixelsieve.data.detector import Detector
 from pixelsieve.features import FeatureTable
-from pixelsieve.networks.model_file import Model, load_model, model_hash, save_model
+from pixelsieve.front_end import FrontEnd
+from pixelsieve.networks.model_file import (
+    Card,
+    FileMark,
+    Model,
+    load_model,
+    model_hash,
+    save_model,
+)
 from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights
 from pixelsieve.training.augmentation import Augmentation
-from pixelsieve.training.candidates import Candidate
-from pixelsieve.training.checkpoint import Checkpoint
-from pixelsieve.training.engine import EpochRecord, Monitor, Rows
+from pixelsieve.training.candidates import MixedNetwork
+from pixelsieve.training.engine import (
+    Checkpoint,
+    EpochRecord,
+    Monitor,
+    Rows,
+    Session,
+    TrainedNetwork,
+)
 from pixelsieve.training.learned import train_learned
 from pixelsieve.training.recipe import OWN_FLOAT, Recipe
 from pixelsieve.training.teachers import soft_labels
 from pixelsieve.training.uniform import train_uniform
-from pixelsieve.training.warm_start import fit_scales, warm_start
+from pixelsieve.training.warm_start import WarmStartRow, fit_scales, warm_start
 
-__all__ = ["Job", "JobResult", "TrainingData", "over_budget", "run_job"]
+__all__ = ["Job", "JobResult", "OnTheWay", "TrainingData", "over_budget", "run_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +117,109 @@ class TrainingData:
     training: FeatureTable
     validation: FeatureTable
     fingerprint: str
-    front_end: dict[str, Any] | None = None
-    detector: dict[str, Any] | None = None
+    front_end: FrontEnd | None = None
+    detector: Detector | None = None
     others: tuple[tuple[FeatureTable, FeatureTable], ...] = ()
     groups: NDArray[Any] | None = None
     augmented: Mapping[Augmentation, tuple[FeatureTable, ...]] = field(default_factory=dict)
 
     def tables(self, features: tuple[str, ...]) -> tuple[FeatureTable, FeatureTable]:
-        """Training and validation clusters as those features (by default the run's) show them."""
-        pairs = (pair for pair in self.others if pair[0].features.names == features)
-        return next(pairs, (self.training, self.validation))
+        """Return the training and validation clusters as those features show them.
+
+        Raise `GuaranteeError` for features of no table.
+        """
+        pairs = (*self.others, (self.training, self.validation))
+        for training, validation in pairs:
+            if training.features.names == features:
+                return training, validation
+        known = "; ".join(", ".join(pair[0].features.names) for pair in pairs)
+        msg = f"training data: no table of {', '.join(features)}; there are those of {known}"
+        raise GuaranteeError(msg)
 
     def copies(self, recipe: Recipe) -> tuple[FeatureTable, ...]:
         """The training clusters as the recipe varies them; none where it does not."""
         return () if recipe.augmentation is None else self.augmented[recipe.augmentation]
 
 
-JobResult = dict[str, Any]
-"""Plain data: `name`, `best_epoch`, `history`, `warm_start` (rows or None), `precision`, and of
-learned bits `ebops`, and `networks`: `model`, `epoch`, `ebops` and `merits` of each, largest
-first."""
+@dataclass(frozen=True, slots=True)
+class OnTheWay:
+    """A network that a training of bits kept on its way to the budget, by its model's name."""
+
+    model: str
+    epoch: int
+    ebops: float
+    merits: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job went.
+
+    `warm_start` has a row per layer, None without a warm start; `ebops` and `networks`, largest
+    first, are of learned bits.
+    """
+
+    name: str
+    fingerprint: str
+    recipe: Recipe
+    seed: int
+    best_epoch: int
+    precision: Precision | LearnedPrecision | None
+    history: tuple[EpochRecord, ...]
+    front_end: FrontEnd | None = None
+    detector: Detector | None = None
+    teacher: FileMark | None = None
+    warm_start: tuple[WarmStartRow, ...] | None = None
+    ebops: float | None = None
+    networks: tuple[OnTheWay, ...] = ()
+
+    @property
+    def best(self) -> EpochRecord:
+        """The figures of the epoch whose network was kept."""
+        return self.history[self.best_epoch]
+
+    @property
+    def validation_auc(self) -> float:
+        """Validation AUC of that network."""
+        return self.best["validation_auc"]
+
+    @property
+    def card(self) -> Card:
+        """The card of that network's model."""
+        return Card(
+            to_plain(self.recipe),
+            self.seed,
+            self.front_end,
+            self.detector,
+            self.teacher,
+            self.best_epoch,
+            self.precision if isinstance(self.precision, LearnedPrecision) else None,
+        )
+
+    def to_plain(self) -> Document:
+        """Return what jobs/NAME.json holds."""
+        learned = {"ebops": self.ebops, "networks": to_plain(self.networks)}
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            **self.card.to_plain(),
+            "warm_start": to_plain(self.warm_start),
+            "precision": to_plain(self.precision),
+            "history": to_plain(self.history),
+            **({} if self.ebops is None else learned),
+        }
+
+    @staticmethod
+    def from_plain(plain: Document, where: str) -> JobResult:
+        """Read it back; raise `ConfigError` naming `where` and the field for what cannot be."""
+        told = {name: value for name, value in plain.items() if name != "learned"}
+        precision, history = told.pop("precision", None), told.pop("history", ())
+        result = from_mapping(JobResult, {**told, "precision": None, "history": ()}, where)
+        if precision is not None:
+            kind = LearnedPrecision if "budget_ebops" in precision else Precision
+            precision = from_mapping(kind, precision, f"{where}: precision")
+        return replace(result, precision=precision, history=tuple(history))
+
 
 _OVER_BUDGET = 1.25
 """A network with so many times the EBOPs of the budget may still stand for it."""
@@ -133,13 +230,13 @@ _APART = 1.25
 
 def over_budget(result: JobResult) -> str | None:
     """Return one line on a learned network that costs more than its budget, else None."""
-    if "ebops" not in result:
+    if result.ebops is None or not isinstance(result.precision, LearnedPrecision):
         return None
-    ebops, budget = result["ebops"], result["precision"]["budget_ebops"]
-    if ebops <= _OVER_BUDGET * budget:
+    budget = result.precision.budget_ebops
+    if result.ebops <= _OVER_BUDGET * budget:
         return None
     return (
-        f"{result['name']}: ends at {ebops:.0f} EBOPs, over the budget of {budget:g}; "
+        f"{result.name}: ends at {result.ebops:.0f} EBOPs, over the budget of {budget:g}; "
         "give more --epochs or a smaller --batch-size"
     )
 
@@ -151,7 +248,7 @@ def run_job(
     monitors: Mapping[str, Monitor],
     report: Callable[[EpochRecord], None] | None = None,
 ) -> JobResult:
-    """Train the job, or return its result where the folder holds it already.
+    """Train the job, or return its result if the folder holds it already.
 
     Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
     job resume. With learned bits `<name>` is the network that ends at the budget, the best by the
@@ -162,147 +259,85 @@ def run_job(
     identity = {"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__}
     teacher = None
     if job.teacher is not None:
-        teacher = {"name": job.teacher, "sha256": _teacher_hash(job.teacher, folder)}
-        identity["teacher"] = teacher
+        teacher = FileMark(job.teacher, _teacher_hash(job.teacher, folder))
+        identity["teacher"] = to_plain(teacher)
     mark = fingerprint(identity)
-    result_path = folder / "jobs" / f"{job.name}.json"
-    if (saved := _finished(result_path, folder, job.name)) and saved.get("fingerprint") == mark:
+    path = folder / "jobs" / f"{job.name}.json"
+    if (saved := _finished(path, folder, job.name, mark)) is not None:
         return saved
-    checkpoint = Checkpoint(folder / "jobs" / f"{job.name}.npz", mark)
+    checkpoint = Checkpoint(path.with_suffix(".npz"), mark)
+    session = Session(job.seed, monitors, checkpoint, report)
     start = _start(job, folder, data)
-    card = {
-        "recipe": to_plain(job.recipe),
-        "seed": job.seed,
-        "front_end": data.front_end,
-        "detector": data.detector,
-        **({} if teacher is None else {"teacher": teacher}),
-    }
-    train = _train_learned if isinstance(job.precision, LearnedPrecision) else _train_uniform
-    models, found = train(job, start, data, card, monitors, checkpoint, report)
-    for name, model in models.items():
+    spec, recipe, precision = job.spec, job.recipe, start.precision
+    training, validation = data.tables(spec.features)
+    rows = Rows(training, validation, data.copies(recipe), start.soft_labels)
+    chosen: TrainedNetwork
+    way: dict[str, MixedNetwork] = {}
+    ebops = None
+    if isinstance(precision, LearnedPrecision):
+        found, history = train_learned(spec, precision, recipe, start.weights, rows, session)
+        merit = next(iter(monitors))
+        way = {f"{job.name}_{i:02d}": one for i, one in enumerate(_spaced(found, merit))}
+        chosen = at_budget = _at_budget(found, precision.budget_ebops, merit)
+        ebops = at_budget.ebops
+    else:
+        (chosen,), history = train_uniform(spec, precision, recipe, start.weights, rows, session)
+    result = JobResult(
+        job.name,
+        mark,
+        recipe,
+        job.seed,
+        chosen.epoch,
+        precision,
+        history,
+        data.front_end,
+        data.detector,
+        teacher,
+        start.warm_start,
+        ebops,
+        tuple(OnTheWay(name, one.epoch, one.ebops, one.merits) for name, one in way.items()),
+    )
+    for name, network in {job.name: chosen, **way}.items():
+        card = replace(result.card, best_epoch=network.epoch)
+        model = network.model(spec, training.features, card)
         save_model(folder / "models" / f"{name}.keras", model)
-    result = {
-        "name": job.name,
-        "fingerprint": mark,
-        **models[job.name].card,
-        "warm_start": start.warm_start,
-        **found,
-    }
-    write_json(result_path, result)
+    write_json(path, result.to_plain())
     checkpoint.remove()
     return result
 
 
-def _finished(path: Path, folder: Path, name: str) -> JobResult | None:
-    """The result of a job all of whose models are there."""
+def _finished(path: Path, folder: Path, name: str, mark: str) -> JobResult | None:
+    """Return the result of a job of that fingerprint if all its models are there."""
     if not path.exists():
         return None
-    saved: JobResult = read_document(path)
-    names = [name, *(one["model"] for one in saved.get("networks", []))]
+    document = read_document(path)
+    if document.get("fingerprint") != mark:
+        return None
+    result = JobResult.from_plain(document, str(path))
+    names = [name, *(one.model for one in result.networks)]
     whole = all((folder / "models" / f"{one}.keras").exists() for one in names)
-    return saved if whole else None
+    return result if whole else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """The start of a training: precision with its scales, weights, soft labels.
-
-    `warm_start` are the rows of the report, as plain data.
-    """
+    """The start of a training: precision with its scales, weights, soft labels, the report."""
 
     precision: Precision | LearnedPrecision | None
     weights: Weights
     soft_labels: list[NDArray[np.float32]] | None
-    warm_start: list[dict[str, Any]] | None
+    warm_start: tuple[WarmStartRow, ...] | None
 
 
-def _rows(job: Job, start: _Start, data: TrainingData) -> Rows:
-    training, validation = data.tables(job.spec.features)
-    return Rows(training, validation, data.copies(job.recipe), start.soft_labels)
-
-
-def _train_uniform(
-    job: Job,
-    start: _Start,
-    data: TrainingData,
-    card: dict[str, Any],
-    monitors: Mapping[str, Monitor],
-    checkpoint: Checkpoint,
-    report: Callable[[EpochRecord], None] | None,
-) -> tuple[dict[str, Model], dict[str, Any]]:
-    """Return the model, and what the job's result holds of it."""
-    assert not isinstance(start.precision, LearnedPrecision)
-    rows = _rows(job, start, data)
-    trained = train_uniform(
-        job.spec,
-        start.precision,
-        job.recipe,
-        start.weights,
-        rows,
-        seed=job.seed,
-        monitors=monitors,
-        checkpoint=checkpoint,
-        report=report,
-    )
-    features = rows.training.features
-    card = {**card, "best_epoch": trained.best_epoch}
-    model = Model(job.spec, start.precision, trained.weights, features, card)
-    found = {"precision": to_plain(start.precision), "history": trained.history}
-    return {job.name: model}, found
-
-
-def _train_learned(
-    job: Job,
-    start: _Start,
-    data: TrainingData,
-    card: dict[str, Any],
-    monitors: Mapping[str, Monitor],
-    checkpoint: Checkpoint,
-    report: Callable[[EpochRecord], None] | None,
-) -> tuple[dict[str, Model], dict[str, Any]]:
-    """Return the model at the budget, those on the way down, and what the result holds of them."""
-    precision = job.precision
-    assert isinstance(precision, LearnedPrecision)
-    rows = _rows(job, start, data)
-    candidates, history = train_learned(
-        job.spec,
-        precision,
-        job.recipe,
-        start.weights,
-        rows,
-        seed=job.seed,
-        monitors=monitors,
-        checkpoint=checkpoint,
-        report=report,
-    )
-    merit = next(iter(monitors))
-    networks = {f"{job.name}_{i:02d}": one for i, one in enumerate(_spaced(candidates, merit))}
-    chosen = _at_budget(candidates, precision.budget_ebops, merit)
-    models = {
-        name: one.model(
-            job.spec,
-            rows.training.features,
-            {**card, "best_epoch": one.epoch, "learned": to_plain(precision)},
-        )
-        for name, one in {job.name: chosen, **networks}.items()
-    }
-    told = [
-        {"model": name, "epoch": one.epoch, "ebops": one.ebops, "merits": one.merits}
-        for name, one in networks.items()
-    ]
-    found = {"precision": to_plain(precision), "history": history}
-    return models, {**found, "ebops": chosen.ebops, "networks": told}
-
-
-def _at_budget(candidates: Sequence[Candidate], budget_ebops: float, merit: str) -> Candidate:
+def _at_budget(candidates: Sequence[MixedNetwork], budget_ebops: float, merit: str) -> MixedNetwork:
     """The best that costs about the budget, or the smallest if none does."""
     able = [one for one in candidates if one.ebops <= _OVER_BUDGET * budget_ebops]
     return max(able, key=lambda one: one.merits[merit], default=candidates[-1])
 
 
-def _spaced(candidates: Sequence[Candidate], merit: str) -> list[Candidate]:
+def _spaced(candidates: Sequence[MixedNetwork], merit: str) -> list[MixedNetwork]:
     """One candidate, the best, wherever several lie within a factor in EBOPs; largest first."""
-    best: dict[int, Candidate] = {}
+    best: dict[int, MixedNetwork] = {}
     for one in candidates:
         place = int(log(one.ebops) / log(_APART))
         if place not in best or one.merits[merit] > best[place].merits[merit]:
@@ -327,7 +362,7 @@ def _start(job: Job, folder: Path, data: TrainingData) -> _Start:
     if grids and job.recipe.scales == "per_layer":
         precision = grids = fit_scales(source.weights, grids)
     weights, report = warm_start(source.weights, fresh, grids, job.recipe.skip_layers)
-    return _Start(precision, weights, told, to_plain(report.rows))
+    return _Start(precision, weights, told, report.rows)
 
 
 def _teacher_logits(

@@ -12,19 +12,31 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.networks.precision import LearnedPrecision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights
-from pixelsieve.training.candidates import Candidate, Met, final, meet, thinned
-from pixelsieve.training.checkpoint import Arrays, Checkpoint
-from pixelsieve.training.engine import EpochRecord, Monitor, Rows, train
+from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.training.candidates import (
+    MixedNetwork,
+    Snapshot,
+    final,
+    keep_unbeaten,
+    thinned,
+)
+from pixelsieve.training.engine import (
+    Arrays,
+    EpochRecord,
+    OnDevice,
+    Rows,
+    Session,
+    clip_norm,
+    train,
+)
 from pixelsieve.training.learned_program import (
     Pressure,
     learned_program,
     start_ranges,
     start_variables,
 )
-from pixelsieve.training.objective import softening_of
 from pixelsieve.training.recipe import LEAST_EPOCHS, Recipe
+from pixelsieve.training.teachers import softening_of
 
 __all__ = ["refine_learned", "train_learned"]
 
@@ -44,61 +56,46 @@ def train_learned(
     recipe: Recipe,
     start: Weights,
     rows: Rows,
-    *,
-    seed: int,
-    monitors: Mapping[str, Monitor],
-    checkpoint: Checkpoint | None = None,
-    report: Callable[[EpochRecord], None] | None = None,
-) -> tuple[list[Candidate], list[EpochRecord]]:
-    """Train weights and bits from `start`; return candidates, largest first, and the history.
+    session: Session,
+) -> tuple[list[MixedNetwork], tuple[EpochRecord, ...]]:
+    """Train weights and bits from `start`; return networks, largest first, and the history.
 
-    A candidate is an epoch that no other beats in EBOPs and in every monitor on the validation set
+    Kept is every epoch that no other beats in EBOPs and in every monitor on the validation set
     (larger is better). The history tells, besides, `ebops` and `pressure` (factor of the cost in
     the loss). The rest as `engine.train`. Raise `ConfigError` if no network is left under the
     budget.
     """
-    batches = rows.batches(recipe)
     hold = min(recipe.epochs - 1, max(_LEAST_HOLD, round(precision.hold * recipe.epochs)))
-    path = _Path(precision.budget_ebops, hold, recipe.epochs, batches)
+    path = _Path(precision.budget_ebops, hold, recipe.epochs, rows.batches(recipe))
     variables = start_variables(spec, precision, start)
     program = _Learned(spec, precision, recipe, rows, variables, path)
-    history = train(
-        program,
-        recipe,
-        rows,
-        seed=seed,
-        monitors=monitors,
-        checkpoint=checkpoint,
-        report=report,
-    )
+    history = train(program, recipe, rows, session)
     if not program.kept:
         msg = f"budget_ebops {precision.budget_ebops:g}: no network was left of '{spec.name}'"
         raise ConfigError(msg)
-    return program.finals(spec, precision, thinned(program.kept), rows), history
+    return program.finals(thinned(program.kept), rows), history
 
 
 def refine_learned(
     spec: NetworkSpec,
     precision: LearnedPrecision,
     recipe: Recipe,
-    candidate: Candidate,
+    network: MixedNetwork,
     rows: Rows,
-    *,
-    seed: int,
-    monitors: Mapping[str, Monitor],
-) -> list[Candidate]:
-    """Train the weights of `candidate` further, all bits fixed, weights of zero kept at zero.
+    session: Session,
+) -> list[MixedNetwork]:
+    """Train the weights of `network` further, all bits fixed, weights of zero kept at zero.
 
-    Returns the epoch that is best in each monitor. Raises as `train_learned`.
+    Return the epoch that is best in each monitor. Raise errors as `train_learned` does.
     """
-    variables = {name: dict(values) for name, values in candidate.variables.items()}
-    for layer, weights in candidate.weights.items():
+    variables = {name: dict(values) for name, values in network.variables.items()}
+    for layer, weights in network.weights.items():
         for name, values in weights.items():
             own = variables[layer]
             own[f"{name}_bits"] = np.where(values == 0, _PRUNED, own[f"{name}_bits"])
     program = _Learned(spec, precision, recipe, rows, variables, None)
-    train(program, recipe, rows, seed=seed, monitors=monitors)
-    return program.finals(spec, precision, program.kept, rows)
+    train(program, recipe, rows, session)
+    return program.finals(program.kept, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class _Path:
     batches: int
 
     def pressure(self, epoch: int, first: float) -> Pressure:
-        """That of an epoch, `first` being the EBOPs before the last epoch of the hold."""
+        """Return that of an epoch, `first` being the EBOPs before the last epoch of the hold."""
         steps = np.arange(1, self.batches + 1) / self.batches
         done = (epoch - self.hold + steps) / (self.epochs - self.hold)
         targets = log(first) + done * log(self.budget / first)
@@ -140,10 +137,11 @@ class _Learned:
 
         softening = softening_of(recipe, taught=rows.soft_labels is not None)
         self._program = learned_program(spec, precision.without_budget(), softening)
+        self._spec, self._precision = spec, precision
         self._grid = precision.input()
         self._path = path
         self._batches = rows.batches(recipe)
-        self._clip = np.float32(np.inf if recipe.clip_norm is None else recipe.clip_norm)
+        self._clip = np.float32(clip_norm(recipe))
         self._bits_rate = np.float32(0.0 if path is None else 1.0)
         self._variables = jax.tree.map(jnp.array, variables)
         self._optimizer = self._program.start(self._variables)
@@ -152,16 +150,14 @@ class _Learned:
         self._log_factor = jnp.asarray(log(factor), jnp.float32)
         self._first = self._ebops = 1.0
         self._epochs = 0
-        self.kept: list[Met] = []
+        self.kept: list[Snapshot] = []
 
-    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> OnDevice:
         import jax.numpy as jnp
 
         return {n: jnp.asarray(self._grid.quantize(v), jnp.float32) for n, v in inputs.items()}
 
-    def epoch(
-        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
-    ) -> dict[str, float]:
+    def epoch(self, inputs: OnDevice, labels: Any, order: Any, rates: Any) -> dict[str, float]:
         number, self._epochs = self._epochs, self._epochs + 1
         if self._path is None or number < self._path.hold:
             pressure = Pressure(*np.zeros((2, self._batches), np.float32))
@@ -189,23 +185,23 @@ class _Learned:
             "pressure": exp(float(self._log_factor)),
         }
 
-    def logits(self, inputs: dict[str, Any]) -> Any:
+    def logits(self, inputs: OnDevice) -> Any:
         return self._program.logits(self._variables, inputs)[0]
 
     def keep(self, record: EpochRecord) -> None:
-        met = _met(record, self._variables)
+        new = _snapshot(record, self._variables)
         if self._path is None:
-            self._keep_best(met)
-        elif met.epoch >= self._path.hold and met.ebops > 0:
-            meet(self.kept, met)
+            self._keep_best(new)
+        elif new.epoch >= self._path.hold and new.ebops > 0:
+            keep_unbeaten(self.kept, new)
 
-    def _keep_best(self, met: Met) -> None:
+    def _keep_best(self, new: Snapshot) -> None:
         best = {
-            name: max((*self.kept, met), key=lambda one: (one.merits[name], -one.epoch))
-            for name in met.merits
+            name: max((*self.kept, new), key=lambda one: (one.merits[name], -one.epoch))
+            for name in new.merits
         }
-        if any(one is met for one in best.values()):
-            met.variables = _copied(met.variables)
+        if any(one is new for one in best.values()):
+            new.variables = _copied(new.variables)
         self.kept = list({one.epoch: one for one in best.values()}.values())
 
     def arrays(self) -> Arrays:
@@ -214,8 +210,8 @@ class _Learned:
             "optimizer": _leaves(self._optimizer),
             "ranges": _leaves(self._ranges),
             "numbers": [np.asarray(self._log_factor), np.asarray([self._first, self._ebops])],
-            "kept_epochs": [np.asarray([met.epoch for met in self.kept], np.int64)],
-            **{f"kept_{met.epoch}": _leaves(met.variables) for met in self.kept},
+            "kept_epochs": [np.asarray([one.epoch for one in self.kept], np.int64)],
+            **{f"kept_{one.epoch}": _leaves(one.variables) for one in self.kept},
         }
 
     def restore(self, arrays: Arrays, history: Sequence[EpochRecord]) -> None:
@@ -234,27 +230,30 @@ class _Learned:
         self._first, self._ebops = (float(one) for one in numbers)
         self._epochs = len(history)
         self.kept = [
-            _met(history[int(epoch)], like(fresh, arrays[f"kept_{epoch}"], np.array))
+            _snapshot(history[int(epoch)], like(fresh, arrays[f"kept_{epoch}"], np.array))
             for epoch in arrays["kept_epochs"][0]
         ]
 
-    def finals(
-        self, spec: NetworkSpec, precision: LearnedPrecision, several: Sequence[Met], rows: Rows
-    ) -> list[Candidate]:
-        """Return networks of what was met; one part of one table is on the device at a time."""
-        ends: list[dict[str, Any]] = [{} for _ in several]
+    def finals(self, several: Sequence[Snapshot], rows: Rows) -> list[MixedNetwork]:
+        """Return the networks of snapshots; one part of one table is on the device at a time."""
+        ends: list[_Ends] = [{} for _ in several]
         for table in rows.shown:
             # What convolutions give is larger than the inputs: a large set goes part by part.
             for i in range(0, len(table), _PART):
                 inputs = self.taken({n: v[i : i + _PART] for n, v in table.inputs.items()})
-                for known, met in zip(ends, several, strict=True):
-                    _widen(known, self._program.logits(met.variables, inputs)[1])
+                for known, one in zip(ends, several, strict=True):
+                    _widen(known, self._program.logits(one.variables, inputs)[1])
         return [
-            final(spec, precision, met, known) for met, known in zip(several, ends, strict=True)
+            final(self._spec, self._precision, one, known)
+            for one, known in zip(several, ends, strict=True)
         ]
 
 
-def _widen(known: dict[str, Any], extremes: Mapping[str, Any]) -> None:
+_Ends = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+"""Smallest and largest values by feature and layer."""
+
+
+def _widen(known: _Ends, extremes: Mapping[str, tuple[Any, Any]]) -> None:
     """Make the smallest and largest values by name hold those of one more part."""
     for name, ends in extremes.items():
         low, high = (np.asarray(end) for end in ends)
@@ -262,14 +261,14 @@ def _widen(known: dict[str, Any], extremes: Mapping[str, Any]) -> None:
         known[name] = np.minimum(before[0], low), np.maximum(before[1], high)
 
 
-def _met(record: EpochRecord, variables: Any) -> Met:
+def _snapshot(record: EpochRecord, variables: Any) -> Snapshot:
     start = "validation_"
     merits = {
         name.removeprefix(start): value
         for name, value in record.items()
         if name.startswith(start) and name != "validation_loss"
     }
-    return Met(int(record["epoch"]), record["ebops"], merits, variables)
+    return Snapshot(int(record["epoch"]), record["ebops"], merits, variables)
 
 
 def _copied(variables: Any) -> Any:

@@ -14,12 +14,13 @@ from math import log, prod
 from typing import Any, NamedTuple
 
 from pixelsieve.features import REGISTRY
+from pixelsieve.networks.build import patches, pooled
 from pixelsieve.networks.fixed_point import Rounding
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool
 from pixelsieve.networks.precision import LearnedPrecision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights
-from pixelsieve.training.objective import Softening, cross_entropy
+from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.training.engine import OnDevice
+from pixelsieve.training.teachers import Softening, cross_entropy
 
 __all__ = [
     "INPUTS",
@@ -83,7 +84,7 @@ def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Wei
         return jnp.full(shape, value, jnp.float32)
 
     bits = float(precision.start_bits)
-    variables: dict[str, Any] = {
+    variables: OnDevice = {
         INPUTS: {n: full(precision.input_bits - 1.0, spec.width(n)) for n in spec.features}
     }
     for layer in learning_layers(spec):
@@ -199,10 +200,10 @@ def _forward(spec: NetworkSpec, precision: LearnedPrecision) -> Callable[..., _O
     shapes = {n: REGISTRY[n].shape(spec.window) for n in spec.features} | spec.shapes()
 
     def forward(variables: Tree, ranges: Tree, inputs: Tree) -> _Outputs:
-        values: dict[str, Any] = {}
-        bits: dict[str, Any] = {}
-        new_ranges: dict[str, Any] = {}
-        extremes: dict[str, Any] = {}
+        values: OnDevice = {}
+        bits: OnDevice = {}
+        new_ranges: OnDevice = {}
+        extremes: OnDevice = {}
         cost = ebops = jnp.zeros(())
 
         def take(name: str, exact: Any, fractions: Any) -> None:
@@ -258,29 +259,10 @@ def _arranged(layer: Layer, values: Any) -> Any:
     Of images a convolution makes patches: (n, rows, columns, numbers of a patch).
     """
     if isinstance(layer, Conv):
-        return _patches(layer, values)
+        return patches(values, layer.kernel_size, layer.padding)
     if isinstance(layer, MaxPool):
-        return _pooled(layer, values)
+        return pooled(values, layer.pool_size)
     return values.reshape(len(values), -1) if isinstance(layer, Flatten) else values
-
-
-def _patches(layer: Conv, images: Any) -> Any:
-    import jax.numpy as jnp
-
-    high, wide = layer.kernel_size
-    if layer.padding == "same":
-        around = (((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2))
-        images = jnp.pad(images, ((0, 0), *around, (0, 0)))
-    rows, columns = images.shape[1] - high + 1, images.shape[2] - wide + 1
-    moves = [images[:, r : r + rows, c : c + columns] for r in range(high) for c in range(wide)]
-    return jnp.concatenate(moves, axis=-1)
-
-
-def _pooled(layer: MaxPool, images: Any) -> Any:
-    (high, wide), (_, rows, columns, channels) = layer.pool_size, images.shape
-    down, across = rows // high, columns // wide
-    whole = images[:, : down * high, : across * wide]
-    return whole.reshape(-1, down, high, across, wide, channels).max(axis=(2, 4))
 
 
 def _matrix(kernel: Any) -> Any:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pixelsieve.core.config import from_mapping, read_toml
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelsieve.core.config import Document, from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.training.augmentation import Augmentation
 
@@ -23,6 +27,7 @@ __all__ = [
     "RECIPES",
     "REFINED",
     "Recipe",
+    "learning_rates",
     "override",
     "read_recipes",
     "recipe",
@@ -41,7 +46,11 @@ BOOSTED_TREES = "boosted_trees"
 LEAST_EPOCHS = 3
 """Fewest epochs of a training of bits: two in which they are free, one to lead them down."""
 
-_OF_UNIFORM_BITS: dict[str, Any] = {"scales": "fixed", "keep_in_range": False, "patience": None}
+_OF_UNIFORM_BITS: Mapping[str, str | bool | None] = {
+    "scales": "fixed",
+    "keep_in_range": False,
+    "patience": None,
+}
 """Settings that learned bits do not have, and what they are then."""
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -232,7 +241,7 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
             msg = f"{where}: expected a table under a name that is not taken"
             raise ConfigError(msg)
         values = dict(table)
-        start: dict[str, Any] = {}
+        start: Document = {}
         if "base" in values:
             try:
                 base = recipe(str(values.pop("base")), found)
@@ -262,3 +271,32 @@ def override(base: Recipe, **changes: Any) -> Recipe:
         start = given["initial_rate"]
         given["end_rate"] = start if constant else min(base.end_rate, start)
     return replace(base, **given)
+
+
+def learning_rates(recipe: Recipe, batches: int) -> NDArray[np.float32]:
+    """Return the learning rate of every step, float32 of shape (epochs x batches,).
+
+    The decay ends with the last step; its length comes from epochs x batches.
+    """
+    import optax
+
+    steps = recipe.epochs * batches
+    warm_up = round(recipe.warm_up * steps)
+    rest = max(1, steps - warm_up)
+    if recipe.decay == "constant":
+        decay = optax.constant_schedule(recipe.initial_rate)
+    elif recipe.decay == "polynomial":
+        decay = optax.polynomial_schedule(
+            recipe.initial_rate, recipe.end_rate, recipe.power, transition_steps=rest
+        )
+    else:
+        share = recipe.end_rate / recipe.initial_rate
+        decay = optax.cosine_decay_schedule(recipe.initial_rate, rest, alpha=share)
+    schedule = (
+        optax.join_schedules(
+            [optax.linear_schedule(0.0, recipe.initial_rate, warm_up), decay], [warm_up]
+        )
+        if warm_up
+        else decay
+    )
+    return np.asarray(schedule(np.arange(steps)), dtype=np.float32) * np.ones(steps, np.float32)

@@ -1,16 +1,16 @@
-"""Teachers: boosted trees, float networks, and the soft labels that a student gets."""
+"""Teachers: boosted trees, float networks; the soft labels of a student and its loss."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve import __version__
-from pixelsieve.core.config import fingerprint, to_plain
+from pixelsieve.core.config import fingerprint, from_mapping, to_plain
 from pixelsieve.core.files import file_hash, read_document, replacing, write_json
 from pixelsieve.features import FeatureTable
 from pixelsieve.networks.spec import NetworkSpec, network
@@ -18,10 +18,14 @@ from pixelsieve.training.recipe import BOOSTED_TREES, OWN_FLOAT, Recipe
 
 __all__ = [
     "TREE_FEATURES",
+    "Softening",
+    "TreesResult",
     "TreesTeacher",
+    "cross_entropy",
     "fit_trees",
     "grow",
     "soft_labels",
+    "softening_of",
     "teacher_network",
     "tree_scores",
     "trees_teacher",
@@ -99,6 +103,17 @@ class TreesTeacher:
         return folder / "teachers" / f"{self.name}.npz"
 
 
+@dataclass(frozen=True, slots=True)
+class TreesResult:
+    """What teachers/NAME.json says of trees that teach; `sha256` is that of the logits' file."""
+
+    name: str
+    fingerprint: str
+    sha256: str
+    features: tuple[str, ...]
+    validation_auc: float
+
+
 def grow(
     teacher: TreesTeacher,
     folder: Path,
@@ -106,12 +121,11 @@ def grow(
     validation: FeatureTable,
     groups: NDArray[Any],
     data: str,
-) -> dict[str, Any]:
-    """Logits of the training clusters, each by trees that have not seen its particle group.
+) -> TreesResult:
+    """Find the logits of the training clusters, each by trees that have not seen its group.
 
-    Five times trees are fitted to four fifths of the `groups` and give the logits of the rest.
-    Writes teachers/NAME.npz and returns teachers/NAME.json: `name`, `fingerprint`, `sha256` of the
-    logits' file, `features`, `validation_auc`. Returns at once where the folder holds them for
+    Five times trees are fit to four fifths of the particle `groups` and give the logits of the
+    rest. Write teachers/NAME.npz and .json; return the latter at once if the folder holds both for
     these clusters (`data` is their fingerprint).
     """
     from sklearn.metrics import roc_auc_score
@@ -122,7 +136,7 @@ def grow(
     if path.exists() and about.exists():
         saved = read_document(about)
         if saved.get("fingerprint") == mark and saved.get("sha256") == file_hash(path):
-            return saved
+            return from_mapping(TreesResult, saved, str(about))
     different, fold = np.unique(groups, return_inverse=True)
     of_group = np.random.default_rng(teacher.seed).permutation(len(different)) % _FOLDS
     fold = of_group[fold]
@@ -136,13 +150,8 @@ def grow(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, logits=logits)
-    result = {
-        "name": teacher.name,
-        "fingerprint": mark,
-        "sha256": file_hash(path),
-        "features": list(teacher.features),
-        "validation_auc": float(roc_auc_score(validation.labels, validation_logits)),
-    }
+    auc = float(roc_auc_score(validation.labels, validation_logits))
+    result = TreesResult(teacher.name, mark, file_hash(path), teacher.features, auc)
     write_json(about, result)
     return result
 
@@ -154,7 +163,7 @@ def soft_labels(
 
     At temperature 1 labels (n,) with `recipe.distillation` of the teacher's probabilities in them;
     the loss is linear in them. Else (n, 2): labels, and the probabilities at that temperature,
-    for the loss of `training.program`.
+    for `cross_entropy`.
     """
     from scipy.special import expit
 
@@ -164,6 +173,36 @@ def soft_labels(
         return mixed
     softened = expit(np.asarray(logits, np.float64) / recipe.temperature)
     return np.stack([labels, softened.astype(np.float32)], axis=1)
+
+
+class Softening(NamedTuple):
+    """Distillation at a temperature T other than 1 (Hinton et al. 2015, arXiv:1503.02531).
+
+    The loss of a cluster is (1 - share) H(label, logit) + share T^2 H(teacher's probability at T,
+    logit / T), where H is the cross-entropy; labels are (n, 2) then.
+    """
+
+    share: float
+    temperature: float
+
+
+def softening_of(recipe: Recipe, *, taught: bool) -> Softening | None:
+    """Return the recipe's softening; None without a teacher and at temperature 1."""
+    if not taught or recipe.temperature == 1:
+        return None
+    return Softening(recipe.distillation, recipe.temperature)
+
+
+def cross_entropy(logits: Any, labels: Any, softening: Softening | None) -> Any:
+    """Return the mean loss of a batch (JAX); labels (n,) may be a teacher's probabilities."""
+    import optax
+
+    if softening is None:
+        return optax.sigmoid_binary_cross_entropy(logits, labels).mean()
+    share, heat = softening
+    told = optax.sigmoid_binary_cross_entropy(logits, labels[:, 0])
+    taught = optax.sigmoid_binary_cross_entropy(logits / heat, labels[:, 1])
+    return ((1 - share) * told + share * heat**2 * taught).mean()
 
 
 def teacher_network(recipe: Recipe, student: NetworkSpec) -> NetworkSpec | None:

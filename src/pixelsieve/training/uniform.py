@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,14 +11,21 @@ from numpy.typing import NDArray
 
 from pixelsieve.networks.build import build, logits_function
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import Weights
-from pixelsieve.training.checkpoint import Arrays, Checkpoint
-from pixelsieve.training.engine import EpochRecord, Monitor, Rows, train
-from pixelsieve.training.objective import Softening, cross_entropy, softening_of
+from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.training.engine import (
+    Arrays,
+    EpochRecord,
+    OnDevice,
+    Rows,
+    Session,
+    TrainedNetwork,
+    clip_norm,
+    train,
+)
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.teachers import Softening, cross_entropy, softening_of
 
-__all__ = ["StepLimits", "Trained", "UniformProgram", "train_uniform", "uniform_program"]
+__all__ = ["StepLimits", "UniformProgram", "train_uniform", "uniform_program"]
 
 Tree = Any
 
@@ -106,44 +112,24 @@ def uniform_program(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """Weights of the epoch with the lowest validation loss, and how training went."""
-
-    weights: Weights
-    best_epoch: int
-    history: list[EpochRecord] = field(default_factory=list)
-
-
 def train_uniform(
     spec: NetworkSpec,
     precision: Precision | None,
     recipe: Recipe,
     start: Weights,
     rows: Rows,
-    *,
-    seed: int,
-    monitors: Mapping[str, Monitor] | None = None,
-    checkpoint: Checkpoint | None = None,
-    report: Callable[[EpochRecord], None] | None = None,
-) -> Trained:
-    """Train from `start` and return the best epoch by validation loss; the rest as `engine.train`.
+    session: Session,
+) -> tuple[list[TrainedNetwork], tuple[EpochRecord, ...]]:
+    """Train from `start`; return the network of the lowest validation loss, and the history.
 
     The history tells, besides, `gradient_norm` (mean before clipping), `gradient_norm_largest` and
-    `flip_share` (fraction of weight codes that changed over the epoch).
+    `flip_share` (fraction of weight codes that changed over the epoch). The rest as `engine.train`.
     """
     program = _Uniform(spec, precision, recipe, start, taught=rows.soft_labels is not None)
-    history = train(
-        program,
-        recipe,
-        rows,
-        seed=seed,
-        monitors=monitors,
-        checkpoint=checkpoint,
-        report=report,
-    )
+    history = train(program, recipe, rows, session)
     best_epoch = int(np.argmin([r["validation_loss"] for r in history]))
-    return Trained(_by_layer(program.keys, program.best), best_epoch, history)
+    best = _by_layer(program.keys, program.best)
+    return [TrainedNetwork(best_epoch, best, precision)], history
 
 
 class _Uniform:
@@ -173,14 +159,12 @@ class _Uniform:
         self._lowest_loss = np.inf
         self._codes = self._codes_now()
 
-    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    def taken(self, inputs: Mapping[str, NDArray[Any]]) -> OnDevice:
         import jax.numpy as jnp
 
         return {name: jnp.asarray(values) for name, values in inputs.items()}
 
-    def epoch(
-        self, inputs: dict[str, Any], labels: Any, order: Any, rates: Any
-    ) -> dict[str, float]:
+    def epoch(self, inputs: OnDevice, labels: Any, order: Any, rates: Any) -> dict[str, float]:
         self._weights, self._optimizer, (loss, norm, largest) = self._compiled.epoch(
             self._weights, self._optimizer, self._grids, inputs, labels, order, rates, self._limits
         )
@@ -192,7 +176,7 @@ class _Uniform:
             "flip_share": float(np.mean(self._codes != previous)) if self._precision else 0.0,
         }
 
-    def logits(self, inputs: dict[str, Any]) -> Any:
+    def logits(self, inputs: OnDevice) -> Any:
         return self._compiled.logits(self._weights, self._grids, inputs)
 
     def keep(self, record: EpochRecord) -> None:
@@ -232,14 +216,13 @@ class _Uniform:
 
 
 def _limits(recipe: Recipe, precision: Precision | None, keys: list[tuple[str, ...]]) -> StepLimits:
-    clip = float(np.inf if recipe.clip_norm is None else recipe.clip_norm)
     lowest = np.full(len(keys), -np.inf, np.float32)
     highest = np.full(len(keys), np.inf, np.float32)
     if precision and recipe.keep_in_range:
         for i, (layer, name) in enumerate(keys):
             grid = precision.weights(layer)[name]
             lowest[i], highest[i] = grid.minimum, grid.maximum
-    return StepLimits(clip, list(lowest), list(highest))
+    return StepLimits(clip_norm(recipe), list(lowest), list(highest))
 
 
 def _by_layer(keys: list[tuple[str, ...]], arrays: list[Any]) -> Weights:

@@ -10,7 +10,7 @@ import numpy as np
 from pixelsieve.core.errors import ConfigError, GuaranteeError, nearest
 from pixelsieve.networks.fixed_point import best_integer_bits
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.weights import Weights
+from pixelsieve.networks.spec import Weights
 
 __all__ = ["WarmStartReport", "WarmStartRow", "fit_scales", "warm_start"]
 

@@ -18,13 +18,12 @@ from pixelsieve.integer.exactness import Exactness, check_exactness
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.metrics.pareto import dominated_beyond
 from pixelsieve.metrics.statistics import METRICS, score
-from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.model_file import Card, Model, load_model, save_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.networks.weights import initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.studies.search.goal import Goal, Measured
-from pixelsieve.training.candidates import Candidate as BitsCandidate
-from pixelsieve.training.engine import Monitor, Rows
+from pixelsieve.training.candidates import MixedNetwork
+from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.job import Job, TrainingData, run_job
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import REFINED, Recipe, override
@@ -128,7 +127,7 @@ class LearnedNetwork:
 
     measured: Measured
     model: Model
-    candidate: BitsCandidate
+    candidate: MixedNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +154,7 @@ class BitsTrainer:
                 self.recipe,
                 start,
                 Rows(self.data.training, self.data.validation),
-                seed=self.seed,
-                monitors=self._monitors(),
+                self._session(),
             )
         except (DataError, ConfigError) as error:
             raise NoNetworkError(str(error)) from error
@@ -176,22 +174,25 @@ class BitsTrainer:
                 override(REFINED, batch_size=self.recipe.batch_size),
                 network.candidate,
                 Rows(self.data.training, self.data.validation),
-                seed=self.seed,
-                monitors=self._monitors(),
+                self._session(),
             )
         except DataError:  # diverged
             return []
         return self._exact(candidates)[0]
 
-    def _monitors(self) -> dict[str, Monitor]:
+    def _session(self) -> Session:
         metric = self.goal.metric
-        return {metric: lambda logits, labels: score(logits, labels)[metric]}
+        return Session(self.seed, {metric: lambda logits, labels: score(logits, labels)[metric]})
 
-    def _exact(self, candidates: Sequence[BitsCandidate]) -> tuple[list[LearnedNetwork], list[str]]:
+    def _exact(self, candidates: Sequence[MixedNetwork]) -> tuple[list[LearnedNetwork], list[str]]:
         """Those that are exact, and why the others are not."""
-        card = {"recipe": to_plain(self.recipe), "seed": self.seed}
-        card |= {"learned": to_plain(self.precision)}
-        card |= {"front_end": self.data.front_end, "detector": self.data.detector}
+        card = Card(
+            to_plain(self.recipe),
+            self.seed,
+            self.data.front_end,
+            self.data.detector,
+            learned=self.precision,
+        )
         validation = self.data.validation
         found, reasons = [], []
         for candidate in candidates:
