@@ -11,8 +11,7 @@ import pytest
 from rich.console import Console
 
 from pixelsieve.core.config import to_plain
-from pixelsieve.data.splits import Splits
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.report.data_rate_table import slices_table
 from pixelsieve.report.figures import event_display
 from pixelsieve.report.inspection import inspection_tables
@@ -25,15 +24,15 @@ from tests.conftest import make_clusters
 
 def test_a_network_that_collapsed_is_named() -> None:
     one, two, three = (make_clusters(200, i, group_id=np.arange(200) + 1000 * i) for i in range(3))
-    splits = Splits(one, two, three)
-    good = splits.test.signal.astype(np.float32)
+    dataset = Dataset.of({"train": one, "validation": two, "test": three}, whole=True)
+    good = dataset.test.signal.astype(np.float32)
     epoch = {"validation_auc": 0.9, "validation_loss": 0.1}
     results = [
         {"seed": s, "history": [epoch], "best_epoch": 0, "warm_start": None, "precision": None}
         for s in (0, 1)
     ]
     approach = Approach(RECIPES["sieve"], 2, ["a", "b"], results, [good, np.zeros_like(good)])
-    metrics = summarize_comparison([approach], {}, splits)
+    metrics = summarize_comparison([approach], {}, dataset)
     assert metrics["rows"][0]["collapsed"] == [1]
     (line,) = collapsed_lines(metrics)
     assert line.startswith("warning: sieve, 2 bits: seed 1 (AUC 0.500)")
@@ -44,7 +43,7 @@ def test_a_network_that_collapsed_is_named() -> None:
 def test_unusual_clusters_and_names_are_shown_as_they_are(tmp_path: Path) -> None:
     clusters = make_clusters(40)
     clusters.pixels_e[:] = 0
-    summary = inspect_parts(Parts({"all": clusters}, "[bold]nothing", {}), events=8)
+    summary = inspect_parts(Dataset.of({"all": clusters}, "[bold]nothing"), events=8)
     console = Console(record=True, width=120, file=io.StringIO())
     for table in inspection_tables(summary):
         console.print(table)

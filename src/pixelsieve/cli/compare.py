@@ -71,7 +71,7 @@ def compare(
         baselines=baselines,
     )
     dataset = training.dataset()
-    config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
+    config = replace(config, spec=config.spec.with_window(dataset.window))
     jobs = [*teachers_for(config), *jobs_of(config)]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
         metrics = run_comparison(

@@ -53,7 +53,6 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.front_end import through_front_end
     from pixelsieve.networks.model_file import load_model
     from pixelsieve.networks.run_models import the_path
     from pixelsieve.report.data_rate_table import data_rate_table, slices_table
@@ -63,9 +62,8 @@ def evaluate(
     file = the_path(path, model)
     loaded = load_model(file)
     chosen = _front_end(loaded, front_end)
-    part = through_front_end(chosen, only(options.read_parts(data), split))
-    (clusters,) = part.parts.values()
-    occupancy = occupancy_of(clusters.detector, hit_density, bits_per_pixel)
+    part = only(options.read_parts(data), split).through(chosen)
+    occupancy = occupancy_of(part.detector, hit_density, bits_per_pixel)
     result = evaluate_model(loaded, part, occupancy)
     if result["front_end_differs"]:
         differing = "; ".join(result["front_end_differs"])

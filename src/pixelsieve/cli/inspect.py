@@ -36,8 +36,8 @@ def inspect(
     from rich.console import Console
     from rich.markup import escape
 
-    from pixelsieve.formats.dataset import find_files
     from pixelsieve.formats.parquet import read_provenance
+    from pixelsieve.formats.sources import find_files
     from pixelsieve.front_end import read_front_end
     from pixelsieve.report.inspection import inspection_tables
     from pixelsieve.studies.inspect import inspect_parts

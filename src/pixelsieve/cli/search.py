@@ -75,7 +75,6 @@ def search(
 
     from pixelsieve.cli.progress import SearchProgress
     from pixelsieve.core.workers import default_workers
-    from pixelsieve.front_end import dataset_through_front_end, read_front_end
     from pixelsieve.report.figures.pareto import pareto
     from pixelsieve.report.search_table import search_lines, search_tables
     from pixelsieve.studies.search.run import search as run_search
@@ -94,9 +93,7 @@ def search(
         seeds=seeds,
         generation=generation,
     )
-    dataset = dataset_through_front_end(
-        read_front_end(front_end) if front_end else None, options.load(data)
-    )
+    dataset = options.open_dataset(data, front_end)
     with SearchProgress() as progress:
         metrics = run_search(
             config,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.scheduler import run_tasks
 from pixelsieve.core.workers import Task
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
@@ -29,9 +30,9 @@ from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.studies.explain import CURVES, curves
 from pixelsieve.studies.jobs import (
     Shared,
+    compared_data,
     float_recipe_for,
     teachers_of,
-    training_data,
     training_tasks,
 )
 from pixelsieve.studies.summary import Approach, summarize_comparison, with_counted_luts
@@ -154,15 +155,12 @@ def compare(
     teachers = teachers_for(config)
     identity = {**to_plain(config), **dataset.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
-    features, splits = config.features, dataset.splits
-    data = training_data(dataset, features, [config.float_recipe, *config.recipes], teachers)
+    features, recipes = config.features, [config.float_recipe, *config.recipes]
+    shared = compared_data(
+        out.absolute(), dataset, features, recipes, teachers, baselines=config.baselines
+    )
     with RunFolder(out, identity) as run:
         run.prepare()
-        shared = Shared(out.absolute(), data, features.table(splits.test))
-        if config.baselines:
-            parts = (splits.train, splits.validation, splits.test)
-            train, validation, test = (features.table(c, saturated=False) for c in parts)
-            shared = replace(shared, unsaturated=(train, validation, test))
         jobs = jobs_of(config)
         results = run_tasks(
             _tasks(jobs, teachers, config.baselines),
@@ -175,15 +173,14 @@ def compare(
         trained = {job.name: results[job.name] for job in jobs}
         scores = {job.name: results[_predict_name(job.name)] for job in jobs}
         _write_history(out / "history.parquet", trained)
-        _write_predictions(out / "predictions.parquet", scores, splits.test)
+        _write_predictions(out / "predictions.parquet", scores, dataset.test)
         others: dict[str, BaselineScores] = {}
         if config.baselines:
             others["boosted trees, same inputs"] = results["baseline"]
-            time = time_of(splits.train, config.spec.features)
+            time = time_of(next(_training(dataset)), config.spec.features)
             if time:
-                others[f"cut on |t| ({_TIME_NAMES[time]}) alone"] = time_cut(
-                    splits.train, splits.test, time
-                )
+                cut = time_cut(_training(dataset), dataset.test, time)
+                others[f"cut on |t| ({_TIME_NAMES[time]}) alone"] = cut
         approaches = _approaches(jobs, trained, scores)
         metrics = {
             "schema": 1,
@@ -191,13 +188,13 @@ def compare(
             "n_parameters": config.spec.n_parameters,
             "features": features.to_plain(),
             "split_by": dataset.split_by,
-            "front_end": dataset.front_end,
-            "made": dict(dataset.source.made),
-            "detector": to_plain(splits.test.detector),
+            "front_end": to_plain(dataset.summary),
+            "made": dict(dataset.made),
+            "detector": to_plain(dataset.detector),
             "teachers": [_about_teacher(results[t.name]) for t in teachers],
-            **summarize_comparison(approaches, others, splits),
+            **summarize_comparison(approaches, others, dataset),
         }
-        write_json(out / CURVES, curves(approaches, others, splits.test))
+        write_json(out / CURVES, curves(approaches, others, dataset.test))
         write_json(out / "metrics.json", metrics)
         if luts:
             names = {
@@ -205,6 +202,10 @@ def compare(
             }
             metrics = with_counted_luts(out, metrics, names, on_count)
         return metrics
+
+
+def _training(dataset: Dataset) -> Iterator[Clusters]:
+    return (clusters for name, clusters in dataset.stretches() if name == "train")
 
 
 def _about_teacher(result: dict[str, Any]) -> dict[str, Any]:
@@ -234,8 +235,8 @@ def _predict(shared: Shared, name: str, _report: Callable[[Any], None]) -> NDArr
 
 
 def _baseline(shared: Shared, _report: Callable[[Any], None]) -> BaselineScores:
-    assert shared.unsaturated is not None
-    return boosted_trees(*shared.unsaturated, seed=0)
+    train, validation, test = shared.unsaturated
+    return boosted_trees(train, validation, test, seed=0)
 
 
 def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
@@ -255,7 +256,7 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
     _write_table(path, pa.table({n: [row.get(n) for row in rows] for n in names}))
 
 
-def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Any) -> None:
+def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Clusters) -> None:
     columns: dict[str, Any] = {"group": test.groups(), "signal": test.signal}
     if test.event_id is not None:
         columns["event_id"] = test.event_id

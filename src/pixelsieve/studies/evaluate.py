@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pixelsieve.core.config import to_plain
@@ -12,7 +10,8 @@ from pixelsieve.data.clusters import concatenate
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import require_disjoint
 from pixelsieve.evaluation.data_rate import OCCUPANCIES, Occupancy, data_rates, slices
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at
 from pixelsieve.metrics.statistics import bootstrap, score
 from pixelsieve.networks.model_file import Model, require_same_keras
@@ -21,30 +20,29 @@ from pixelsieve.studies.models import constants_that_differ
 __all__ = ["evaluate_model", "occupancy_of", "only", "settings_that_differ"]
 
 
-def only(parts: Parts, split: str) -> Parts:
-    """That split alone; `all` joins whatever is there.
+def only(dataset: Dataset, split: str) -> Dataset:
+    """Return that split alone; `all` joins whatever is there.
 
     Other splits need not be there, nor hold both classes; those that are share no particle group.
-    Raises `DataError` where one does, or the split is not there.
+    Raise `DataError` if one does, or the split is not there.
     """
+    parts = dataset.parts
     if split == "all":
-        tables = list(parts.parts.values())
-        origins = dict.fromkeys(c.origin.removesuffix(f" [{n}]") for n, c in parts.parts.items())
-        return replace(parts, parts={"all": concatenate(tables, ", ".join(origins))})
-    require_disjoint(parts.parts)
-    if split not in parts.parts:
-        there = ", ".join(parts.parts)
+        origins = dict.fromkeys(c.origin.removesuffix(f" [{n}]") for n, c in parts.items())
+        return dataset.with_parts({"all": concatenate([*parts.values()], ", ".join(origins))})
+    require_disjoint(parts)
+    if split not in parts:
         msg = (
-            f"{next(iter(parts.parts.values())).origin}: no {split} split (by {parts.split_by}: "
-            f"{there}); choose --split, or --split all for every cluster"
+            f"{next(iter(parts.values())).origin}: no {split} split (by {dataset.split_by}: "
+            f"{', '.join(parts)}); choose --split, or --split all for every cluster"
         )
         raise DataError(msg)
-    return replace(parts, parts={split: parts.parts[split]})
+    return dataset.with_parts({split: parts[split]})
 
 
-def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> list[str]:
-    """Settings of the front end, as `Parts.front_end` has them, that the training did not have."""
-    trained, now = model.card.get("front_end"), front_end["settings"] if front_end else None
+def settings_that_differ(model: Model, front_end: FrontEnd | None) -> list[str]:
+    """Return the settings of the front end that the training did not have."""
+    trained, now = model.card.get("front_end"), to_plain(front_end)
     if trained is None or now is None:
         return [] if trained == now else ["front end" if trained is None else "no front end"]
     keys = [k for k in {**trained, **now} if trained.get(k) != now.get(k)]
@@ -72,7 +70,9 @@ def occupancy_of(
     )
 
 
-def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None) -> dict[str, Any]:
+def evaluate_model(
+    model: Model, part: Dataset, occupancy: Occupancy | None = None
+) -> dict[str, Any]:
     """Figures of merit with bootstrap intervals, on clusters of one part, as plain data.
 
     `efficiency` and rejection are of the clusters that are read out; `front_end` counts the rest.
@@ -89,7 +89,7 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
         "split": split,
         "split_by": part.split_by,
         "clusters": {"signal": clusters.n_signal, "bib": len(clusters) - clusters.n_signal},
-        "front_end": to_plain(part.front_end),
+        "front_end": to_plain(part.summary),
         "front_end_differs": settings_that_differ(model, part.front_end),
         "detector_differs": constants_that_differ(model, clusters.detector),
         "figures": score(logits, clusters.signal),
@@ -102,9 +102,7 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
     }
 
 
-def _bib_read_out(part: Parts, split: str) -> float:
-    """Share of the BIB clusters that the front end reads out."""
-    if part.front_end is None:
-        return 1.0
-    counts = part.front_end["clusters"][split]["bib"]
-    return float(counts["read_out"] / counts["collected"])
+def _bib_read_out(part: Dataset, split: str) -> float:
+    """Return the fraction of the BIB clusters that the front end reads out."""
+    bib = part.counts[split]["bib"]
+    return bib.read_out / bib.collected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
@@ -15,8 +15,8 @@ from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import SPLIT_NAMES, large_cluster_hashes, large_clusters
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet
-from pixelsieve.formats.dataset import BY_HASH, Parts
-from pixelsieve.front_end import FrontEnd, through_front_end
+from pixelsieve.formats.dataset import BY_HASH, Dataset
+from pixelsieve.front_end import FrontEnd
 
 __all__ = ["display", "displays", "distributions", "duplicates", "inspect_parts", "shared_groups"]
 
@@ -152,7 +152,7 @@ _CLASSES = ("signal", "bib")
 
 
 def inspect_parts(
-    found: Parts,
+    found: Dataset,
     front_end: FrontEnd | None = None,
     provenance: Mapping[str, Any] | None = None,
     events: int = 3,
@@ -165,17 +165,17 @@ def inspect_parts(
       front end where one is given: `features`, `distributions`, `displays` of `events` clusters
       a class.
     """
-    parts, notes = _parts_to_show(found)
-    seen = through_front_end(front_end, parts)
-    described = "train" if "train" in seen.parts else next(iter(seen.parts))
+    dataset, notes = _parts_to_show(found)
+    parts, seen = dataset.parts, dataset.through(front_end)
+    described = "train" if "train" in parts else next(iter(parts))
     clusters = seen.parts[described]
     return {
-        "files": parts.files,
-        "split_by": parts.split_by,
+        "files": dict(dataset.files),
+        "split_by": dataset.split_by,
         "notes": notes,
         "detector": to_plain(clusters.detector),
         "provenance": to_plain(provenance or {}),
-        "front_end": to_plain(seen.front_end),
+        "front_end": to_plain(seen.summary),
         "splits": {
             name: {
                 "clusters": len(part),
@@ -183,10 +183,10 @@ def inspect_parts(
                 "bib": len(part) - part.n_signal,
                 "groups": len(np.unique(part.groups())),
             }
-            for name, part in parts.parts.items()
+            for name, part in parts.items()
         },
-        "shared_groups": shared_groups(parts.parts),
-        "duplicates": duplicates(parts.parts),
+        "shared_groups": shared_groups(parts),
+        "duplicates": duplicates(parts),
         "described": described,
         "features": _features(clusters),
         "distributions": distributions(clusters),
@@ -194,7 +194,7 @@ def inspect_parts(
     }
 
 
-def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
+def _parts_to_show(found: Dataset) -> tuple[Dataset, list[str]]:
     lacking = [f"no {name} split" for name in SPLIT_NAMES if name not in found.parts]
     for name, part in found.parts.items():
         for kind, count in (("signal", part.n_signal), ("BIB", len(part) - part.n_signal)):
@@ -205,7 +205,7 @@ def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
     # Nobody asked for these splits: the file is shown whole.
     joined = concatenate(list(found.parts.values()))
     notes = ["no splits: too few clusters, or one class alone"]
-    return replace(found, parts={"all": joined}, split_by="nothing"), notes
+    return found.with_parts({"all": joined}, "nothing"), notes
 
 
 def shared_groups(parts: Mapping[str, Clusters]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import require_disjoint
 from pixelsieve.evaluation.robustness import Measured, Network, compared, measure, seen_by
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
 from pixelsieve.metrics.metrics import EFFICIENCY
 from pixelsieve.metrics.threshold import freeze
@@ -67,8 +67,8 @@ class Asked:
 
 def robustness(
     approaches: Approaches,
-    given: Parts,
-    others: Mapping[str, Parts],
+    given: Dataset,
+    others: Mapping[str, Dataset],
     asked: Asked,
     on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
 ) -> dict[str, Any]:
@@ -111,13 +111,14 @@ def robustness(
     }
 
 
-def _split(parts: Parts, name: str) -> Clusters:
-    if name not in parts.parts:
-        first, there = next(iter(parts.parts.values())).origin, ", ".join(parts.parts)
+def _split(dataset: Dataset, name: str) -> Clusters:
+    parts = dataset.parts
+    if name not in parts:
+        first, there = next(iter(parts.values())).origin, ", ".join(parts)
         why = "the threshold is frozen on it" if name == "validation" else "choose --split"
-        msg = f"{first}: no {name} split (by {parts.split_by}: {there}); {why}"
+        msg = f"{first}: no {name} split (by {dataset.split_by}: {there}); {why}"
         raise DataError(msg)
-    return parts.parts[name]
+    return parts[name]
 
 
 def _measured(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.files import write_json
-from pixelsieve.data.splits import Splits
 from pixelsieve.evaluation.baselines import BaselineScores
 from pixelsieve.firmware.resources import counted_luts
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.metrics.metrics import roc_curve
 from pixelsieve.metrics.statistics import (
     PairedTest,
@@ -61,16 +61,13 @@ class Approach:
 
 
 def summarize_comparison(
-    approaches: Sequence[Approach], baselines: Mapping[str, BaselineScores], splits: Splits
+    approaches: Sequence[Approach], baselines: Mapping[str, BaselineScores], dataset: Dataset
 ) -> dict[str, Any]:
     """The keys `clusters`, `rows`, `baselines` and `paired` of `metrics.json`, plain data."""
-    labels, groups = splits.test.signal, splits.test.groups()
+    labels, groups = dataset.test.signal, dataset.test.groups()
     rows = [_row(a, labels, groups) for a in approaches]
     return {
-        "clusters": {
-            name: {"signal": part.n_signal, "bib": len(part) - part.n_signal}
-            for name, part in splits.parts()
-        },
+        "clusters": dataset.class_counts,
         "rows": rows,
         "baselines": [
             {

@@ -16,7 +16,9 @@ from pixelsieve.core.archives import read_arrays
 from pixelsieve.core.config import fingerprint, to_plain
 from pixelsieve.core.errors import ConfigError, RunError, nearest
 from pixelsieve.core.files import file_hash, read_document, write_json
+from pixelsieve.data.detector import Detector
 from pixelsieve.features import FeatureTable
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.model_file import Model, load_model, model_hash, save_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix
 from pixelsieve.networks.spec import NetworkSpec
@@ -96,15 +98,15 @@ class TrainingData:
     `others` are the training and validation clusters as teachers with other inputs see them,
     `groups` (n,) the particle groups of the training clusters, `augmented` the training clusters'
     copies by augmentation. `fingerprint` stands for the data
-    and their features. `front_end` are the settings that the clusters were read out with,
-    `detector` the constants of theirs, for the model's card.
+    and their features. `front_end` read the clusters out and `detector` is theirs, for the model's
+    card.
     """
 
     training: FeatureTable
     validation: FeatureTable
     fingerprint: str
-    front_end: dict[str, Any] | None = None
-    detector: dict[str, Any] | None = None
+    front_end: FrontEnd | None = None
+    detector: Detector | None = None
     others: tuple[tuple[FeatureTable, FeatureTable], ...] = ()
     groups: NDArray[Any] | None = None
     augmented: Mapping[Augmentation, tuple[FeatureTable, ...]] = field(default_factory=dict)
@@ -173,8 +175,8 @@ def run_job(
     card = {
         "recipe": to_plain(job.recipe),
         "seed": job.seed,
-        "front_end": data.front_end,
-        "detector": data.detector,
+        "front_end": to_plain(data.front_end),
+        "detector": to_plain(data.detector),
         **({} if teacher is None else {"teacher": teacher}),
     }
     train = _train_learned if isinstance(job.precision, LearnedPrecision) else _train_uniform

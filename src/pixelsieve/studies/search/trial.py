@@ -191,7 +191,7 @@ class BitsTrainer:
         """Those that are exact, and why the others are not."""
         card = {"recipe": to_plain(self.recipe), "seed": self.seed}
         card |= {"learned": to_plain(self.precision)}
-        card |= {"front_end": self.data.front_end, "detector": self.data.detector}
+        card |= {k: to_plain(getattr(self.data, k)) for k in ("front_end", "detector")}
         validation = self.data.validation
         found, reasons = [], []
         for candidate in candidates:
