@@ -17,7 +17,7 @@ from learned_tables import merits
 from pixelsieve.evaluation.baselines import boosted_trees
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
-from pixelsieve.front_end import FrontEnd, dataset_through_front_end
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.integer.pixel_logic import feature_cost
 from pixelsieve.networks.fixed_point import FixedPoint
 
@@ -49,8 +49,8 @@ def main() -> None:
             features = FeatureSet((*CODES, "y_local"), mirror_x=True)
             luts = feature_cost(FeatureSet(CODES), bits, INPUTS)
             cells = ["codes and counts", f"{first} e", str(bits), f"{luts:.0f}"]
-        splits = dataset_through_front_end(chip, dataset).splits
-        training, validation = (features.table(c) for c in (splits.train, splits.validation))
+        seen = dataset.through(chip)
+        training, validation = (features.table(c) for c in (seen.train, seen.validation))
         scores = boosted_trees(training, validation, validation, seed=0).scores
         found = merits(scores, validation.labels)
         cells += [f"{found['auc']:.4f}", f"{found['rejection']:.3f}"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pixelsieve.evaluation.baselines import boosted_trees
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
-from pixelsieve.front_end import FrontEnd, dataset_through_front_end
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.metrics.statistics import score
 from pixelsieve.networks.spec import network
 
@@ -31,13 +31,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", help="quoted pattern of Parquet files")
     dataset = load([parser.parse_args().data])
-    spec = network("model2").with_window(dataset.splits.train.window)
+    spec = network("model2").with_window(dataset.window)
     features = FeatureSet(spec.features, window=spec.window)
     print("| front end | accuracy | AUC | rejection at 95 % | rejection at 98 % |")
     print("|---|---|---|---|---|")
     for name, chip in CHIPS.items():
-        splits = dataset_through_front_end(chip, dataset).splits
-        training, validation, test = (features.table(part) for _, part in splits.parts())
+        seen = dataset.through(chip)
+        training, validation, test = (features.table(part) for part in seen.parts.values())
         scores = boosted_trees(training, validation, test, seed=0).scores
         figures = score(scores, test.labels)
         values = [figures[m] for m in ("accuracy", "auc", "rejection_95", "rejection_98")]

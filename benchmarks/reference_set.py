@@ -99,7 +99,7 @@ def make(out: Path) -> None:
 
 def learned(data: Path) -> list[dict[str, Any]]:
     """The networks of one training of bits, with their integers."""
-    splits = load([data]).splits
+    dataset = load([data])
     features = FeatureSet(SCALARS.features, mirror_x=True)
     monitors = {"auc": roc_auc, "rejection": lambda s, y: rejection_at(s, y, EFFICIENCY)[0]}
     found, _ = train_learned(
@@ -107,7 +107,7 @@ def learned(data: Path) -> list[dict[str, Any]]:
         LearnedPrecision(budget_ebops=150),
         override(LEARNED, epochs=300),
         initial_weights(SCALARS, 0),
-        Rows(features.table(splits.train), features.table(splits.validation)),
+        Rows(features.table(dataset.train), features.table(dataset.validation)),
         Session(0, monitors),
     )
     return [

@@ -15,7 +15,7 @@ from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.windows import shift_window
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset, load
-from pixelsieve.front_end import FrontEnd, dataset_through_front_end, read_out
+from pixelsieve.front_end import FrontEnd, read_out
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import Precision
@@ -168,14 +168,14 @@ def test_a_window_off_the_charge_is_not_shown() -> None:
 def test_copies_are_of_the_collected_charge_of_the_training_clusters(dataset: Dataset) -> None:
     """Read out once, not twice, and with noise of their own."""
     varying = Augmentation(copies=2, gain=(0.8, 0.8))
-    seen = dataset_through_front_end(CHIP, dataset)
+    seen = dataset.through(CHIP)
     data = training_data(seen, FEATURES, [replace(SHORT, augmentation=varying)])
     first, second = data.copies(replace(SHORT, augmentation=varying))
     assert not np.array_equal(first.inputs["x_profile"], second.inputs["x_profile"])
-    expected = augmented(varying, FEATURES, dataset.splits.train, CHIP)
+    expected = augmented(varying, FEATURES, dataset.train, CHIP)
     np.testing.assert_array_equal(first.inputs["x_profile"], expected[0].inputs["x_profile"])
     np.testing.assert_array_equal(first.labels, data.training.labels)
-    assert len(data.training) == len(seen.splits.train) < len(dataset.splits.train)
+    assert len(data.training) == len(seen.train) < len(dataset.train)
     assert data.copies(SHORT) == ()
     plain = training_data(seen, FEATURES, [SHORT])
     np.testing.assert_array_equal(
@@ -283,11 +283,11 @@ def test_compare_trains_a_float_network_for_each_augmentation(
     # Validation and test clusters are as they came.
     scores = pq.read_table(out / "predictions.parquet")
     model = load_model(out / "models" / "robust_4b_seed0.keras")
-    splits = load([dataset_file]).splits
-    logits = model.logits(model.features.table(splits.validation))
+    held = load([dataset_file])
+    logits = model.logits(model.features.table(held.validation))
     expected = rows[3]["validation_auc"][0]
-    assert roc_auc(logits, splits.validation.signal) == pytest.approx(expected, abs=1e-9)
-    on_test = model.logits(model.features.table(splits.test))
+    assert roc_auc(logits, held.validation.signal) == pytest.approx(expected, abs=1e-9)
+    on_test = model.logits(model.features.table(held.test))
     np.testing.assert_array_equal(scores["robust_4b_seed0"].to_numpy(), on_test)
     assert model.card.recipe is not None
     assert model.card.recipe["augmentation"]["copies"] == 2

@@ -36,7 +36,7 @@ def test_curves_agree_with_the_metrics(compared: Path, dataset_file: Path) -> No
     text = (compared / "curves.json").read_text()
     assert len(text) < 1_000_000
     curves = json.loads(text)
-    test = load([dataset_file]).splits.test
+    test = load([dataset_file]).test
     logits = pq.read_table(compared / "predictions.parquet")
     for row, one in zip(metrics["rows"], curves["rows"], strict=True):
         assert (row["approach"], row["bits"]) == (one["approach"], one["bits"])

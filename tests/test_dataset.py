@@ -11,12 +11,11 @@ import pytest
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.files import file_hash
 from pixelsieve.features import FeatureSet
-from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.convert import convert
-from pixelsieve.formats.dataset import find_files, load, read_parts
-from pixelsieve.formats.sources import find_sources
-from pixelsieve.formats.streaming import ClusterStream
+from pixelsieve.formats.dataset import load, open_dataset, read_parts
+from pixelsieve.formats.sources import find_files, find_sources
+from pixelsieve.studies.jobs import training_data
 from tests.conftest import make_clusters
 from tests.format_files import full_clusters
 
@@ -73,9 +72,9 @@ def test_any_name_may_be_there_twice(tmp_path: Path) -> None:
     assert list(found.files) == ["a#b.parquet", "a#b.parquet#2", "a#b.parquet#3"]
     assert list(found.files.values()) == [file_hash(p) for p in given]
     assert list(found.made) == list(found.files)
-    assert ClusterStream(given).files == found.files
+    assert open_dataset(given).files == found.files
     given = [write(tmp_path / name) for name in ("x/a.parquet", "y/a.parquet", "x/a.parquet#2")]
-    assert len(read_parts(given).files) == len(ClusterStream(given).files) == 3
+    assert len(read_parts(given).files) == len(open_dataset(given).files) == 3
 
 
 def test_the_order_in_which_files_are_given_changes_nothing(
@@ -89,17 +88,16 @@ def test_the_order_in_which_files_are_given_changes_nothing(
     ways += [["*/*"], ["z", "x/c.parquet", "y/../y"], sorted(names), ["?/c.parquet", "z/a*", "y"]]
     first = load(files)
     assert list(first.files) == ["a.parquet", "b.parquet", "c.parquet", "c.parquet#2"]
-    expected = features.table(first.splits.train).inputs["z_global"]
+    expected = features.table(first.train).inputs["z_global"]
     for way in ways:
         loaded = load(way)
         assert loaded.identity == first.identity
-        np.testing.assert_array_equal(
-            features.table(loaded.splits.train).inputs["z_global"], expected
-        )
+        np.testing.assert_array_equal(features.table(loaded.train).inputs["z_global"], expected)
     for way in ways[-5:]:
-        streamed = StreamedDataset(way).tables([features])
-        assert streamed.source.identity == first.identity
-        np.testing.assert_array_equal(streamed.training[0].inputs["z_global"], expected)
+        streamed = open_dataset(way)
+        data = training_data(streamed, features, [])
+        assert streamed.identity == first.identity
+        np.testing.assert_array_equal(data.training.inputs["z_global"], expected)
 
 
 def test_files_in_other_folders_are_the_same_data_with_the_same_rows(tmp_path: Path) -> None:

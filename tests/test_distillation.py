@@ -211,13 +211,13 @@ def test_a_run_goes_on_with_its_teacher_and_no_other(tmp_path: Path, dataset_fil
     recipe = replace(RECIPE, teacher=str(path), epochs=1)
     config = TrainConfig(STUDENT, 4, recipe, 0, replace(FLOAT, epochs=1, batch_size=128))
     dataset = load([str(dataset_file)])
-    result = train_one(config, dataset, tmp_path / "run")[0][-1]
+    result = train_one(config, dataset, tmp_path / "run")[-1]
     assert result.teacher is not None
     assert result.teacher.name == "teacher_wide_seed0"
 
     # A run that lost its student goes on from the same teacher to the same numbers.
     (tmp_path / "run" / "models" / f"{result.name}.keras").unlink()
-    assert train_one(config, dataset, tmp_path / "run")[0][-1] == result
+    assert train_one(config, dataset, tmp_path / "run")[-1] == result
 
     path.write_text(TEACHER.replace("units = 4", "units = 5"))
     with pytest.raises(RunError, match=r"other settings \(teachers"):

@@ -65,13 +65,13 @@ def test_examples_print_what_the_page_says(page: str, title: str, tmp_path: Path
 def test_own_parquet(tmp_path: Path) -> None:
     run_block("how_to/own_parquet.md", "write.py", tmp_path)
     data = load([tmp_path / "clusters.parquet"])
-    assert sum(len(part) for _, part in data.splits.parts()) == 2000
+    assert sum(len(part) for part in data.parts.values()) == 2000
 
 
 def test_own_sensor(tmp_path: Path) -> None:
     run_block("how_to/own_sensor.md", "write_sensor.py", tmp_path)
     data = load([tmp_path / "mine.parquet"])
-    assert data.splits.train.detector.sensor.pitch_x_um == 50
+    assert data.train.detector.sensor.pitch_x_um == 50
     settings = tmp_path / "sensor.toml"
     settings.write_text(blocks("how_to/own_sensor.md", "toml")["sensor.toml"])
     sample = sample_from_mapping(read_toml(settings), "sensor.toml", n_signal=1, n_bib=1)

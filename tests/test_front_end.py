@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.workers import default_workers
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.formats import dataset, parquet
 from pixelsieve.front_end import (
     FrontEnd,
-    dataset_through_front_end,
     digitise,
     read_front_end,
     read_out,
@@ -219,16 +219,16 @@ def test_a_data_set_keeps_its_splits_and_counts(tmp_path: Path) -> None:
     loaded = dataset.load([tmp_path])
     # One code for every pixel: clusters of different splits become alike, which is no leak.
     front_end = FrontEnd(threshold_e=2300, adc="codes", adc_codes_e=(2300.0,))
-    seen = dataset_through_front_end(front_end, loaded)
-    assert seen.front_end is not None
-    assert seen.front_end["settings"]["threshold_e"] == 2300
-    for name, part in seen.splits.parts():
-        counts = seen.front_end["clusters"][name]
+    seen = loaded.through(front_end)
+    said = to_plain(seen.summary)
+    assert said["settings"]["threshold_e"] == 2300
+    for name, part in seen.parts.items():
+        counts = said["clusters"][name]
         assert counts["signal"]["read_out"] == part.n_signal
         assert counts["bib"]["read_out"] == len(part) - part.n_signal
         assert sum(c["collected"] for c in counts.values()) == 300
-    assert seen.identity == {**loaded.identity, "front_end": seen.front_end["settings"]}
-    assert dataset_through_front_end(None, loaded) is loaded
+    assert seen.identity == {**loaded.identity, "front_end": said["settings"]}
+    assert loaded.through(None) is loaded
 
 
 def test_what_cannot_be_read_out_is_refused(clusters: Clusters) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pixelsieve.data.clusters import concatenate
 from pixelsieve.formats import parquet
-from pixelsieve.formats.dataset import Parts, read_parts
+from pixelsieve.formats.dataset import Dataset, read_parts
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.studies.inspect import SharedGroups, duplicates, inspect_parts, shared_groups
 from tests.conftest import make_clusters
@@ -78,7 +78,7 @@ def test_overlaps_are_counted_instead_of_refused() -> None:
 
 
 def test_a_front_end_changes_what_is_described_and_not_what_is_compared() -> None:
-    parts = Parts({"test": make_clusters(300)}, "file name", {})
+    parts = Dataset.of({"test": make_clusters(300)}, "file name")
     plain = inspect_parts(parts)
     front_end = FrontEnd(threshold_e=2300, adc="codes", adc_codes_e=(2300.0,))
     chip = inspect_parts(parts, front_end)
@@ -86,7 +86,7 @@ def test_a_front_end_changes_what_is_described_and_not_what_is_compared() -> Non
         assert getattr(chip, same) == getattr(plain, same)
     assert chip.features["n_pixels"].signal != plain.features["n_pixels"].signal
     assert chip.front_end is not None
-    read_out = chip.front_end["clusters"]["test"]["signal"]["read_out"]
+    read_out = chip.front_end.clusters["test"]["signal"].read_out
     assert read_out < plain.splits["test"].signal
 
 

@@ -90,7 +90,7 @@ def test_every_network_of_a_training_is_exact_and_has_its_integers(
     sizes = [one["ebops"] for one in networks]
     assert sizes == sorted(sizes, reverse=True)
     assert set(networks[0]["merits"]) == {"auc", "rejection_98"}
-    test = load([dataset_file]).splits.test
+    test = load([dataset_file]).test
     for name in ("learned_40ebops_seed0", networks[0]["model"], networks[-1]["model"]):
         path = compared / "models" / f"{name}.keras"
         model = load_model(path)

@@ -286,7 +286,7 @@ def test_holm_gives_the_published_example() -> None:
 
 def test_time_cut_separates_late_background() -> None:
     training, test = make_clusters(3000), make_clusters(2000, seed=1)
-    cut = time_cut(training, test, "hit_time_30ps")
+    cut = time_cut([training], test, "hit_time_30ps")
     figures = score(cut.scores, test.signal, cut.threshold)
     assert test.hit_time_30ps_ns is not None
     best = max(
@@ -313,7 +313,7 @@ def test_a_cut_on_coarse_times_is_the_best_there_is(rows: list[tuple[int, bool]]
     times = np.array([0, 1, *(t for t, _ in rows)], np.float32)
     labels = np.array([1, 0, *(s for _, s in rows)], np.int8)
     clusters = make_clusters(n, hit_time_30ps_ns=times, signal=labels)
-    cut = time_cut(clusters, clusters, "hit_time_30ps")
+    cut = time_cut([clusters], clusters, "hit_time_30ps")
     tried = [np.mean((np.abs(times) <= t) == (labels > 0)) for t in (-1, 0, 1, 2, 9)]
     assert accuracy(cut.scores, labels, cut.threshold) == max(tried)
 

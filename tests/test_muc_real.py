@@ -41,4 +41,4 @@ def test_both_samples_have_disjoint_splits(muc_real: Path) -> None:
     for sample in ("simA", "simB"):
         loaded = dataset.load([str(muc_real / f"{sample}_*.parquet")])
         assert loaded.split_by == "file name"
-        assert all(part.n_signal for _, part in loaded.splits.parts())
+        assert all(part.n_signal for part in loaded.parts.values())

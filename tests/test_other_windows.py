@@ -13,9 +13,9 @@ import pytest
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor
-from pixelsieve.data.splits import Splits
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.spec import network
 from tests.conftest import make_clusters
@@ -104,7 +104,7 @@ def test_splits_are_of_one_detector() -> None:
     one, two = (make_clusters(60, i, group_id=ids(100 * i)) for i in range(2))
     odd = square_clusters(60, 2, group_id=ids(200))
     with pytest.raises(DataError, match="clusters of detector 'square', but clusters is of 'muon"):
-        Splits(one, two, odd)
+        Dataset.of({"train": one, "validation": two, "test": odd}, whole=True).hold()
 
 
 def test_the_time_goes_where_the_network_says(tmp_path: Path) -> None:

@@ -220,8 +220,8 @@ def test_splits_by_file_name(tmp_path: Path) -> None:
     write_named(tmp_path)
     loaded = dataset.load([tmp_path])
     assert loaded.split_by == "file name"
-    assert loaded.splits.validation.group_id is not None
-    assert loaded.splits.validation.group_id[0] == 1000
+    assert loaded.validation.group_id is not None
+    assert loaded.validation.group_id[0] == 1000
     assert set(loaded.files) == {"s_train.parquet", "s_val.parquet", "s_test.parquet"}
     (tmp_path / "s_val.parquet").unlink()
     with pytest.raises(DataError, match="no file for the validation split"):
@@ -240,7 +240,7 @@ def test_splits_by_column(path: Path) -> None:
     rewrite(path, lambda t: t.append_column("split", pa.array(labels)))
     loaded = dataset.load([path])
     assert loaded.split_by == "column 'split'"
-    assert [len(p) for _, p in loaded.splits.parts()] == [300, 50, 50]
+    assert [len(p) for p in loaded.parts.values()] == [300, 50, 50]
     labels[5] = "tset"
     rewrite(path, set_column("split", pa.array(labels)))
     with pytest.raises(DataError, match="'split', row 5: 'tset'; expected train"):
@@ -250,7 +250,7 @@ def test_splits_by_column(path: Path) -> None:
 def test_splits_by_hash_keep_groups_together(path: Path) -> None:
     loaded = dataset.load([path])
     assert loaded.split_by == "hash of group_id"
-    assert sum(len(p) for _, p in loaded.splits.parts()) == 400
+    assert sum(len(p) for p in loaded.parts.values()) == 400
     rewrite(path, lambda t: t.drop_columns(["group_id"]))
     assert dataset.load([path]).split_by == "hash of the pixel charges"
 
@@ -288,9 +288,9 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
 
 def test_the_real_sample(muc_real: Path) -> None:
     loaded = dataset.load([str(muc_real / "simA_*.parquet")])
-    counts = {n: (p.n_signal, len(p) - p.n_signal) for n, p in loaded.splits.parts()}
+    counts = {n: (p.n_signal, len(p) - p.n_signal) for n, p in loaded.parts.items()}
     assert counts == {"train": (24914, 22681), "validation": (3909, 3362), "test": (3847, 3294)}
-    assert "hit_time_ns" in loaded.splits.train.truth
+    assert "hit_time_ns" in loaded.train.truth
 
 
 def test_detector_provenance_and_slices_come_back(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_the_threshold_is_the_firmwares_and_only_validations(
     approaches = approaches_of(run, ["tiny_4b", "float"])
     asked = RobustnessSettings(0.9, variations=Variations(), where="here")
     whole = robustness(approaches, given, {}, asked)
-    fewer = replace(given, parts={**given.parts, "test": given.parts["test"].select(slice(0, 90))})
+    fewer = given.with_parts({**given.parts, "test": given.parts["test"].select(slice(0, 90))})
     part = robustness(approaches, fewer, {}, asked)
     for one, other in zip(whole.approaches, part.approaches, strict=True):
         assert one.frozen == other.frozen
@@ -481,7 +481,7 @@ def test_what_cannot_be_measured_is_known_before_anything_is(
     model = Model(spec, None, initial_weights(spec, 0), FeatureSet(spec.features))
     save_model(tmp_path / "models" / "timed.keras", model)
     given = read_parts([dataset_file])
-    bare = replace(given, parts={n: c.replace(truth={}) for n, c in given.parts.items()})
+    bare = given.with_parts({n: c.replace(truth={}) for n, c in given.parts.items()})
     result = robustness(approaches_of(tmp_path, []), bare, {}, RobustnessSettings(simulated=0))
     reasons = [line for line in result.left_out if "hit_time_ns" in line]
     assert [line.partition(":")[0] for line in reasons] == [
@@ -491,7 +491,7 @@ def test_what_cannot_be_measured_is_known_before_anything_is(
 
     rows: list[str] = []
     clusters = given.parts["test"]
-    other = replace(given, parts={"test": clusters.replace(hit_time_30ps_ns=None)})
+    other = given.with_parts({"test": clusters.replace(hit_time_30ps_ns=None)})
     with pytest.raises(DataError, match="column 'hit_time_30ps_ns' is missing"):
         robustness(
             approaches_of(tmp_path, []), given, {"other": other}, RobustnessSettings(),

@@ -19,7 +19,7 @@ from pixelsieve.core.files import read_json
 from pixelsieve.core.programs import YOSYS
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
-from pixelsieve.front_end import FrontEnd, dataset_through_front_end
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import feature_cost
 from pixelsieve.networks import spec as networks
@@ -147,7 +147,7 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
     assert sum(metrics["states"].values()) == TRIALS
     front = [r for r in metrics["rows"] if r["kind"] == "front"]
     assert {r["name"] for r in front} <= set(metrics["front"])
-    test = load([dataset_file]).splits.test
+    test = load([dataset_file]).test
     from pixelsieve.metrics.statistics import score
 
     for row in metrics["rows"]:
@@ -293,7 +293,7 @@ def test_the_logic_of_features_is_counted_or_said_to_be_missing(dataset_file: Pa
     model = Model(TINY, Precision(4), initial_weights(TINY, 0), features)
     assert "collected charge" in _feature_luts(model, charges)["feature_luts_missing"]
     chip = FrontEnd(threshold_e=200, adc="codes", adc_codes_e=(200.0, 800.0, 2000.0))
-    codes = dataset_through_front_end(chip, charges)
+    codes = charges.through(chip)
     grid = from_model(model).inputs[0].grid
     counted = _feature_luts(model, codes)
     assert counted == {

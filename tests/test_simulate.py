@@ -18,7 +18,8 @@ from pixelsieve.cli.training_options import TrainingOptions
 from pixelsieve.core import scheduler
 from pixelsieve.core.errors import RunError
 from pixelsieve.formats import parquet
-from pixelsieve.formats.dataset import find_files, load
+from pixelsieve.formats.dataset import load
+from pixelsieve.formats.sources import find_files
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.studies import simulate as study
@@ -238,7 +239,7 @@ def test_a_folder_loads_without_what_a_killed_run_left(tmp_path: Path) -> None:
     simulate(SAMPLE, tmp_path / "many", workers=1)
     (tmp_path / "many" / ".clusters-000001-x7.parquet").write_bytes(b"half")
     loaded = load([tmp_path / "many"])
-    assert sum(len(part) for _, part in loaded.splits.parts()) == 450
+    assert sum(len(part) for part in loaded.parts.values()) == 450
 
 
 def test_a_folder_of_which_chunks_are_missing_is_not_taken_for_whole(
@@ -267,9 +268,9 @@ def test_a_folder_of_which_chunks_are_missing_is_not_taken_for_whole(
     )
     shown = pixelsieve("inspect", folder / "*.parquet")
     assert (shown.exit_code, shown.stderr) == (0, warning)
-    options.load(["many/*.parquet"])  # what compare and search read
+    options.load(["many/*.parquet"])  # what firmware reads
     assert capsys.readouterr().err == warning
-    TrainingOptions(data=["many/*.parquet"], out=tmp_path / "run").streamed_dataset()
+    TrainingOptions(data=["many/*.parquet"], out=tmp_path / "run").dataset()
     assert capsys.readouterr().err == warning
     (folder / "manifest.json").unlink()  # as where files were copied, and some forgotten
     assert pixelsieve("inspect", folder).stderr == warning

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters
-from pixelsieve.data.splits import Splits, assign_by_hash
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.data.splits import SPLIT_NAMES, assign_by_hash
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.studies.evaluate import only
 from tests.conftest import make_clusters
 
@@ -38,9 +38,14 @@ def test_splits_hold_where_no_group_is_shared_and_only_there(
     parts = [part_of(groups, seed) for seed, groups in enumerate((first, second, third))]
     if shared:
         with pytest.raises(DataError, match="splits must share no group"):
-            Splits(*parts)
+            whole(*parts)
     else:
-        Splits(*parts)
+        whole(*parts)
+
+
+def whole(*parts: Clusters) -> Dataset:
+    """Three splits, checked."""
+    return Dataset.of(dict(zip(SPLIT_NAMES, parts, strict=True)), whole=True).hold()
 
 
 def part_of(groups: list[int], seed: int) -> Clusters:
@@ -78,24 +83,24 @@ def test_a_shared_group_is_named() -> None:
     leaking[10] = 55
     test = make_clusters(100, seed=2, group_id=leaking)
     with pytest.raises(DataError, match="in both train and test, first: group_id 55"):
-        Splits(train, validation, test)
+        whole(train, validation, test)
 
 
 def test_without_groups_identical_large_clusters_are_a_leak() -> None:
     train = make_clusters(100, group_id=None)
     validation = make_clusters(100, seed=1, group_id=None)
     test = make_clusters(100, seed=2, group_id=None)
-    Splits(train, validation, test)
+    whole(train, validation, test)
     pixels = test.pixels_e.copy()
     pixels[4] = train.pixels_e[np.argmax((train.pixels_e > 0).sum(axis=(1, 2)))]
     with pytest.raises(DataError, match="identical clusters"):
-        Splits(train, validation, make_clusters(100, seed=2, group_id=None, pixels_e=pixels))
+        whole(train, validation, make_clusters(100, seed=2, group_id=None, pixels_e=pixels))
 
 
 def test_a_split_without_a_class_is_refused() -> None:
     test = make_clusters(50, signal=np.zeros(50, np.int8), group_id=np.arange(50) + 5000)
     with pytest.raises(DataError, match="no signal clusters"):
-        Splits(
+        whole(
             make_clusters(50),
             make_clusters(50, seed=1, group_id=np.arange(50) + 1000),
             test,
@@ -105,8 +110,8 @@ def test_a_split_without_a_class_is_refused() -> None:
 def test_one_split_is_taken_alone_if_it_shares_no_group_with_what_is_there() -> None:
     one_class = make_clusters(50, signal=np.zeros(50, np.int8))
     test = make_clusters(50, seed=1, group_id=np.arange(50) + 1000)
-    parts = Parts({"train": one_class, "test": test}, "column", {})
+    parts = Dataset.of({"train": one_class, "test": test}, "column")
     assert list(only(parts, "test").parts) == ["test"]
-    leaking = Parts({"train": test, "test": test}, "column", {})
+    leaking = Dataset.of({"train": test, "test": test}, "column")
     with pytest.raises(DataError, match="in both train and test"):
         only(leaking, "test")

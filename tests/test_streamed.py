@@ -14,10 +14,10 @@ from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import assign_by_hash
 from pixelsieve.features import FeatureSet
-from pixelsieve.features.streamed import StreamedDataset
-from pixelsieve.formats import parquet, streaming
-from pixelsieve.formats.dataset import load
-from pixelsieve.front_end import FrontEnd, dataset_through_front_end
+from pixelsieve.formats import dataset, parquet
+from pixelsieve.formats.dataset import load, open_dataset
+from pixelsieve.front_end import FrontEnd
+from pixelsieve.studies.jobs import training_data
 from tests.conftest import make_clusters
 
 SETS = (
@@ -29,7 +29,7 @@ CHIP = FrontEnd(noise_e=80.0, threshold_e=900.0, window="centroid")
 
 @pytest.fixture(autouse=True)
 def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "_AT_LEAST", 150)
+    monkeypatch.setattr(dataset, "_AT_LEAST", 150)
 
 
 def three_splits() -> dict[str, Clusters]:
@@ -71,18 +71,15 @@ def patterns(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
 def test_the_tables_are_those_of_all_clusters_in_memory(
     patterns: list[Path], chip: FrontEnd | None
 ) -> None:
-    dataset = dataset_through_front_end(chip, load(patterns))
-    streamed = StreamedDataset(patterns, chip)
-    found = streamed.tables(SETS)
-    assert (streamed.window, streamed.detector) == (dataset.window, dataset.splits.train.detector)
-    assert found.source.identity == dataset.identity
-    assert found.source.front_end == dataset.front_end
-    np.testing.assert_array_equal(found.groups, dataset.splits.train.groups())
-    for one, training, validation in zip(SETS, found.training, found.validation, strict=True):
-        for ours, part in (
-            (training, dataset.splits.train),
-            (validation, dataset.splits.validation),
-        ):
+    held = load(patterns).through(chip)
+    streamed = open_dataset(patterns, chip)
+    for one in SETS:
+        found = training_data(streamed, one, [])
+        assert (streamed.window, streamed.detector) == (held.window, held.train.detector)
+        assert streamed.identity == held.identity
+        assert streamed.summary == held.summary
+        np.testing.assert_array_equal(found.groups, held.train.groups())
+        for ours, part in ((found.training, held.train), (found.validation, held.validation)):
             theirs = one.table(part)
             assert ours.features == theirs.features
             np.testing.assert_array_equal(ours.labels, theirs.labels)
@@ -108,7 +105,7 @@ def test_what_memory_refuses_is_refused(tmp_path: Path, case: str) -> None:
     with pytest.raises(DataError) as expected:
         load([tmp_path])
     with pytest.raises(DataError) as got:
-        StreamedDataset([tmp_path]).tables(SETS)
+        training_data(open_dataset([tmp_path]), SETS[0], [])
     if case != "no ids in one":
         assert str(got.value) == str(expected.value)
     what = {"no bib": "'signal': no BIB", "no ids in one": "'group_id' is missing"}.get(case, "")
@@ -134,9 +131,9 @@ def test_what_the_front_end_leaves_too_little_of_is_named_alike(
         write(tmp_path / (f"a_{name}.parquet" if by_name else f"{name}s.parquet"), clusters)
     chip = FrontEnd(threshold_e=900.0)
     with pytest.raises(DataError) as expected:
-        dataset_through_front_end(chip, load([tmp_path]))
+        load([tmp_path]).through(chip).hold()
     with pytest.raises(DataError) as got:
-        StreamedDataset([tmp_path], chip).tables(SETS)
+        training_data(open_dataset([tmp_path], chip), SETS[0], [])
     what = "no signal clusters" if left == "no signal" else "no cluster is left"
     assert what in str(got.value)
     if by_name:
@@ -153,7 +150,8 @@ def test_a_stretch_of_which_nothing_is_left_is_no_error(tmp_path: Path) -> None:
     pixels[:160] = np.where(pixels[:160] > 0, 100, 0)
     write(tmp_path / "a.parquet", one.replace(pixels_e=pixels))
     chip = FrontEnd(threshold_e=900.0)
-    found = StreamedDataset([tmp_path / "a.parquet"], chip).tables(SETS)
-    assert found.source.front_end == dataset_through_front_end(chip, load([tmp_path])).front_end
+    streamed = open_dataset([tmp_path / "a.parquet"], chip)
+    training_data(streamed, SETS[0], [])
+    assert streamed.summary == load([tmp_path]).through(chip).summary
     with pytest.raises(DataError, match="no cluster is left after the front end"):
-        StreamedDataset([tmp_path / "a.parquet"], FrontEnd(threshold_e=1e6)).tables(SETS)
+        open_dataset([tmp_path / "a.parquet"], FrontEnd(threshold_e=1e6)).hold()

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pixelsieve.data.splits import Splits
 from pixelsieve.evaluation.data_rate import Slice
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest, score
 from pixelsieve.report import terminal
 from pixelsieve.report.comparison import comparison_table, paired_table, warnings
@@ -40,14 +39,14 @@ ALIKE = score(*random_logits(200, 0))
 
 def test_a_network_that_collapsed_is_named() -> None:
     one, two, three = (make_clusters(200, i, group_id=np.arange(200) + 1000 * i) for i in range(3))
-    splits = Splits(one, two, three)
-    good = splits.test.signal.astype(np.float32)
+    dataset = Dataset.of({"train": one, "validation": two, "test": three}, whole=True)
+    good = dataset.test.signal.astype(np.float32)
     epoch = {"validation_auc": 0.9, "validation_loss": 0.1}
     results = [
         JobResult(f"sieve_2b_seed{s}", "", RECIPES["sieve"], s, 0, None, (epoch,)) for s in (0, 1)
     ]
     approach = Approach(RECIPES["sieve"], 2, ["a", "b"], results, [good, np.zeros_like(good)])
-    ((row,), _, _) = summarize_comparison([approach], {}, splits)
+    ((row,), _, _) = summarize_comparison([approach], {}, dataset.test)
     assert row.collapsed == (1,)
     ((line,), _) = warnings(comparison_of(row))
     assert line.startswith("warning: sieve, 2 bits: seed 1 (AUC 0.500)")
@@ -57,7 +56,7 @@ def test_a_network_that_collapsed_is_named() -> None:
 def test_unusual_clusters_and_names_are_shown_as_they_are(tmp_path: Path) -> None:
     clusters = make_clusters(40)
     clusters.pixels_e[:] = 0
-    summary = inspect_parts(Parts({"all": clusters}, "[bold]nothing", {}), events=8)
+    summary = inspect_parts(Dataset.of({"all": clusters}, "[bold]nothing"), events=8)
     console = Console(record=True, width=120, file=io.StringIO())
     for table in inspection_tables(summary):
         console.print(*terminal.tables(table, 120))

@@ -13,6 +13,7 @@ from pixelsieve.data.detector import SMART_PIXEL_LHC
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats import parquet
 from pixelsieve.formats.labels import doubtful_units
+from pixelsieve.studies.jobs import training_data
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve
 
@@ -75,8 +76,8 @@ def test_the_program_warns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     line = f"pixelsieve: warning: {path}"
     assert shown.stderr.startswith(line)
     assert len(shown.stderr.splitlines()) == 1
-    assert len(options.load([str(path)]).splits.train) > 0  # what compare reads
+    assert len(options.load([str(path)]).train) > 0  # what firmware reads
     assert capsys.readouterr().err.startswith(line)
-    streamed = TrainingOptions(data=[str(path)], out=tmp_path / "run").streamed_dataset()
-    streamed.tables([FeatureSet(("z_global",))])  # what train reads
+    streamed = TrainingOptions(data=[str(path)], out=tmp_path / "run").dataset()
+    training_data(streamed, FeatureSet(("z_global",)), [])  # what train and compare read
     assert capsys.readouterr().err.startswith(line)

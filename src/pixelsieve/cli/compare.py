@@ -69,7 +69,7 @@ def compare(
         baselines=baselines,
     )
     dataset = training.dataset()
-    config = replace(config, spec=config.spec.with_window(dataset.splits.train.window))
+    config = replace(config, spec=config.spec.with_window(dataset.window))
     jobs = [*teachers_for(config), *jobs_of(config)]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
         comparison = run_comparison(
@@ -103,7 +103,6 @@ def _recipes_of(
 
 
 def _show(comparison: Comparison) -> None:
-    from pixelsieve.core.config import to_plain
     from pixelsieve.report.comparison import (
         comparison_table,
         luts_table,
@@ -115,7 +114,7 @@ def _show(comparison: Comparison) -> None:
     from pixelsieve.report.evaluation_tables import read_out_table
 
     if comparison.front_end:
-        options.show(read_out_table(to_plain(comparison.front_end)))
+        options.show(read_out_table(comparison.front_end))
     options.show(*(warm_start_table(name, rows) for name, rows in warm_starts(comparison) if rows))
     options.show(comparison_table(comparison))
     for lines in warnings(comparison):

@@ -50,7 +50,6 @@ def evaluate(
     The data need no other split than the one asked for. They go through the front end that the
     model was trained with.
     """
-    from pixelsieve.front_end import through_front_end
     from pixelsieve.networks.model_file import load_model
     from pixelsieve.networks.run_models import the_path
     from pixelsieve.report.evaluation_tables import (
@@ -64,9 +63,8 @@ def evaluate(
     file = the_path(path, model)
     loaded = load_model(file)
     chosen = _front_end(loaded, front_end)
-    part = through_front_end(chosen, only(options.read_parts(data), split))
-    (clusters,) = part.parts.values()
-    occupancy = occupancy_of(clusters.detector, hit_density, bits_per_pixel)
+    part = only(options.read_parts(data), split).through(chosen)
+    occupancy = occupancy_of(part.detector, hit_density, bits_per_pixel)
     result = evaluate_model(loaded, part, occupancy)
     for differing, what in (
         (result.front_end_differs, "with another front end than the data's"),

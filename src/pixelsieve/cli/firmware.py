@@ -148,7 +148,7 @@ class _Subject:
             msg = "--data: missing; the threshold and the check need the clusters of the run"
             raise ConfigError(msg)
         model = pick_model(self.run, self.model)
-        parts = as_trained(model, options.load(self.data).source).parts
+        parts = as_trained(model, options.load(self.data)).parts
         if differing := constants_that_differ(model, parts["test"].detector):
             told = "; ".join(differing)
             options.warn(f"{model.origin}: trained on another detector than the data's: {told}")

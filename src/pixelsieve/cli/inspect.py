@@ -36,8 +36,8 @@ def inspect(
     if len(paths) == 1 and Path(paths[0]).suffix == ".keras":
         _show_model(Path(paths[0]))
         return
-    from pixelsieve.formats.dataset import find_files
     from pixelsieve.formats.parquet import read_provenance
+    from pixelsieve.formats.sources import find_files
     from pixelsieve.front_end import read_front_end
     from pixelsieve.report.inspection import inspection_lines, inspection_tables
     from pixelsieve.studies.inspect import inspect_parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, overload
 
@@ -13,7 +13,7 @@ from pixelsieve.core.errors import ConfigError, PixelsieveError, nearest
 
 if TYPE_CHECKING:
     from pixelsieve.data.clusters import Clusters
-    from pixelsieve.formats.dataset import Dataset, Parts
+    from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.report.spec import Table
 
@@ -28,6 +28,7 @@ __all__ = [
     "Workers",
     "bits",
     "load",
+    "open_dataset",
     "precisions",
     "print_json",
     "read_parts",
@@ -38,8 +39,6 @@ __all__ = [
     "shows_errors",
     "time_feature",
     "warn",
-    "warn_of_missing",
-    "warn_of_units",
 ]
 
 P = ParamSpec("P")
@@ -177,43 +176,61 @@ def time_feature(time: str | None) -> str | None:
     return None if time is None else prefix + time
 
 
-def read_parts(patterns: Sequence[str]) -> Parts:
-    """`formats.dataset.read_parts`; warns of missing files and of doubtful units."""
+def open_dataset(patterns: Sequence[str], front_end: Path | None = None) -> Dataset:
+    """`formats.dataset.open_dataset` with the front end of a TOML file.
+
+    Warn of missing files, and of doubtful units when the clusters are read.
+    """
     from pixelsieve.formats import dataset
+    from pixelsieve.formats.labels import doubtful_units
+    from pixelsieve.front_end import read_front_end
 
-    parts = dataset.read_parts(patterns)
-    warn_of_missing(patterns)
-    warn_of_units(parts.parts.values())
-    return parts
+    said: list[str] = []
 
+    def warn_of_units(clusters: Clusters) -> None:
+        if not said:
+            said.extend(doubtful_units([clusters]))
+            for text in said:
+                warn(text)
 
-def load(patterns: Sequence[str]) -> Dataset:
-    """`formats.dataset.load`; warns of missing files and of doubtful units."""
-    from pixelsieve.formats import dataset
-
-    found = dataset.load(patterns)
-    warn_of_missing(patterns)
-    warn_of_units(found.source.parts.values())
+    chosen = read_front_end(front_end) if front_end else None
+    found = dataset.open_dataset(patterns, chosen, on_stretch=warn_of_units)
+    _warn_of_missing(patterns)
     return found
 
 
-def warn_of_missing(patterns: Sequence[str]) -> None:
+def load(patterns: Sequence[str]) -> Dataset:
+    """`formats.dataset.load`; warn of missing files and of doubtful units."""
+    from pixelsieve.formats import dataset
+
+    return _warned(patterns, dataset.load(patterns))
+
+
+def read_parts(patterns: Sequence[str]) -> Dataset:
+    """`formats.dataset.read_parts`; warn of missing files and of doubtful units."""
+    from pixelsieve.formats import dataset
+
+    return _warned(patterns, dataset.read_parts(patterns))
+
+
+def _warned(patterns: Sequence[str], dataset: Dataset) -> Dataset:
+    from pixelsieve.formats.labels import doubtful_units
+
+    _warn_of_missing(patterns)
+    for text in doubtful_units(dataset.parts.values()):
+        warn(text)
+    return dataset
+
+
+def _warn_of_missing(patterns: Sequence[str]) -> None:
     """Warn of simulated samples of which clusters are missing, unless files are splits by name."""
-    from pixelsieve.formats.dataset import find_files, splits_by_name
-    from pixelsieve.formats.simulated import incomplete_samples
+    from pixelsieve.formats.dataset import splits_by_name
+    from pixelsieve.formats.sources import find_files, incomplete_samples
 
     files = find_files(patterns)
     if not splits_by_name(files):
         for text in incomplete_samples(files):
             warn(text)
-
-
-def warn_of_units(parts: Iterable[Clusters]) -> None:
-    """Warn of columns that look like another unit; a line each."""
-    from pixelsieve.formats.labels import doubtful_units
-
-    for text in doubtful_units(parts):
-        warn(text)
 
 
 def warn(text: str) -> None:

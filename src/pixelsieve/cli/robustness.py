@@ -11,7 +11,7 @@ from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pixelsieve.formats.dataset import Parts
+    from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks.model_file import Model
 
 __all__ = ["robustness"]
@@ -102,15 +102,14 @@ def _others(given: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Parts]) -> None:
+def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Dataset]) -> None:
     """Say where the threshold is not that of the run's own data or detector."""
     from pixelsieve.core.files import read_json
     from pixelsieve.studies.models import constants_that_differ
 
     models = [model for every in approaches.values() for model in every]
-    for label, parts in read.items():
-        detector = next(iter(parts.parts.values())).detector
-        if differing := constants_that_differ(models[0], detector):
+    for label, dataset in read.items():
+        if differing := constants_that_differ(models[0], dataset.detector):
             told = "; ".join(differing)
             options.warn(f"{models[0].origin}: trained on another detector than {label}'s: {told}")
     manifest = run / "manifest.json"

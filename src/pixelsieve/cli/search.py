@@ -73,7 +73,6 @@ def search(
     """
     from pixelsieve.cli.progress import SearchProgress
     from pixelsieve.core.workers import default_workers
-    from pixelsieve.front_end import dataset_through_front_end, read_front_end
     from pixelsieve.report.plot import figure
     from pixelsieve.report.search import pareto_choices, read_search, search_lines, search_table
     from pixelsieve.studies.search.run import search as run_search
@@ -92,9 +91,7 @@ def search(
         seeds=seeds,
         generation=generation,
     )
-    dataset = dataset_through_front_end(
-        read_front_end(front_end) if front_end else None, options.load(data)
-    )
+    dataset = options.open_dataset(data, front_end)
     with SearchProgress() as progress:
         metrics = run_search(
             config,

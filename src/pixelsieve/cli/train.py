@@ -15,7 +15,7 @@ from pixelsieve.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pixelsieve.formats.dataset import Parts
+    from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks.model_file import Model
     from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.training.job import JobResult
@@ -87,14 +87,12 @@ def train(
         mirror_x=started.features.mirror_x if started else training.mirror_x,
         start=None if start is None else file_hash(start),
     )
-    # Augmentation makes its own windows out of the pixels, so it needs them all.
-    varied = config.recipe.augmentation or config.float_recipe.augmentation
-    dataset = training.dataset() if varied else training.streamed_dataset()
+    dataset = training.dataset()
     if started is None:
         config = replace(config, spec=config.spec.with_window(dataset.window))
     jobs = [*config.teachers(), *config.jobs()]
     with TrainingProgress({j.name: j.epochs for j in jobs}) as progress:
-        results, source = train_one(
+        results = train_one(
             config,
             dataset,
             training.out,
@@ -106,7 +104,7 @@ def train(
     if training.json:
         options.print_json([one.to_plain() for one in results])
         return
-    _show(results, source, training.out)
+    _show(results, dataset, training.out)
 
 
 def _default_recipe(precision: int | LearnedPrecision | None) -> str:
@@ -115,7 +113,7 @@ def _default_recipe(precision: int | LearnedPrecision | None) -> str:
     return "sieve" if precision is None or isinstance(precision, int) else LEARNED.name
 
 
-def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
+def _show(results: Sequence[JobResult], dataset: Dataset, out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -124,8 +122,8 @@ def _show(results: Sequence[JobResult], source: Parts, out: Path) -> None:
     from pixelsieve.training.job import over_budget
 
     console = Console()
-    if source.front_end:
-        options.show(read_out_table(source.front_end))
+    if dataset.summary:
+        options.show(read_out_table(dataset.summary))
     for result in results:
         if result.networks:
             options.show(learned_table(result))

@@ -16,7 +16,6 @@ from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pixelsieve.features.streamed import StreamedDataset
     from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks.spec import NetworkSpec
     from pixelsieve.training.augmentation import Augmentation
@@ -165,23 +164,8 @@ class TrainingOptions:
         return read_augmentation(self.augment) if self.augment else None
 
     def dataset(self) -> Dataset:
-        """The data of `--data`, through the front end of `--front-end`."""
-        from pixelsieve.front_end import dataset_through_front_end, read_front_end
-
-        front_end = read_front_end(self.front_end) if self.front_end else None
-        return dataset_through_front_end(front_end, options.load(self.data))
-
-    def streamed_dataset(self) -> StreamedDataset:
-        """The same, to be read without keeping all pixels in memory."""
-        from pixelsieve.features.streamed import StreamedDataset
-        from pixelsieve.front_end import read_front_end
-
-        front_end = read_front_end(self.front_end) if self.front_end else None
-        dataset = StreamedDataset(
-            self.data, front_end, lambda clusters: options.warn_of_units([clusters])
-        )
-        options.warn_of_missing(self.data)
-        return dataset
+        """The data of `--data`, through the front end of `--front-end`; read when asked for."""
+        return options.open_dataset(self.data, self.front_end)
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ HIGHEST_CHARGE_E = 1e12
 """No pixel holds so much; sums of more leave the range of float32."""
 
 
+_IMAGES = {"pixels_e": 1, "slices_e": 2}
+"""Columns of images, and how many axes come before rows and columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clusters:
     """Clusters of charge with what the readout knows of them.
@@ -33,9 +37,9 @@ class Clusters:
     and 0 for beam-induced background. `truth` holds columns that no network may see
     (`hit_time_ns`, `total_charge_e`, `truth_*`). `code_values_e` are the charges that the codes
     0, 1, 2, ... of a front end's ADC stand for, empty where there was none. `origin` and
-    `first_row` name the source in error messages. Raises `DataError` (column, row, what was
+    `first_row` name the source in error messages. Raise `DataError` (column, row, what was
     expected) on NaN, a collected charge below -1 e, wrong shapes, labels other than 0 and 1, and
-    empty tables.
+    empty tables. What is built is checked; what is selected or joined from it is not again.
     """
 
     pixels_e: NDArray[np.float32]
@@ -55,47 +59,7 @@ class Clusters:
     first_row: int = 0
 
     def __post_init__(self) -> None:
-        n = len(self.pixels_e)
-        if n == 0:
-            msg = f"{self.origin}: holds no clusters; expected at least one"
-            raise DataError(msg)
-        for name, shape in (
-            ("pixels_e", self.pixels_e.shape[1:]),
-            ("slices_e", self.window if self.slices_e is None else self.slices_e.shape[2:]),
-        ):
-            if shape != self.window:
-                msg = (
-                    f"{self.origin}: column '{name}' has shape {shape} a cluster; expected "
-                    f"{self.window} ({self.detector.name})"
-                )
-                raise DataError(msg)
-        for name, column in self.columns().items():
-            if len(column) != n:
-                msg = f"{self.origin}: column '{name}' has {len(column)} rows; expected {n}"
-                raise DataError(msg)
-            if name not in self.truth and column.dtype.kind == "f":
-                self._refuse(name, ~np.isfinite(column), "not a finite number; mend or drop it")
-        self._refuse(
-            "pixels_e",
-            self.pixels_e < LOWEST_CHARGE_E,
-            f"a charge below {LOWEST_CHARGE_E:g} e; expected collected electrons",
-        )
-        self._refuse(
-            "pixels_e",
-            self.pixels_e > HIGHEST_CHARGE_E,
-            f"a charge above {HIGHEST_CHARGE_E:g} e; expected collected electrons",
-        )
-        self._refuse("signal", ~np.isin(self.signal, (0, 1)), "neither 0 (BIB) nor 1 (signal)")
-
-    def _refuse(self, name: str, bad: NDArray[np.bool_], what: str) -> None:
-        if not bad.any():
-            return
-        position = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        pixel = f", pixel {tuple(int(i) for i in position[1:])}" if bad.ndim > 1 else ""
-        value = self.columns()[name][position]
-        row = self.first_row + int(position[0])
-        msg = f"{self.origin}: column '{name}', row {row}{pixel}: {value:g} is {what}"
-        raise DataError(msg)
+        _check(self, self.columns())
 
     def __len__(self) -> int:
         return len(self.pixels_e)
@@ -121,11 +85,11 @@ class Clusters:
         return {k: v for k, v in named.items() if isinstance(v, np.ndarray)} | dict(self.truth)
 
     def require_both_classes(self) -> None:
-        """Raise `DataError` where one of the two classes is missing."""
+        """Raise `DataError` if one of the two classes is missing."""
         require_both_classes(self.origin, self.n_signal, len(self) - self.n_signal)
 
     def require_detector_of(self, other: Clusters) -> None:
-        """Raise `DataError` where `other` comes from another detector."""
+        """Raise `DataError` if `other` comes from another detector."""
         if self.detector != other.detector:
             found = differences(self.detector, other.detector)
             found.pop("name", None)
@@ -140,31 +104,89 @@ class Clusters:
             raise DataError(msg)
 
     def select(self, rows: NDArray[Any] | slice, origin: str | None = None) -> Clusters:
-        """The clusters at `rows` (a mask, indices or a slice)."""
-        return self._map(lambda column: column[rows], origin or self.origin)
+        """Return the clusters at `rows` (a mask, indices or a slice); raise `DataError` for none.
 
-    def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]], origin: str) -> Clusters:
-        main: dict[str, Any] = {
-            k: function(v) for k, v in self.columns().items() if k not in self.truth
-        }
-        truth = {k: function(v) for k, v in self.truth.items()}
-        return Clusters(
-            **main,
-            truth=truth,
-            code_values_e=self.code_values_e,
-            detector=self.detector,
-            origin=origin,
-        )
+        They were checked when the table was built, and are not again.
+        """
+        truth = {name: column[rows] for name, column in self.truth.items()}
+        columns = {n: c[rows] for n, c in self.columns().items() if n not in truth}
+        chosen = _with(self, **columns, truth=truth, origin=origin or self.origin, first_row=0)
+        _require_some(chosen)
+        return chosen
 
     def replace(self, **changes: Any) -> Clusters:
-        """The same clusters with other columns, checked again."""
-        return replace(self, **changes)
+        """Return the same clusters with other columns, which are checked."""
+        changed = _with(self, **changes)
+        if changed.detector != self.detector or len(changed) != len(self):
+            _check(changed, changed.columns())
+        else:
+            new = {*changes, *(changed.truth if "truth" in changes else ())}
+            _check(changed, {n: c for n, c in changed.columns().items() if n in new})
+        return changed
 
     def groups(self) -> NDArray[np.uint64]:
         """The particle group of each cluster: `group_id`, or a hash of its pixels without one."""
         if self.group_id is not None:
             return self.group_id.astype(np.uint64)
         return hash_pixels(self.pixels_e)
+
+
+def _require_some(clusters: Clusters) -> None:
+    if len(clusters) == 0:
+        msg = f"{clusters.origin}: holds no clusters; expected at least one"
+        raise DataError(msg)
+
+
+def _check(clusters: Clusters, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `DataError` if one of the named columns does not fit the table or the detector."""
+    _require_some(clusters)
+    n = len(clusters)
+    for name, column in columns.items():
+        if name in _IMAGES and (shape := column.shape[_IMAGES[name] :]) != clusters.window:
+            msg = (
+                f"{clusters.origin}: column '{name}' has shape {shape} a cluster; expected "
+                f"{clusters.window} ({clusters.detector.name})"
+            )
+            raise DataError(msg)
+    for name, column in columns.items():
+        if len(column) != n:
+            msg = f"{clusters.origin}: column '{name}' has {len(column)} rows; expected {n}"
+            raise DataError(msg)
+        if name not in clusters.truth and column.dtype.kind == "f":
+            _refuse(clusters, name, ~np.isfinite(column), "not a finite number; mend or drop it")
+    if "pixels_e" in columns:
+        expected = "expected collected electrons"
+        low, high = LOWEST_CHARGE_E, HIGHEST_CHARGE_E
+        _refuse(
+            clusters, "pixels_e", clusters.pixels_e < low, f"a charge below {low:g} e; {expected}"
+        )
+        _refuse(
+            clusters, "pixels_e", clusters.pixels_e > high, f"a charge above {high:g} e; {expected}"
+        )
+    if "signal" in columns:
+        wrong = ~np.isin(clusters.signal, (0, 1))
+        _refuse(clusters, "signal", wrong, "neither 0 (BIB) nor 1 (signal)")
+
+
+def _refuse(clusters: Clusters, name: str, bad: NDArray[np.bool_], what: str) -> None:
+    if not bad.any():
+        return
+    position = np.unravel_index(int(np.argmax(bad)), bad.shape)
+    pixel = f", pixel {tuple(int(i) for i in position[1:])}" if bad.ndim > 1 else ""
+    value = clusters.columns()[name][position]
+    row = clusters.first_row + int(position[0])
+    msg = f"{clusters.origin}: column '{name}', row {row}{pixel}: {value:g} is {what}"
+    raise DataError(msg)
+
+
+def _with(clusters: Clusters, **changes: Any) -> Clusters:
+    """Return the same table with other columns, unchecked."""
+    made = object.__new__(Clusters)
+    for name, value in (
+        {f.name: getattr(clusters, f.name) for f in fields(clusters)} | changes
+    ).items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def hash_pixels(pixels_e: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -187,7 +209,7 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def require_both_classes(origin: str, n_signal: int, n_bib: int) -> None:
-    """Raise `DataError`, naming `origin`, where one of the two counts of clusters is 0."""
+    """Raise `DataError`, naming `origin`, if one of the two counts of clusters is 0."""
     for name, count in (("signal", n_signal), ("BIB", n_bib)):
         if count == 0:
             msg = f"{origin}: column 'signal': no {name} clusters; both classes are needed"
@@ -195,12 +217,10 @@ def require_both_classes(origin: str, n_signal: int, n_bib: int) -> None:
 
 
 def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Clusters:
-    """Join tables; optional and truth columns are kept where every part has them.
+    """Join tables; optional and truth columns are kept if every part has them.
 
-    So are the values of ADC codes where all parts have the same.
-
-    Raises `DataError` where some parts have `group_id` and others do not, and where they come
-    from different detectors.
+    So are the values of ADC codes if all parts have the same. Raise `DataError` if some parts have
+    `group_id` and others do not, and if they come from different detectors.
     """
     for part in parts:
         part.require_detector_of(parts[0])
@@ -216,10 +236,13 @@ def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Cluster
     }
     truth = {n: joined.pop(n) for n in sorted(truth_names)}
     values = {p.code_values_e for p in parts}
-    return Clusters(
+    absent = dict.fromkeys(parts[0].columns().keys() - names - parts[0].truth.keys())
+    return _with(
+        parts[0],
+        **absent,
         **joined,
         truth=truth,
         code_values_e=values.pop() if len(values) == 1 else (),
-        detector=parts[0].detector,
         origin=origin or parts[0].origin,
+        first_row=0,
     )

@@ -1,25 +1,21 @@
-"""Train, validation and test: three parts that share no particle group."""
+"""Train, validation and test: which clusters go where, and that they share no particle group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import InitVar, dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
-from pixelsieve.data.clusters import Clusters, hash_pixels, splitmix64
+from pixelsieve.data.clusters import Clusters, hash_pixels, require_both_classes, splitmix64
 
 __all__ = [
     "SPLIT_NAMES",
-    "GroupKeys",
-    "Splits",
+    "SplitCheck",
     "assign_by_hash",
     "large_cluster_hashes",
     "large_clusters",
-    "refuse_shared",
     "require_disjoint",
 ]
 
@@ -40,30 +36,72 @@ def assign_by_hash(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.digitize(uniform, edges).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The three parts of a data set; building one checks that they share no group.
+class SplitCheck:
+    """Checks that splits belong together while their clusters come part by part.
 
-    `disjoint` skips that check, for parts whose clusters were changed one by one since. Raises
-    `DataError` naming a shared group, or the part in which a class is missing.
+    Of the clusters their particle groups are kept: `group_id`, or without one the hashes of those
+    of at least three pixels.
     """
 
-    train: Clusters
-    validation: Clusters
-    test: Clusters
-    disjoint: InitVar[bool] = field(default=False, kw_only=True)
+    def __init__(self) -> None:
+        self._first: tuple[str, Clusters] | None = None
+        self._origins: dict[str, str] = {}
+        self._keys: dict[str, list[NDArray[np.uint64]]] = {}
+        self._counts: dict[str, tuple[int, int]] = {}
 
-    def __post_init__(self, disjoint: bool) -> None:
-        for _, part in self.parts():
-            part.require_both_classes()
-            part.require_detector_of(self.train)
-        if not disjoint:
-            require_disjoint(dict(self.parts()))
+    def add(self, name: str, part: Clusters) -> None:
+        """Take note of clusters; raise `DataError` if only some splits have `group_id`."""
+        if self._first is None:
+            self._first = name, part.select(slice(0, 1))
+        with_ids = self._first[1].group_id is not None
+        if (part.group_id is not None) != with_ids:
+            lacking, origin = (name, part.origin) if with_ids else (self._first[0], self._origin)
+            msg = (
+                f"{origin}: column 'group_id' is missing in the {lacking} split, but others have "
+                "it; give it everywhere or nowhere"
+            )
+            raise DataError(msg)
+        self._origins.setdefault(name, part.origin)
+        keys = part.groups() if with_ids else large_cluster_hashes(part)
+        self._keys.setdefault(name, []).append(keys)
+        signal, bib = self._counts.get(name, (0, 0))
+        self._counts[name] = (signal + part.n_signal, bib + len(part) - part.n_signal)
 
-    def parts(self) -> Iterator[tuple[str, Clusters]]:
-        """Name and clusters of each part, in the order train, validation, test."""
-        for name in SPLIT_NAMES:
-            yield name, getattr(self, name)
+    @property
+    def _origin(self) -> str:
+        assert self._first is not None
+        return self._first[1].origin
+
+    def require_one_detector(self, part: Clusters) -> None:
+        """Raise `DataError` if the clusters come from another detector than the first."""
+        if self._first is not None:
+            part.require_detector_of(self._first[1])
+
+    def require_both_classes(self) -> None:
+        """Raise `DataError` if a split lacks a class."""
+        for name in self._in_order():
+            require_both_classes(self._origins[name], *self._counts[name])
+
+    def require_disjoint(self) -> None:
+        """Raise `DataError` naming the first particle group that two splits share."""
+        names = self._in_order()
+        keys = {name: np.concatenate(self._keys[name]) for name in names}
+        for name, other in ((b, a) for i, b in enumerate(names) for a in names[:i]):
+            shared = np.intersect1d(keys[name], keys[other])
+            if len(shared):
+                assert self._first is not None
+                have_ids = self._first[1].group_id is not None
+                what = "group_id" if have_ids else "identical clusters, pixel hash"
+                first = shared.astype(np.int64)[0] if have_ids else shared[0]
+                msg = (
+                    f"{self._origins[other]} and {self._origins[name]}: {len(shared)} particle "
+                    f"group(s) are in both {other} and {name}, first: {what} {first}; splits must "
+                    "share no group"
+                )
+                raise DataError(msg)
+
+    def _in_order(self) -> list[str]:
+        return [name for name in SPLIT_NAMES if name in self._keys]
 
 
 def require_disjoint(parts: Mapping[str, Clusters]) -> None:
@@ -71,48 +109,10 @@ def require_disjoint(parts: Mapping[str, Clusters]) -> None:
 
     Without `group_id`, identical clusters of at least three pixels tell.
     """
-    have = {name: c.group_id is not None for name, c in parts.items()}
-    with_ids = all(have.values())
-    if any(have.values()) and not with_ids:
-        lacking = next(name for name, has in have.items() if not has)
-        msg = (
-            f"{parts[lacking].origin}: column 'group_id' is missing in the {lacking} "
-            "split, but others have it; give it everywhere or nowhere"
-        )
-        raise DataError(msg)
-    refuse_shared(
-        (
-            GroupKeys(name, c.origin, c.groups() if with_ids else large_cluster_hashes(c))
-            for name, c in parts.items()
-        ),
-        have_ids=with_ids,
-    )
-
-
-class GroupKeys(NamedTuple):
-    """The particle groups of a part: `group_id`, or `large_cluster_hashes` without."""
-
-    name: str
-    origin: str
-    keys: NDArray[np.uint64]
-
-
-def refuse_shared(parts: Iterable[GroupKeys], *, have_ids: bool) -> None:
-    """Raise `DataError` naming the first group that two parts share."""
-    seen: list[GroupKeys] = []
-    for part in parts:
-        for other in seen:
-            shared = np.intersect1d(part.keys, other.keys)
-            if len(shared):
-                what = "group_id" if have_ids else "identical clusters, pixel hash"
-                first = shared.astype(np.int64)[0] if have_ids else shared[0]
-                msg = (
-                    f"{other.origin} and {part.origin}: {len(shared)} particle group(s) are in "
-                    f"both {other.name} and {part.name}, first: {what} {first}; splits must "
-                    "share no group"
-                )
-                raise DataError(msg)
-        seen.append(part)
+    check = SplitCheck()
+    for name, part in parts.items():
+        check.add(name, part)
+    check.require_disjoint()
 
 
 def large_cluster_hashes(clusters: Clusters) -> NDArray[np.uint64]:

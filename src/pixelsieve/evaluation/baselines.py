@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,22 +38,23 @@ def time_of(clusters: Clusters, seen: Sequence[str] = ()) -> str | None:
     return next((n for n in TIMES if getattr(clusters, f"{n}_ns") is not None), None)
 
 
-def time_cut(training: Clusters, test: Clusters, time: str) -> BaselineScores:
+def time_cut(training: Iterable[Clusters], test: Clusters, time: str) -> BaselineScores:
     """Keep clusters whose arrival time is near 0: the score is -|t| in ns.
 
     `time` is one of `TIMES`. The threshold is the one with the best accuracy on the training
-    clusters; clusters of the same time are kept or dropped together.
+    clusters, which may come in parts; clusters of the same time are kept or dropped together.
     """
-    known, scores = (-np.abs(_column(c, time).astype(np.float64)) for c in (training, test))
-    ranked = rank(known, training.signal)
+    scores = _closeness(test, time)
+    known, signal = zip(*((_closeness(c, time), c.signal) for c in training), strict=True)
+    ranked = rank(np.concatenate(known), np.concatenate(signal))
     kept_signal, kept_bib = ranked.kept()
     best = int(np.argmax(kept_signal - kept_bib))
     none_kept = kept_signal[best] <= kept_bib[best]
     return BaselineScores(scores, float(np.inf if none_kept else ranked.distinct[best]))
 
 
-def _column(clusters: Clusters, time: str) -> NDArray[np.float32]:
-    return np.asarray(getattr(clusters, f"{time}_ns"))
+def _closeness(clusters: Clusters, time: str) -> NDArray[np.float64]:
+    return -np.abs(np.asarray(getattr(clusters, f"{time}_ns"), dtype=np.float64))
 
 
 def boosted_trees(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pixelsieve.features.feature_set import FeatureSet, FeatureTable
+from pixelsieve.features.feature_set import FeatureSet, FeatureTable, GrowingTable
 from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Feature
 
@@ -14,6 +14,7 @@ __all__ = [
     "Feature",
     "FeatureSet",
     "FeatureTable",
+    "GrowingTable",
     "Logic",
     "pixel_codes",
     "pixel_sums",

@@ -12,7 +12,7 @@ from pixelsieve.core.errors import ConfigError, DataError, nearest
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Array
 
-__all__ = ["FeatureSet", "FeatureTable"]
+__all__ = ["FeatureSet", "FeatureTable", "GrowingTable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +131,29 @@ class FeatureTable:
         ]
         msg = f"{model}: the data were scaled differently: {'; '.join(differences)}"
         raise ConfigError(msg)
+
+
+class GrowingTable:
+    """A feature table that is made stretch by stretch."""
+
+    def __init__(self, features: FeatureSet, *, saturated: bool = True) -> None:
+        self._features = features
+        self._saturated = saturated
+        self._inputs: dict[str, list[Array]] = {name: [] for name in features.names}
+        self._labels: list[Array] = []
+
+    def add(self, clusters: Clusters) -> None:
+        """Append the inputs of clusters; raise `DataError` as `FeatureSet.table`."""
+        table = self._features.table(clusters, saturated=self._saturated)
+        for name, values in table.inputs.items():
+            self._inputs[name].append(values)
+        self._labels.append(table.labels)
+
+    def table(self) -> FeatureTable:
+        """Return the whole table; its parts are let go, one feature after the other."""
+        inputs = {name: _joined(self._inputs.pop(name)) for name in self._features.names}
+        return FeatureTable(self._features, inputs, _joined(self._labels), self._saturated)
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

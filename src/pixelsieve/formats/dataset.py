@@ -1,155 +1,353 @@
-"""From the paths a user gives to clusters by split, and to three disjoint splits."""
+"""From the paths a user gives to clusters by split: one `Dataset`, that streams by default."""
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import DataError
-from pixelsieve.core.files import distinct, file_hash
-from pixelsieve.data.clusters import Clusters, concatenate
-from pixelsieve.data.splits import SPLIT_NAMES, Splits, assign_by_hash
+from pixelsieve.core.files import file_hash
+from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
+from pixelsieve.data.detector import Detector
+from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
 from pixelsieve.formats import parquet
-from pixelsieve.formats.simulated import refuse_unfinished
+from pixelsieve.formats.sources import find_files
+from pixelsieve.front_end import FrontEnd, FrontEndSummary, Kept, NothingReadOutError, read_out
 
-__all__ = [
-    "BY_HASH",
-    "BY_NAME",
-    "Dataset",
-    "Parts",
-    "file_hashes",
-    "find_files",
-    "how_split",
-    "load",
-    "made_by",
-    "missing_split",
-    "read_parts",
-    "split_numbers",
-    "splits_by_name",
-]
+__all__ = ["BY_HASH", "BY_NAME", "Dataset", "load", "open_dataset", "read_parts", "splits_by_name"]
 
 BY_NAME = "file name"
-"""How `Parts` were split where the names of the files said so."""
+"""The `split_by` of files whose names say their split."""
 
 BY_HASH = "hash of"
-"""How `split_by` begins where nothing but a hash of each cluster's group decides."""
+"""How `split_by` begins if nothing but a hash of each cluster's group decides."""
 
 _SHORT = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
+_AT_LEAST = 20_000
+"""Small row groups are joined up to so many clusters."""
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Clusters as files hold them, before anything is asked of the splits.
-
-    `parts` by name of the split, those that are there, in the order train, validation, test.
-    `files` are the SHA-256 of each file by name. `front_end` are the settings and counts of the
-    front end that the clusters went through, None for collected charge. `made` says of each file,
-    by the same names, what made it: "simulation" or "conversion" of ours, None where it says
-    nothing.
-    """
-
-    parts: dict[str, Clusters]
-    split_by: str
-    files: dict[str, str]
-    front_end: Mapping[str, Any] | None = None
-    made: Mapping[str, str | None] = field(default_factory=dict)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What tells these clusters from others, as plain data."""
-        same = {"data": self.files, "split_by": self.split_by}
-        return same if self.front_end is None else {**same, "front_end": self.front_end["settings"]}
+Stretches = Iterator[tuple[str, Clusters]]
+"""Name of the split and clusters of it, in order of files and rows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class Dataset:
-    """Three splits that share no particle group, and the `Parts` that they are made of.
+    """Clusters by split, as files hold them and a front end, if any, reads them out.
 
-    `collected` are the training clusters before a front end, None where there was none.
+    They pass through memory some ten thousand at a time (`stretches`); what is asked for as a
+    whole (`parts`, `train`, `validation`, `test`) is held from then on. `source` gives collected
+    clusters by split. `split_by` says how they were split, `files` are the SHA-256 of each file by
+    name, and `made` says of each file what made it: "simulation" or "conversion" of ours, None if
+    it does not say.
+
+    A `whole` dataset has three splits of both classes, before and after the front end, that share
+    no particle group, or a pass through it ends in a `DataError`. `on_stretch` is called with the
+    collected clusters of the first pass.
     """
 
-    splits: Splits
-    source: Parts
-    collected: Clusters | None = None
+    source: Callable[[], Stretches]
+    detector: Detector
+    split_by: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, str | None] = field(default_factory=dict)
+    front_end: FrontEnd | None = None
+    whole: bool = False
+    on_stretch: Callable[[Clusters], None] | None = None
+    checked: bool = False
+    _held: dict[str, Clusters] = field(default_factory=dict, init=False)
+    _complete: bool = field(default=False, init=False)
+    _counts: dict[str, dict[str, Kept]] | None = field(default=None, init=False)
+
+    @classmethod
+    def of(
+        cls, parts: Mapping[str, Clusters], split_by: str = "hand", *, whole: bool = False
+    ) -> Dataset:
+        """Return the dataset of clusters in memory."""
+        detector = next(iter(parts.values())).detector
+        return cls(partial(iter, [*parts.items()]), detector, split_by, whole=whole)
+
+    def with_parts(self, parts: Mapping[str, Clusters], split_by: str | None = None) -> Dataset:
+        """Return those collected clusters in place of its own, with what is known of its files."""
+        return replace(
+            self,
+            source=partial(iter, [*parts.items()]),
+            detector=next(iter(parts.values())).detector,
+            split_by=split_by or self.split_by,
+            checked=False,
+        )
+
+    def through(self, front_end: FrontEnd | None) -> Dataset:
+        """Return the same clusters as that front end reads them out; None for collected charge."""
+        if front_end == self.front_end:
+            return self
+        if self._complete and self.front_end is None:
+            return replace(self, source=partial(iter, [*self._held.items()]), front_end=front_end)
+        return replace(self, front_end=front_end)
 
     @property
-    def files(self) -> dict[str, str]:
-        """SHA-256 of each file by name."""
-        return self.source.files
-
-    @property
-    def split_by(self) -> str:
-        """How the splits were made."""
-        return self.source.split_by
+    def identity(self) -> dict[str, object]:
+        """What tells these clusters from others, as plain data."""
+        read_out_by = {} if self.front_end is None else {"front_end": to_plain(self.front_end)}
+        return {"data": dict(self.files), "split_by": self.split_by, **read_out_by}
 
     @property
     def window(self) -> tuple[int, int]:
         """Rows and columns of the clusters."""
-        return self.splits.train.window
+        return self.detector.sensor.rows, self.detector.sensor.columns
 
     @property
-    def front_end(self) -> Mapping[str, Any] | None:
-        """Settings and counts of the front end, None for collected charge."""
-        return self.source.front_end
+    def parts(self) -> dict[str, Clusters]:
+        """Clusters by name of the split, those that are there, held in memory."""
+        self.hold()
+        return dict(self._held)
+
+    def hold(self) -> Dataset:
+        """Read everything into memory; return the same dataset."""
+        if not self._complete:
+            for _ in self._pass(None):
+                pass
+            self._complete = True
+        return self
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What tells these clusters from others, as plain data."""
-        return self.source.identity
+    def train(self) -> Clusters:
+        """Training clusters as read out."""
+        return self._part("train")
+
+    @property
+    def validation(self) -> Clusters:
+        """Validation clusters as read out."""
+        return self._part("validation")
+
+    @property
+    def test(self) -> Clusters:
+        """Test clusters as read out."""
+        return self._part("test")
+
+    def _part(self, name: str) -> Clusters:
+        found = self._held if name in self._held else self.parts
+        if name not in found:
+            raise _missing(name, self.split_by, next(iter(found.values())).origin)
+        return found[name]
+
+    @property
+    def collected(self) -> Clusters:
+        """Training clusters before the front end; not held."""
+        if self.front_end is None and "train" in self._held:
+            return self._held["train"]
+        return _joined([part for name, part in self.source() if name == "train"])
+
+    @property
+    def counts(self) -> dict[str, dict[str, Kept]]:
+        """How many clusters there are, by split and class (`signal`, `bib`)."""
+        if self._counts is None:
+            for _ in self._pass(()):
+                pass
+        assert self._counts is not None
+        return self._counts
+
+    @property
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Number of clusters as read out, by split and class."""
+        return {n: {k: c.read_out for k, c in by.items()} for n, by in self.counts.items()}
+
+    @property
+    def summary(self) -> FrontEndSummary | None:
+        """The front end with what it keeps; None for collected charge."""
+        return None if self.front_end is None else FrontEndSummary(self.front_end, self.counts)
+
+    def stretches(self, *hold: str) -> Stretches:
+        """Pass through all clusters as read out; hold the splits of those names.
+
+        Raise `DataError` for what is wrong with them; for what needs all of them at the end.
+        """
+        return iter(self._held.items()) if self._complete else self._pass(hold)
+
+    def _pass(self, hold: Sequence[str] | None) -> Stretches:
+        """`hold` None holds every split."""
+        tally, kept = _Tally(self.front_end), dict[str, list[Clusters]]()
+        check = SplitCheck() if self.whole and not self.checked else None
+        for name, part in self.source():
+            if check is not None:
+                check.require_one_detector(part)
+                check.add(name, part)
+            if self.on_stretch is not None and not self.checked:
+                self.on_stretch(part)
+            read = tally.read_out(name, part)
+            if read is not None:
+                if hold is None or name in hold:
+                    kept.setdefault(name, []).append(read)
+                yield name, read
+        if check is not None:
+            self._require_whole(check, tally.origins)
+        self.checked = True
+        self._counts = tally.counted(whole=self.whole)
+        self._held |= {name: _joined(kept.pop(name)) for name in self._counts if name in kept}
+
+    def _require_whole(self, check: SplitCheck, origins: Mapping[str, str]) -> None:
+        for name in SPLIT_NAMES:
+            if name not in origins:
+                first = next(origins[one] for one in SPLIT_NAMES if one in origins)
+                raise _missing(name, self.split_by, first)
+        check.require_both_classes()
+        if not self.split_by.startswith(BY_HASH):  # equal groups have equal hashes
+            check.require_disjoint()
 
 
-def find_files(patterns: Sequence[str | Path]) -> list[Path]:
-    """The Parquet files that paths, folders and glob patterns name, each once; none is an error.
+class _Tally:
+    """What a front end keeps of clusters that come part by part, by split and class."""
 
-    In order of their names, those of one name by their places, however they were given: the same
-    files give the same rows, and `Parts.identity`, which knows files by name, tells their order.
-    Raises `DataError` for the folder of a simulation that is not finished.
-    """
-    found: list[Path] = []
-    for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            refuse_unfinished(path)
-            matches = [p for p in path.glob("[!.]*.parquet") if p.is_file()]
-        elif path.is_file():
-            matches = [path]
-        else:
-            # Path.glob takes no pattern with a root or '..', which users do give.
-            matches = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
-        if not matches:
-            msg = f"{pattern}: no such Parquet file, folder of them or pattern; check the path"
-            raise DataError(msg)
-        found += matches
-    return distinct(sorted(found, key=lambda p: (p.name, os.path.realpath(p))))
+    def __init__(self, front_end: FrontEnd | None) -> None:
+        self._front_end = front_end
+        self._counts: dict[str, dict[str, Kept]] = {}
+        self._nothing_left: dict[str, NothingReadOutError] = {}
+        self.origins: dict[str, str] = {}
+
+    def read_out(self, name: str, part: Clusters) -> Clusters | None:
+        """Return the clusters as read out, None if none is left."""
+        read: Clusters | None = part
+        try:
+            if self._front_end is not None:
+                read = read_out(self._front_end, part).clusters
+        except NothingReadOutError as error:
+            self._nothing_left.setdefault(name, error)  # of this part
+            read = None
+        self.origins.setdefault(name, part.origin)
+        before = self._counts.get(name, {})
+        signal, n = (0, 0) if read is None else (read.n_signal, len(read))
+        self._counts[name] = {
+            "signal": before.get("signal", Kept()) + Kept(part.n_signal, signal),
+            "bib": before.get("bib", Kept()) + Kept(len(part) - part.n_signal, n - signal),
+        }
+        return read
+
+    def counted(self, *, whole: bool) -> dict[str, dict[str, Kept]]:
+        """Return the counts; raise `DataError` if too little is left of a split."""
+        order = dict.fromkeys(n for n in (*SPLIT_NAMES, *self.origins) if n in self.origins)
+        for name in order:
+            left = [count.read_out for count in self._counts[name].values()]
+            if not any(left):
+                raise self._nothing_left[name]
+            if whole:
+                require_both_classes(self.origins[name], *left)
+        return {name: self._counts[name] for name in order}
 
 
-def load(patterns: Sequence[str | Path]) -> Dataset:
-    """Read files into train, validation and test (see `read_parts`).
-
-    Raises `DataError` where a split is empty, lacks a class, or shares a group with another.
-    """
-    found = read_parts(patterns)
-    for name in SPLIT_NAMES:
-        if name not in found.parts:
-            first = next(iter(found.parts.values())).origin
-            raise missing_split(name, found.split_by, first)
-    return Dataset(Splits(*(found.parts[name] for name in SPLIT_NAMES)), found)
+def _joined(parts: Sequence[Clusters]) -> Clusters:
+    return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
-def missing_split(name: str, split_by: str, first: str) -> DataError:
-    """The error where there are no clusters of a split; `first` is the origin of others."""
+def _missing(name: str, split_by: str, first: str) -> DataError:
+    """Return the error for a split without clusters; `first` is the origin of others."""
     if split_by == BY_NAME:
         folder, wanted = Path(first).parent, f"*_{_SHORT[name]}.parquet"
         return DataError(f"{folder}: no file for the {name} split ({wanted})")
     first = first.removesuffix("]").rsplit(" [", 1)[0]
     return DataError(f"{first}: the {name} split is empty; more clusters are needed")
+
+
+def open_dataset(
+    patterns: Sequence[str | Path],
+    front_end: FrontEnd | None = None,
+    *,
+    whole: bool = True,
+    on_stretch: Callable[[Clusters], None] | None = None,
+) -> Dataset:
+    """Find files and how they are split; their clusters are read when they are asked for.
+
+    Files named `*_train`, `*_val`, `*_test` keep that split; else a column `split` decides; else
+    a hash of `group_id` (of the pixel charges without one), 70 : 15 : 15. Raise `DataError` if
+    only some files say their split.
+    """
+    files = find_files(patterns)
+    hashes = _file_hashes(files)
+    made = dict(zip(hashes, map(_made_by, files), strict=True))
+    names = splits_by_name(files)
+    labels = [None if names else parquet.read_split_column(p) for p in files]
+    if names:
+        split_by, source = BY_NAME, partial(_named_stretches, files, names)
+    elif any(one is not None for one in labels):
+        numbers = [_split_numbers(p, one) for p, one in zip(files, labels, strict=True)]
+        split_by, source = "column 'split'", partial(_divided_stretches, files, numbers)
+    else:
+        with_ids = "group_id" in parquet.open_file(files[0]).schema_arrow.names
+        split_by = f"{BY_HASH} {'group_id' if with_ids else 'the pixel charges'}"
+        source = partial(_divided_stretches, files, None)
+    return Dataset(
+        source,
+        parquet.read_detector(files[0]),
+        split_by,
+        hashes,
+        made,
+        front_end,
+        whole,
+        on_stretch,
+    )
+
+
+def load(patterns: Sequence[str | Path]) -> Dataset:
+    """Read files into train, validation and test, held in memory (see `open_dataset`).
+
+    Raise `DataError` if a split is empty, lacks a class, or shares a group with another.
+    """
+    return open_dataset(patterns).hold()
+
+
+def read_parts(patterns: Sequence[str | Path]) -> Dataset:
+    """Read files into the splits that they tell of, which need be neither whole nor disjoint."""
+    return open_dataset(patterns, whole=False).hold()
+
+
+def _named_stretches(files: Sequence[Path], names: Sequence[str]) -> Stretches:
+    first: dict[str, Clusters] = {}
+    for path, name in zip(files, names, strict=True):
+        for clusters in _file_stretches(path):
+            _require_alike(first.setdefault(name, clusters.select(slice(0, 1))), clusters)
+            yield name, clusters
+
+
+def _divided_stretches(
+    files: Sequence[Path], numbers: Sequence[NDArray[np.int64]] | None
+) -> Stretches:
+    """`numbers` of the split of each row by file; None for those of the hash of its group."""
+    first: Clusters | None = None
+    for place, path in enumerate(files):
+        row = 0
+        for clusters in _file_stretches(path):
+            first = first or clusters.select(slice(0, 1))
+            _require_alike(first, clusters)
+            rows = slice(row, row + len(clusters))
+            row += len(clusters)
+            of = assign_by_hash(clusters.groups()) if numbers is None else numbers[place][rows]
+            for number, name in enumerate(SPLIT_NAMES):
+                chosen = np.flatnonzero(of == number)
+                if len(chosen):
+                    yield name, clusters.select(chosen, f"{clusters.origin} [{name}]")
+
+
+def _require_alike(first: Clusters, clusters: Clusters) -> None:
+    """Raise `DataError` if the clusters are of another detector, or only some have `group_id`."""
+    concatenate([first, clusters.select(slice(0, 1))])
+
+
+def _file_stretches(path: Path) -> Iterator[Clusters]:
+    """The file's clusters in stretches of at least `_AT_LEAST`, but for the last."""
+    kept: list[Clusters] = []
+    for clusters in parquet.iterate(path):
+        kept.append(clusters)
+        if sum(map(len, kept)) >= _AT_LEAST:
+            yield _joined(kept)
+            kept = []
+    if kept:
+        yield _joined(kept)
 
 
 def splits_by_name(files: Sequence[Path]) -> list[str]:
@@ -166,58 +364,13 @@ def splits_by_name(files: Sequence[Path]) -> list[str]:
     return said
 
 
-def how_split(*, by_name: bool, by_column: bool, ids: bool) -> str:
-    """The `split_by` of `Parts`."""
-    if by_name:
-        return BY_NAME
-    if by_column:
-        return "column 'split'"
-    return f"{BY_HASH} {'group_id' if ids else 'the pixel charges'}"
-
-
-def read_parts(patterns: Sequence[str | Path]) -> Parts:
-    """Read files into the splits that they tell of, which need be neither whole nor disjoint.
-
-    Files named `*_train`, `*_val`, `*_test` keep that split; else a column `split` decides; else
-    a hash of `group_id` (of the pixel charges without one), 70 : 15 : 15.
-    Raises `DataError` where only some files say their split, and for labels that name none.
-    """
-    files = find_files(patterns)
-    hashes = file_hashes(files)
-    made = dict(zip(hashes, map(made_by, files), strict=True))
-    by_name = splits_by_name(files)
-    if by_name:
-        parts = {}
-        for name in SPLIT_NAMES:
-            tables = [parquet.read(p) for p, s in zip(files, by_name, strict=True) if s == name]
-            if tables:
-                parts[name] = concatenate(tables)
-        return Parts(parts, BY_NAME, hashes, made=made)
-    labels = [parquet.read_split_column(p) for p in files]
-    by_column = any(one is not None for one in labels)
-    if by_column:
-        numbers = np.concatenate(
-            [split_numbers(p, one) for p, one in zip(files, labels, strict=True)]
-        )
-    clusters = concatenate([parquet.read(p) for p in files])
-    if not by_column:
-        numbers = assign_by_hash(clusters.groups())
-    how = how_split(by_name=False, by_column=by_column, ids=clusters.group_id is not None)
-    parts = {}
-    for number, name in enumerate(SPLIT_NAMES):
-        rows = np.flatnonzero(numbers == number)
-        if len(rows):
-            parts[name] = clusters.select(rows, f"{clusters.origin} [{name}]")
-    return Parts(parts, how, hashes, made=made)
-
-
-def made_by(path: Path) -> str | None:
+def _made_by(path: Path) -> str | None:
     """`simulation` or `conversion`, None where the file does not say."""
     said = parquet.read_provenance(path)
     return next((how for how in ("simulation", "conversion") if how in said), None)
 
 
-def file_hashes(files: Sequence[Path]) -> dict[str, str]:
+def _file_hashes(files: Sequence[Path]) -> dict[str, str]:
     """SHA-256 of each file by name, in the order of `files`; equal names get a number."""
     hashes: dict[str, str] = {}
     for path in files:
@@ -233,7 +386,7 @@ def file_hashes(files: Sequence[Path]) -> dict[str, str]:
     return hashes
 
 
-def split_numbers(path: Path, labels: np.ndarray | None) -> np.ndarray:
+def _split_numbers(path: Path, labels: np.ndarray | None) -> np.ndarray:
     """Number of the split of each row, as the column `split` says; `DataError` without one."""
     if labels is None:
         msg = f"{path}: column 'split' is missing, while other files have it; use one way"

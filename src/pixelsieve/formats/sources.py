@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pixelsieve.core.errors import ConfigError, DataError
-from pixelsieve.core.files import distinct
+from pixelsieve.core.errors import ConfigError, DataError, RunError
+from pixelsieve.core.files import distinct, read_document
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
 from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
-from pixelsieve.formats.simulated import refuse_unfinished
 
-__all__ = ["FORMATS", "Format", "ReadOptions", "Sources", "find_sources", "iterate"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "ReadOptions",
+    "Sources",
+    "find_files",
+    "find_sources",
+    "incomplete_samples",
+    "iterate",
+]
 
 Format = Literal["parquet", "triples", "tfrecord", "pixelav"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -81,7 +91,7 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
     if path.is_file():
         return {path: told or _format(path)}
     if path.is_dir():
-        refuse_unfinished(path)
+        _refuse_unfinished(path)
         kinds = {s for s, kind in _SUFFIXES.items() if told is None or _is_read_as(kind, told)}
         paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
     else:
@@ -195,3 +205,83 @@ def _require_alike(part: Clusters, first: Clusters) -> None:
             msg = f"{part.origin}: column '{name}' holds {column.dtype}; expected {kind}, as "
             msg += first.origin
             raise DataError(msg)
+
+
+def find_files(patterns: Sequence[str | Path]) -> list[Path]:
+    """The Parquet files that paths, folders and glob patterns name, each once; none is an error.
+
+    In order of their names, those of one name by their places, however they were given: the same
+    files give the same rows, and `Dataset.identity`, which knows files by name, tells their order.
+    Raises `DataError` for the folder of a simulation that is not finished.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            _refuse_unfinished(path)
+            matches = [p for p in path.glob("[!.]*.parquet") if p.is_file()]
+        elif path.is_file():
+            matches = [path]
+        else:
+            # Path.glob takes no pattern with a root or '..', which users do give.
+            matches = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
+        if not matches:
+            msg = f"{pattern}: no such Parquet file, folder of them or pattern; check the path"
+            raise DataError(msg)
+        found += matches
+    return distinct(sorted(found, key=lambda p: (p.name, os.path.realpath(p))))
+
+
+def _refuse_unfinished(folder: Path) -> None:
+    """Raise `DataError` where `simulate` began to fill the folder and files of it are missing."""
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        return
+    try:
+        said = read_document(manifest).get("config")
+    except RunError:  # of somebody else, or damaged: the clusters have their own checks
+        return
+    wanted = _clusters_of(said)
+    there = sum(map(_rows, folder.glob("clusters-*.parquet")))
+    if there < wanted:
+        msg = (
+            f"{folder}: {there} of the {wanted} clusters of its simulation are there; give the "
+            "same `pixelsieve simulate` again to make the others, or take these as they are by "
+            f"'{folder / '*.parquet'}'"
+        )
+        raise DataError(msg)
+
+
+def incomplete_samples(files: Sequence[Path]) -> list[str]:
+    """One line for each simulated sample of which `files` hold less than was simulated."""
+    samples: dict[str, list[Path]] = {}
+    wanted: dict[str, int] = {}
+    for path in files:
+        said = parquet.read_provenance(path)
+        if clusters := _clusters_of(said):
+            key = json.dumps(said["simulation"], sort_keys=True)
+            samples.setdefault(key, []).append(path)
+            wanted[key] = clusters
+    found = []
+    for key, paths in samples.items():
+        there = sum(map(_rows, paths))
+        if there < wanted[key]:
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            found.append(
+                f"{paths[0]}{more}: {there} of the {wanted[key]} clusters of the simulation; are "
+                "files missing?"
+            )
+    return found
+
+
+def _clusters_of(provenance: Any) -> int:
+    """How many clusters were simulated, 0 where this is of no simulation."""
+    sample = provenance.get("simulation") if isinstance(provenance, Mapping) else None
+    if not isinstance(sample, Mapping):
+        return 0
+    counts = [sample.get(name) for name in ("n_signal", "n_bib")]
+    return sum(n for n in counts if isinstance(n, int))
+
+
+def _rows(path: Path) -> int:
+    return int(parquet.open_file(path).metadata.num_rows)

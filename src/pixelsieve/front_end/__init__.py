@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pixelsieve.front_end.readout import (
     Chip,
+    FrontEndSummary,
+    Kept,
     NothingReadOutError,
     Readout,
-    dataset_through_front_end,
     digitise,
     read_out,
-    through_front_end,
 )
 from pixelsieve.front_end.settings import FrontEnd, read_front_end
 
 __all__ = [
     "Chip",
     "FrontEnd",
+    "FrontEndSummary",
+    "Kept",
     "NothingReadOutError",
     "Readout",
-    "dataset_through_front_end",
     "digitise",
     "read_front_end",
     "read_out",
-    "through_front_end",
 ]

@@ -10,26 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.workers import default_workers
 from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters
-from pixelsieve.data.splits import SPLIT_NAMES, Splits
 from pixelsieve.data.windows import recenter, shift_window
-from pixelsieve.formats.dataset import Dataset, Parts
 from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
 from pixelsieve.front_end.settings import FrontEnd
 
 __all__ = [
     "GAINS",
     "Chip",
+    "FrontEndSummary",
+    "Kept",
     "NothingReadOutError",
     "Readout",
     "changed",
-    "dataset_through_front_end",
     "digitise",
     "read_out",
-    "through_front_end",
 ]
 
 _CHUNK = 1024
@@ -51,6 +48,25 @@ class Readout:
     rows: NDArray[np.intp]
     lost_signal: int
     lost_bib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Number of clusters that were collected, and of those that a front end reads out."""
+
+    collected: int = 0
+    read_out: int = 0
+
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(self.collected + other.collected, self.read_out + other.read_out)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndSummary:
+    """A front end, and what it keeps by split and class (`signal`, `bib`)."""
+
+    settings: FrontEnd
+    clusters: dict[str, dict[str, Kept]]
 
 
 def read_out(front_end: FrontEnd, clusters: Clusters, *, gain: float = 1.0) -> Readout:
@@ -221,37 +237,3 @@ def changed(own: FrontEnd | None, values: Mapping[str, Any]) -> Chip:
     fields["threshold_e"] = fields.get("threshold_e", before.threshold_e) + shift
     after = replace(before, **fields)
     return Chip(own if after == before else after, gain)
-
-
-def through_front_end(front_end: FrontEnd | None, parts: Parts) -> Parts:
-    """The parts as the chip reads them out; unchanged without a front end.
-
-    `Parts.front_end` gets `settings` and, by split and class, how many clusters were `collected`
-    and how many are `read_out` (the others lost every pixel).
-    """
-    if front_end is None:
-        return parts
-    seen: dict[str, Clusters] = {}
-    counts: dict[str, Any] = {}
-    for name, clusters in parts.parts.items():
-        result = read_out(front_end, clusters)
-        seen[name] = result.clusters
-        n_signal, n_bib = clusters.n_signal, len(clusters) - clusters.n_signal
-        counts[name] = {
-            "signal": {"collected": n_signal, "read_out": n_signal - result.lost_signal},
-            "bib": {"collected": n_bib, "read_out": n_bib - result.lost_bib},
-        }
-    said = {"settings": to_plain(front_end), "clusters": counts}
-    return replace(parts, parts=seen, front_end=said)
-
-
-def dataset_through_front_end(front_end: FrontEnd | None, dataset: Dataset) -> Dataset:
-    """`through_front_end` for three splits; which cluster is in which does not change.
-
-    `Dataset.collected` holds on to the training clusters as they came.
-    """
-    if front_end is None:
-        return dataset
-    seen = through_front_end(front_end, dataset.source)
-    splits = Splits(*(seen.parts[name] for name in SPLIT_NAMES), disjoint=True)
-    return Dataset(splits, seen, dataset.splits.train)

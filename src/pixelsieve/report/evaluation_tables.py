@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixelsieve.report.comparison import METRIC_TITLES
 from pixelsieve.report.spec import Cell, Column, Row, Table, numbers
 
 if TYPE_CHECKING:
     from pixelsieve.evaluation.data_rate import Occupancy, Rate, Slice
+    from pixelsieve.front_end import FrontEndSummary
     from pixelsieve.metrics.statistics import Interval, Metrics
     from pixelsieve.studies.robustness import RobustnessResult, RobustnessRow
 
@@ -22,13 +23,13 @@ __all__ = [
 ]
 
 
-def read_out_table(front_end: Mapping[str, Any]) -> Table:
+def read_out_table(front_end: FrontEndSummary) -> Table:
     """Return how many clusters have a pixel left after the front end; the rest is not read out."""
     rows = []
-    for name, by_class in front_end["clusters"].items():
+    for name, by_class in front_end.clusters.items():
         cells = [name]
         for kind in ("signal", "bib"):
-            collected, seen = by_class[kind]["collected"], by_class[kind]["read_out"]
+            collected, seen = by_class[kind].collected, by_class[kind].read_out
             cells += [f"{seen} of {collected}", f"{seen / collected:.4f}" if collected else "-"]
         rows.append(Row(tuple(cells)))
     columns = (Column("split"), *numbers("signal", "share", "BIB", "share"))

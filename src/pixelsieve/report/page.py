@@ -228,8 +228,8 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         facts.append(("inputs", ", ".join(one.features.names)))
     facts += [(name, f"{n.signal} signal, {n.bib} BIB") for name, n in clusters.items()]
     for name, n in front_end.items():
-        signal = f"{n.signal.read_out} of {n.signal.collected} signal"
-        bib = f"{n.bib.read_out} of {n.bib.collected} BIB"
+        signal = f"{n['signal'].read_out} of {n['signal'].collected} signal"
+        bib = f"{n['bib'].read_out} of {n['bib'].collected} BIB"
         facts.append((f"{name}, read out by the front end", f"{signal}, {bib}"))
     started = run.manifest.started.replace("T", " ").replace("+00:00", " UTC")
     return [*facts, *data_facts(run.manifest, one), ("started", started)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.scheduler import run_tasks
 from pixelsieve.core.workers import Task
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
@@ -29,21 +30,20 @@ from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.studies.explain import CURVES, curves
 from pixelsieve.studies.jobs import (
     Shared,
+    compared_data,
     float_recipe_for,
     teachers_of,
-    training_data,
     training_tasks,
 )
 from pixelsieve.studies.summary import (
     Approach,
+    ClassCounts,
     ComparedInputs,
     ComparedRow,
     Comparison,
     CountedLuts,
-    FrontEndRecord,
     TeacherScore,
     count_luts,
-    counts_of,
     summarize_comparison,
 )
 from pixelsieve.training.job import Job, JobResult
@@ -165,15 +165,12 @@ def compare(
     teachers = teachers_for(config)
     identity = {**to_plain(config), **dataset.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
-    features, splits = config.features, dataset.splits
-    data = training_data(dataset, features, [config.float_recipe, *config.recipes], teachers)
+    features, recipes = config.features, [config.float_recipe, *config.recipes]
+    shared = compared_data(
+        out.absolute(), dataset, features, recipes, teachers, baselines=config.baselines
+    )
     with RunFolder(out, identity) as run:
         run.prepare()
-        shared = Shared(out.absolute(), data, features.table(splits.test))
-        if config.baselines:
-            parts = (splits.train, splits.validation, splits.test)
-            train, validation, test = (features.table(c, saturated=False) for c in parts)
-            shared = replace(shared, unsaturated=(train, validation, test))
         jobs = jobs_of(config)
         results = run_tasks(
             _tasks(jobs, teachers, config.baselines),
@@ -186,32 +183,31 @@ def compare(
         trained = {job.name: results[job.name] for job in jobs}
         scores = {job.name: results[_predict_name(job.name)] for job in jobs}
         _write_history(out / "history.parquet", trained)
-        _write_predictions(out / "predictions.parquet", scores, splits.test)
+        _write_predictions(out / "predictions.parquet", scores, dataset.test)
         others: dict[str, BaselineScores] = {}
         if config.baselines:
             others["boosted trees, same inputs"] = results["baseline"]
-            time = time_of(splits.train, config.spec.features)
+            time = time_of(next(_training(dataset)), config.spec.features)
             if time:
-                others[f"cut on |t| ({_TIME_NAMES[time]}) alone"] = time_cut(
-                    splits.train, splits.test, time
-                )
+                cut = time_cut(_training(dataset), dataset.test, time)
+                others[f"cut on |t| ({_TIME_NAMES[time]}) alone"] = cut
         approaches = _approaches(jobs, trained, scores)
-        rows, baselines, paired = summarize_comparison(approaches, others, splits)
+        rows, baselines, paired = summarize_comparison(approaches, others, dataset.test)
         comparison = Comparison(
             network=config.spec.name,
             n_parameters=config.spec.n_parameters,
             features=from_mapping(ComparedInputs, features.to_plain(), "features"),
-            clusters=counts_of(splits),
+            clusters={name: ClassCounts(**n) for name, n in dataset.class_counts.items()},
             rows=rows,
             baselines=baselines,
             paired=paired,
             split_by=dataset.split_by,
-            front_end=_read_out(dataset),
-            made=dict(dataset.source.made),
-            detector=splits.test.detector,
+            front_end=dataset.summary,
+            made=dict(dataset.made),
+            detector=dataset.detector,
             teachers=tuple(_about_teacher(results[t.name]) for t in teachers),
         )
-        write_json(out / CURVES, curves(approaches, others, splits.test))
+        write_json(out / CURVES, curves(approaches, others, dataset.test))
         write_json(out / "metrics.json", comparison.to_plain())
         for row in rows if luts else ():
             if row.bits:
@@ -220,9 +216,8 @@ def compare(
         return comparison
 
 
-def _read_out(dataset: Dataset) -> FrontEndRecord | None:
-    told = dataset.front_end
-    return None if told is None else from_mapping(FrontEndRecord, to_plain(told), "front end")
+def _training(dataset: Dataset) -> Iterator[Clusters]:
+    return (clusters for name, clusters in dataset.stretches() if name == "train")
 
 
 def _with_counted(comparison: Comparison, row: ComparedRow, counted: CountedLuts) -> Comparison:
@@ -254,8 +249,8 @@ def _predict(shared: Shared, name: str, _report: Callable[[Any], None]) -> NDArr
 
 
 def _baseline(shared: Shared, _report: Callable[[Any], None]) -> BaselineScores:
-    assert shared.unsaturated is not None
-    return boosted_trees(*shared.unsaturated, seed=0)
+    train, validation, test = shared.unsaturated
+    return boosted_trees(train, validation, test, seed=0)
 
 
 def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
@@ -275,7 +270,7 @@ def _write_history(path: Path, trained: dict[str, JobResult]) -> None:
     _write_table(path, pa.table({n: [row.get(n) for row in rows] for n in names}))
 
 
-def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Any) -> None:
+def _write_predictions(path: Path, scores: dict[str, NDArray[np.float32]], test: Clusters) -> None:
     columns: dict[str, Any] = {"group": test.groups(), "signal": test.signal}
     if test.event_id is not None:
         columns["event_id"] = test.event_id

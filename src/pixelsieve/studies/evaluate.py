@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
@@ -19,7 +17,8 @@ from pixelsieve.evaluation.data_rate import (
     data_rates,
     slices,
 )
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.front_end import FrontEnd, FrontEndSummary
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at
 from pixelsieve.metrics.statistics import Interval, Metrics, bootstrap, score
 from pixelsieve.networks.model_file import Model, require_same_keras
@@ -28,33 +27,31 @@ from pixelsieve.studies.models import constants_that_differ
 __all__ = ["Evaluation", "evaluate_model", "occupancy_of", "only", "settings_that_differ"]
 
 
-def only(parts: Parts, split: str) -> Parts:
+def only(dataset: Dataset, split: str) -> Dataset:
     """Return that split alone; `all` joins whatever is there.
 
     Other splits need not be there, nor hold both classes; those that are share no particle group.
     Raise `DataError` if one does, or the split is not there.
     """
+    parts = dataset.parts
     if split == "all":
-        tables = list(parts.parts.values())
-        origins = dict.fromkeys(c.origin.removesuffix(f" [{n}]") for n, c in parts.parts.items())
-        return replace(parts, parts={"all": concatenate(tables, ", ".join(origins))})
-    require_disjoint(parts.parts)
-    if split not in parts.parts:
-        there = ", ".join(parts.parts)
+        origins = dict.fromkeys(c.origin.removesuffix(f" [{n}]") for n, c in parts.items())
+        return dataset.with_parts({"all": concatenate([*parts.values()], ", ".join(origins))})
+    require_disjoint(parts)
+    if split not in parts:
         msg = (
-            f"{next(iter(parts.parts.values())).origin}: no {split} split (by {parts.split_by}: "
-            f"{there}); choose --split, or --split all for every cluster"
+            f"{next(iter(parts.values())).origin}: no {split} split (by {dataset.split_by}: "
+            f"{', '.join(parts)}); choose --split, or --split all for every cluster"
         )
         raise DataError(msg)
-    return replace(parts, parts={split: parts.parts[split]})
+    return dataset.with_parts({split: parts[split]})
 
 
-def settings_that_differ(model: Model, front_end: Mapping[str, Any] | None) -> list[str]:
-    """Return settings of the front end, as in `Parts.front_end`, that the training did not have."""
-    own, now = model.card.front_end, front_end["settings"] if front_end else None
-    if own is None or now is None:
-        return [] if own == now else ["front end" if own is None else "no front end"]
-    trained = to_plain(own)
+def settings_that_differ(model: Model, front_end: FrontEnd | None) -> list[str]:
+    """Return the settings of the front end that the training did not have."""
+    trained, now = to_plain(model.card.front_end), to_plain(front_end)
+    if trained is None or now is None:
+        return [] if trained == now else ["front end" if trained is None else "no front end"]
     keys = [k for k in {**trained, **now} if trained.get(k) != now.get(k)]
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
 
@@ -93,7 +90,7 @@ class Evaluation:
     split: str
     split_by: str
     clusters: dict[str, int]
-    front_end: Mapping[str, Any] | None
+    front_end: FrontEndSummary | None
     front_end_differs: tuple[str, ...]
     detector_differs: tuple[str, ...]
     figures: Metrics
@@ -103,7 +100,7 @@ class Evaluation:
     slices: tuple[Slice, ...]
 
 
-def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None) -> Evaluation:
+def evaluate_model(model: Model, part: Dataset, occupancy: Occupancy | None = None) -> Evaluation:
     """Evaluate a model on the clusters of one part, with bootstrap intervals.
 
     Raise `RunError` if the model's file holds another network for Keras than for us.
@@ -119,7 +116,7 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
         split=split,
         split_by=part.split_by,
         clusters={"signal": clusters.n_signal, "bib": len(clusters) - clusters.n_signal},
-        front_end=part.front_end,
+        front_end=part.summary,
         front_end_differs=tuple(settings_that_differ(model, part.front_end)),
         detector_differs=tuple(constants_that_differ(model, clusters.detector)),
         figures=score(logits, clusters.signal),
@@ -130,9 +127,7 @@ def evaluate_model(model: Model, part: Parts, occupancy: Occupancy | None = None
     )
 
 
-def _bib_read_out(part: Parts, split: str) -> float:
+def _bib_read_out(part: Dataset, split: str) -> float:
     """Return the fraction of the BIB clusters that the front end reads out."""
-    if part.front_end is None:
-        return 1.0
-    counts = part.front_end["clusters"][split]["bib"]
-    return float(counts["read_out"] / counts["collected"])
+    bib = part.counts[split]["bib"]
+    return bib.read_out / bib.collected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
@@ -15,8 +15,8 @@ from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, large_cluster_hashes, large_clusters
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet
-from pixelsieve.formats.dataset import BY_HASH, Parts
-from pixelsieve.front_end import FrontEnd, through_front_end
+from pixelsieve.formats.dataset import BY_HASH, Dataset
+from pixelsieve.front_end import FrontEnd, FrontEndSummary
 
 __all__ = [
     "Display",
@@ -133,7 +133,7 @@ class Inspection:
     notes: tuple[str, ...]
     detector: Detector
     provenance: Mapping[str, Mapping[str, object]]
-    front_end: Mapping[str, Any] | None
+    front_end: FrontEndSummary | None
     splits: dict[str, SplitCounts]
     shared_groups: SharedGroups
     duplicates: Duplicates
@@ -264,31 +264,31 @@ _CLASSES = ("signal", "bib")
 
 
 def inspect_parts(
-    found: Parts,
+    found: Dataset,
     front_end: FrontEnd | None = None,
     provenance: Mapping[str, Mapping[str, object]] | None = None,
     events: int = 3,
 ) -> Inspection:
     """Describe clusters that need be neither split nor of both classes, `events` of each drawn."""
-    parts, notes = _parts_to_show(found)
-    seen = through_front_end(front_end, parts)
-    described = "train" if "train" in seen.parts else next(iter(seen.parts))
+    dataset, notes = _parts_to_show(found)
+    parts, seen = dataset.parts, dataset.through(front_end)
+    described = "train" if "train" in parts else next(iter(parts))
     clusters = seen.parts[described]
     return Inspection(
-        files=parts.files,
-        split_by=parts.split_by,
+        files=dict(dataset.files),
+        split_by=dataset.split_by,
         notes=tuple(notes),
         detector=clusters.detector,
         provenance=provenance or {},
-        front_end=seen.front_end,
+        front_end=seen.summary,
         splits={
             name: SplitCounts(
                 len(part), part.n_signal, len(part) - part.n_signal, len(np.unique(part.groups()))
             )
-            for name, part in parts.parts.items()
+            for name, part in parts.items()
         },
-        shared_groups=shared_groups(parts.parts),
-        duplicates=duplicates(parts.parts),
+        shared_groups=shared_groups(parts),
+        duplicates=duplicates(parts),
         described=described,
         features=_features(clusters),
         distributions=distributions(clusters),
@@ -296,7 +296,7 @@ def inspect_parts(
     )
 
 
-def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
+def _parts_to_show(found: Dataset) -> tuple[Dataset, list[str]]:
     lacking = [f"no {name} split" for name in SPLIT_NAMES if name not in found.parts]
     for name, part in found.parts.items():
         for kind, count in (("signal", part.n_signal), ("BIB", len(part) - part.n_signal)):
@@ -307,7 +307,7 @@ def _parts_to_show(found: Parts) -> tuple[Parts, list[str]]:
     # Nobody asked for these splits: the file is shown whole.
     joined = concatenate(list(found.parts.values()))
     notes = ["no splits: too few clusters, or one class alone"]
-    return replace(found, parts={"all": joined}, split_by="nothing"), notes
+    return found.with_parts({"all": joined}, "nothing"), notes
 
 
 def shared_groups(parts: Mapping[str, Clusters]) -> SharedGroups:

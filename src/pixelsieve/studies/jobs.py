@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import fingerprint, from_mapping
+from pixelsieve.core.config import fingerprint
 from pixelsieve.core.errors import ConfigError, DataError, RunError
 from pixelsieve.core.workers import Task
-from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.features.streamed import StreamedDataset
-from pixelsieve.formats.dataset import Dataset, Parts
-from pixelsieve.front_end import FrontEnd
+from pixelsieve.data.splits import SPLIT_NAMES
+from pixelsieve.features import FeatureSet, FeatureTable, GrowingTable
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.file import write_beside
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
@@ -36,8 +36,8 @@ from pixelsieve.training.teachers import (
 
 __all__ = [
     "Shared",
+    "compared_data",
     "float_recipe_for",
-    "streamed_training_data",
     "teachers_of",
     "training_data",
     "training_tasks",
@@ -100,56 +100,74 @@ def training_data(
     recipes: Sequence[Recipe],
     teachers: Iterable[Job | TreesTeacher] = (),
 ) -> TrainingData:
-    """Train and validation inputs, also as `teachers` see them, and as `recipes` vary them.
+    """Return train and validation inputs, also as `teachers` see them, and as `recipes` vary them.
 
-    Raises `ConfigError` for variations that the front end cannot have, `DataError` where a column
-    is missing or a recipe's batch is larger than the training split, before anything is written.
+    Of the clusters no more is held than what networks see and what recipes vary. Raise
+    `ConfigError` for variations that the front end cannot have, `DataError` if a column is missing
+    or a recipe's batch is larger than the training split, before anything is written.
     """
-    clusters = dataset.splits.train
-    _require_a_batch(recipes, len(clusters), clusters.origin)
-    others = _other_sets(features, teachers)
-    validation = dataset.splits.validation
-    chip = _front_end(dataset.source)
-    collected = clusters if dataset.collected is None else dataset.collected
-    variations = dict.fromkeys(r.augmentation for r in recipes if r.augmentation is not None)
-    return TrainingData(
-        features.table(clusters),
-        features.table(validation),
-        fingerprint([*dataset.identity.values(), features.fingerprint]),
-        chip,
-        clusters.detector,
-        tuple((o.table(clusters), o.table(validation)) for o in others),
-        clusters.groups(),
-        {a: augmented(a, features, collected, chip) for a in variations},
-    )
+    return _seen(dataset, features, recipes, teachers, {})
 
 
-def streamed_training_data(
-    dataset: StreamedDataset,
+def compared_data(
+    folder: Path,
+    dataset: Dataset,
     features: FeatureSet,
     recipes: Sequence[Recipe],
     teachers: Iterable[Job | TreesTeacher] = (),
-) -> tuple[TrainingData, Parts]:
-    """The same of files that need not fit into memory, and how they were split and read out."""
-    others = _other_sets(features, teachers)
-    found = dataset.tables([features, *others])
-    _require_a_batch(recipes, len(found.training[0]), found.origin)
-    source = found.source
-    data = TrainingData(
-        found.training[0],
-        found.validation[0],
-        fingerprint([*source.identity.values(), features.fingerprint]),
-        _front_end(source),
+    *,
+    baselines: bool,
+) -> Shared:
+    """Return the same with inputs of the test split, whose clusters the dataset then holds.
+
+    With `baselines` also the inputs of all splits for classifiers that are no circuit. Raise as
+    `training_data`.
+    """
+    test = GrowingTable(features)
+    bare = [GrowingTable(features, saturated=False) for _ in SPLIT_NAMES] if baselines else []
+    more: dict[str, list[GrowingTable]] = {"test": [test]}
+    for name, one in zip(SPLIT_NAMES, bare, strict=False):
+        more.setdefault(name, []).append(one)
+    data = _seen(dataset, features, recipes, teachers, more, "test")
+    return Shared(folder, data, test.table(), tuple(one.table() for one in bare))
+
+
+def _seen(
+    dataset: Dataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher],
+    more: Mapping[str, Sequence[GrowingTable]],
+    *hold: str,
+) -> TrainingData:
+    """One pass through the dataset that fills also the tables `more` by split."""
+    sets = [features, *_other_sets(features, teachers)]
+    training, validation = ([GrowingTable(one) for one in sets] for _ in range(2))
+    tables: dict[str, list[GrowingTable]] = {"train": training, "validation": validation}
+    tables = {name: [*tables.get(name, []), *more.get(name, [])] for name in SPLIT_NAMES}
+    groups: list[NDArray[np.uint64]] = []
+    origin = ""
+    for name, clusters in dataset.stretches(*hold):
+        for table in tables[name]:
+            table.add(clusters)
+        if name == "train":
+            origin = origin or clusters.origin
+            groups.append(clusters.groups())
+    trained = [one.table() for one in training]
+    validated = [one.table() for one in validation]
+    _require_a_batch(recipes, len(trained[0]), origin)
+    variations = dict.fromkeys(r.augmentation for r in recipes if r.augmentation is not None)
+    collected = dataset.collected if variations else None
+    return TrainingData(
+        trained[0],
+        validated[0],
+        fingerprint([*dataset.identity.values(), features.fingerprint]),
+        dataset.front_end,
         dataset.detector,
-        tuple(zip(found.training[1:], found.validation[1:], strict=True)),
-        found.groups,
+        tuple(zip(trained[1:], validated[1:], strict=True)),
+        np.concatenate(groups),
+        {a: augmented(a, features, collected, dataset.front_end) for a in variations if collected},
     )
-    return data, source
-
-
-def _front_end(source: Parts) -> FrontEnd | None:
-    settings = source.front_end["settings"] if source.front_end else None
-    return None if settings is None else from_mapping(FrontEnd, settings, "front end")
 
 
 def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
@@ -163,7 +181,7 @@ def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
 
 
 def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) -> list[FeatureSet]:
-    """What teachers take, where it is not `features`."""
+    """Return what teachers take that is not `features`."""
     seen = dict.fromkeys(
         t.features if isinstance(t, TreesTeacher) else t.spec.features for t in teachers
     )
@@ -175,13 +193,13 @@ def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) ->
 class Shared:
     """The data of each worker. Training sees `data` alone, never `test`.
 
-    `unsaturated` are the three splits for classifiers that are no circuit.
+    `unsaturated` are the three splits, in order, for classifiers that are no circuit.
     """
 
     folder: Path
     data: TrainingData
     test: FeatureTable | None = None
-    unsaturated: tuple[FeatureTable, FeatureTable, FeatureTable] | None = None
+    unsaturated: tuple[FeatureTable, ...] = ()
 
 
 def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] = ()) -> list[Task]:

@@ -12,8 +12,8 @@ from pixelsieve.core.config import differences
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json
 from pixelsieve.data.detector import Detector
-from pixelsieve.formats.dataset import Parts
-from pixelsieve.front_end import FrontEnd, through_front_end
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.model_file import Model, load_model
 from pixelsieve.networks.run_models import model_paths, unknown_model, without_front
 
@@ -25,9 +25,9 @@ def front_end_of(model: Model) -> FrontEnd | None:
     return model.card.front_end
 
 
-def as_trained(model: Model, parts: Parts) -> Parts:
-    """The clusters as that front end reads them out."""
-    return through_front_end(front_end_of(model), parts)
+def as_trained(model: Model, dataset: Dataset) -> Dataset:
+    """Return the clusters as that front end reads them out."""
+    return dataset.through(front_end_of(model))
 
 
 def constants_that_differ(model: Model, detector: Detector) -> list[str]:

@@ -18,7 +18,7 @@ from pixelsieve.evaluation.robustness import (
     compared,
     seen_by,
 )
-from pixelsieve.formats.dataset import Parts
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.front_end import FrontEnd, NothingReadOutError
 from pixelsieve.metrics.metrics import EFFICIENCY
 from pixelsieve.metrics.threshold import Threshold, choose_threshold
@@ -130,8 +130,8 @@ class RobustnessResult:
 
 def robustness(
     approaches: Approaches,
-    given: Parts,
-    others: Mapping[str, Parts],
+    given: Dataset,
+    others: Mapping[str, Dataset],
     settings: RobustnessSettings,
     on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
 ) -> RobustnessResult:
@@ -162,8 +162,8 @@ def robustness(
         efficiency=settings.efficiency,
         split=settings.split,
         split_by=given.split_by,
-        data=given.files,
-        others={label: parts.files for label, parts in others.items()},
+        data=dict(given.files),
+        others={label: dict(parts.files) for label, parts in others.items()},
         front_end=front_end,
         simulated={"clusters": settings.simulated, "seed": settings.seed},
         left_out=plan.left_out,
@@ -173,13 +173,14 @@ def robustness(
     )
 
 
-def _split(parts: Parts, name: str) -> Clusters:
-    if name not in parts.parts:
-        first, there = next(iter(parts.parts.values())).origin, ", ".join(parts.parts)
+def _split(dataset: Dataset, name: str) -> Clusters:
+    parts = dataset.parts
+    if name not in parts:
+        first, there = next(iter(parts.values())).origin, ", ".join(parts)
         why = "the threshold is frozen on it" if name == "validation" else "choose --split"
-        msg = f"{first}: no {name} split (by {parts.split_by}: {there}); {why}"
+        msg = f"{first}: no {name} split (by {dataset.split_by}: {there}); {why}"
         raise DataError(msg)
-    return parts.parts[name]
+    return parts[name]
 
 
 def _measured(

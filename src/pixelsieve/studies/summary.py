@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
-from pixelsieve.data.splits import Splits
 from pixelsieve.evaluation.baselines import BaselineScores
 from pixelsieve.firmware.resources import counted_luts
+from pixelsieve.front_end import FrontEndSummary
 from pixelsieve.metrics.metrics import roc_curve
 from pixelsieve.metrics.statistics import (
     Interval,
@@ -45,12 +46,10 @@ __all__ = [
     "ComparedRow",
     "Comparison",
     "CountedLuts",
-    "FrontEndRecord",
     "MeanRoc",
     "PairedRow",
     "TeacherScore",
     "count_luts",
-    "counts_of",
     "read_comparison",
     "summarize_comparison",
 ]
@@ -84,30 +83,6 @@ class ClassCounts:
 
     signal: int
     bib: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOutCounts:
-    """Number of clusters of collected charge, and of those that the front end reads out."""
-
-    collected: int
-    read_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOutClasses:
-    """What the front end reads out of each class."""
-
-    signal: ReadOutCounts
-    bib: ReadOutCounts
-
-
-@dataclass(frozen=True, slots=True)
-class FrontEndRecord:
-    """The settings of the front end, and what it reads out by split."""
-
-    settings: object
-    clusters: dict[str, ReadOutClasses]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +180,7 @@ class Comparison:
     n_parameters: int
     features: ComparedInputs
     split_by: str = ""
-    front_end: FrontEndRecord | None = None
+    front_end: FrontEndSummary | None = None
     made: dict[str, str | None] | None = None
     detector: Detector | None = None
     teachers: tuple[TeacherScore, ...] = ()
@@ -247,23 +222,16 @@ def _tables(plain: Mapping[str, object], name: str, where: str) -> list[Mapping[
 
 
 def summarize_comparison(
-    approaches: Sequence[Approach], baselines: Mapping[str, BaselineScores], splits: Splits
+    approaches: Sequence[Approach], baselines: Mapping[str, BaselineScores], test: Clusters
 ) -> tuple[tuple[ComparedRow, ...], tuple[Baseline, ...], tuple[PairedRow, ...]]:
     """Return the rows, the baselines and the paired tests of a comparison."""
-    labels, groups = splits.test.signal, splits.test.groups()
+    labels, groups = test.signal, test.groups()
     rows = tuple(_row(a, labels, groups) for a in approaches)
     others = tuple(
         Baseline(name, *_figures([one.scores], labels, groups, one.threshold))
         for name, one in baselines.items()
     )
     return rows, others, _paired(rows)
-
-
-def counts_of(splits: Splits) -> dict[str, ClassCounts]:
-    """Return the number of clusters by split."""
-    return {
-        name: ClassCounts(part.n_signal, len(part) - part.n_signal) for name, part in splits.parts()
-    }
 
 
 def _row(approach: Approach, labels: NDArray[Any], groups: NDArray[Any]) -> ComparedRow:

@@ -14,14 +14,12 @@ from pixelsieve.core.files import replacing
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.scheduler import run_tasks
 from pixelsieve.features import FeatureSet
-from pixelsieve.features.streamed import StreamedDataset
-from pixelsieve.formats.dataset import Dataset, Parts
+from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.studies.jobs import (
     Shared,
     float_recipe_for,
-    streamed_training_data,
     teachers_of,
     training_data,
     training_tasks,
@@ -88,28 +86,23 @@ class TrainConfig:
 
 def train_one(
     config: TrainConfig,
-    dataset: Dataset | StreamedDataset,
+    dataset: Dataset,
     out: Path,
     start: Path | None = None,
     scheduler: str | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
-) -> tuple[list[JobResult], Parts]:
+) -> list[JobResult]:
     """Train into the run folder `out` (models/*.keras, jobs/*.json).
 
-    Gives the results in order of training, and how the data were split and read out. `start` is
-    the model file that `config.start` is the hash of; the run keeps a copy. Runs again from where
-    an interrupted call stopped. `scheduler` as in `compare`. Recipes with an augmentation need a
-    `Dataset`.
+    Return the results in order of training. `start` is the model file that `config.start` is the
+    hash of; the run keeps a copy. Run again with the same arguments to resume an interrupted
+    training. `scheduler` as in `compare`.
     """
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
     jobs, teachers = config.jobs(), config.teachers()
-    recipes = [j.recipe for j in jobs]
-    if isinstance(dataset, StreamedDataset):
-        data, source = streamed_training_data(dataset, features, recipes, teachers)
-    else:
-        data, source = training_data(dataset, features, recipes, teachers), dataset.source
-    identity = {**to_plain(config), **source.identity}
+    data = training_data(dataset, features, [j.recipe for j in jobs], teachers)
+    identity = {**to_plain(config), **dataset.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
     with RunFolder(out, identity) as run:
         run.prepare()
@@ -126,4 +119,4 @@ def train_one(
             on_report=on_report,
             on_done=on_done,
         )
-        return [results[j.name] for j in jobs], source
+        return [results[j.name] for j in jobs]

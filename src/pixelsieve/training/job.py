@@ -110,8 +110,8 @@ class TrainingData:
     `others` are the training and validation clusters as teachers with other inputs see them,
     `groups` (n,) the particle groups of the training clusters, `augmented` the training clusters'
     copies by augmentation. `fingerprint` stands for the data
-    and their features. `front_end` are the settings that the clusters were read out with,
-    `detector` the constants of theirs, for the model's card.
+    and their features. `front_end` read the clusters out and `detector` is theirs, for the model's
+    card.
     """
 
     training: FeatureTable

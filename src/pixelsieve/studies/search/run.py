@@ -88,8 +88,8 @@ def search(
     alkaid("trace")  # not installed: said now, not by the first worker
     if luts:
         find(YOSYS)
-    window = dataset.splits.train.window
-    data = _search_data(config, dataset, window)
+    window = dataset.window
+    data = _search_data(config, dataset.hold(), window)
     with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
         finished = _finished(out, trials)
         if finished is not None:
@@ -118,7 +118,7 @@ def search(
             "cost": config.cost,
             "budget": config.budget,
             "split_by": dataset.split_by,
-            "front_end": to_plain(dataset.front_end),
+            "front_end": to_plain(dataset.summary),
             "trials": [record.to_plain() for record in records],
             "states": {s: sum(r.result.state == s for r in records) for s in _STATES},
             "front": [point.name for point in front_of(config.goal, records)],

@@ -55,7 +55,7 @@ def final_table(
     training, are left out and named. The marker test_read.json, with the hashes of the networks,
     is written before the test split is read.
     """
-    window = dataset.splits.train.window
+    window = dataset.window
     rows, jobs = front_rows(finalists, goal, float_recipe, seeds)
     more, more_jobs = uniform_rows(uniform, float_recipe, uniform_recipe, seeds, window)
     rows, jobs = rows + more, jobs | more_jobs
@@ -76,10 +76,7 @@ def final_table(
     _mark_front(table, goal)
     return {
         "seeds": list(seeds),
-        "clusters": {
-            name: {"signal": part.n_signal, "bib": len(part) - part.n_signal}
-            for name, part in dataset.splits.parts()
-        },
+        "clusters": dataset.class_counts,
         "rows": table,
         "left_out": left_out,
         "smaller": _smaller(table, goal),
@@ -135,7 +132,7 @@ def _bits(precision: Precision | LearnedPrecision) -> str:
 
 def _feature_luts(model: Model, dataset: Dataset) -> dict[str, Any]:
     """LUTs that make the inputs out of ADC codes, or why there is no such number."""
-    adc_bits = dataset.splits.train.adc_bits
+    adc_bits = dataset.train.adc_bits
     if not adc_bits:
         why = "the clusters are collected charge, not codes of an ADC (see --front-end)"
         return {"feature_luts": None, "feature_luts_missing": why}
@@ -150,7 +147,7 @@ def _feature_luts(model: Model, dataset: Dataset) -> dict[str, Any]:
 def _score_on_test(path: Path, dataset: Dataset) -> Metrics:
     model = load_model(path)
     integers = from_model(model)
-    test = dataset.splits.test
+    test = dataset.test
     logits: NDArray[np.int64] = integers.run(integers.input_codes(model.features.table(test)))
     threshold = 0.0
     return score(logits, test.signal, threshold)
