@@ -12,7 +12,7 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import run_tasks
 from pixelsieve.features import FeatureSet
 from pixelsieve.features.streamed import StreamedDataset
 from pixelsieve.formats.dataset import Dataset, Parts
