@@ -94,7 +94,7 @@ def iterate(
 
 def masked_crc32c(data: bytes) -> int:
     """Return the masked CRC-32C (Castagnoli) that TFRecord stores."""
-    plain = google_crc32c.value(data)
+    plain = int(google_crc32c.value(data))
     return (((plain >> 15) | (plain << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 

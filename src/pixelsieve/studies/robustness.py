@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.workers import Task, workers_of
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import require_disjoint
 from pixelsieve.evaluation.robustness import Measured, Network, compared, measure, seen_by
 from pixelsieve.formats.dataset import Parts
 from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
 from pixelsieve.metrics.metrics import EFFICIENCY
-from pixelsieve.metrics.threshold import freeze
+from pixelsieve.metrics.threshold import Frozen, freeze
 from pixelsieve.networks.model_file import Model
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.studies.models import front_end_of
@@ -31,6 +33,8 @@ __all__ = ["Asked", "nominal_front_end", "robustness"]
 
 _CHUNK = 20_000
 _FEW = 64
+_GIVEN = ""
+"""The split to measure on, among samples by label."""
 
 Approaches = Mapping[str, Sequence[Model]]
 
@@ -71,13 +75,18 @@ def robustness(
     others: Mapping[str, Parts],
     asked: Asked,
     on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Thresholds frozen on the validation split, and by approach a row a variation, plain data.
+    """Return thresholds frozen on the validation split, and per approach one row per variation.
 
     All clusters are collected charge; `others` are further samples by label. Nothing is chosen on
-    the split that is measured. `on_row` hears each row's label, its number and how many there are.
-    Raises `DataError` where a split or a column is missing and `ConfigError` for what the front
-    end or the sensor refuses, before anything is measured.
+    the split that is measured. `on_row` gets each row's label as soon as it is measured, how many
+    are, and how many there will be. Rows are measured by `workers` processes (1: in this one), or
+    those of the Dask scheduler at that address. Raise `DataError` if a split or a column is
+    missing and `ConfigError` for what the front end or the sensor refuses, before anything is
+    measured.
     """
     require_disjoint(given.parts)
     validation, test = _split(given, "validation"), _split(given, asked.split)
@@ -106,7 +115,14 @@ def robustness(
         "simulated": {"clusters": asked.simulated, "seed": asked.seed},
         "left_out": list(plan.left_out),
         "approaches": _measured(
-            approaches, validation, test, plan, samples, asked.efficiency, on_row
+            approaches,
+            validation,
+            {_GIVEN: test, **samples},
+            plan,
+            asked.efficiency,
+            on_row,
+            workers,
+            scheduler,
         ),
     }
 
@@ -120,44 +136,52 @@ def _split(parts: Parts, name: str) -> Clusters:
     return parts.parts[name]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shared:
+    """What each worker gets once."""
+
+    approaches: Approaches
+    frozen: Mapping[str, Sequence[Frozen]]
+    samples: Mapping[str, Clusters]
+
+
 def _measured(
     approaches: Approaches,
     validation: Clusters,
-    test: Clusters,
+    samples: Mapping[str, Clusters],
     plan: Plan,
-    others: Mapping[str, Clusters],
     efficiency: float,
     on_row: Callable[[str, int, int], None],
+    workers: int,
+    scheduler: str | None,
 ) -> list[dict[str, Any]]:
     nominal_chip = plan.variations[0].chip
-    built = {name: [Network(model) for model in models] for name, models in approaches.items()}
+    built = _built(approaches)
+    others = {label: clusters for label, clusters in samples.items() if label != _GIVEN}
     _try(built, plan, others)
     seen = seen_by(built, validation, nominal_chip)
     frozen = {
         name: [freeze(one, seen[name].signal, efficiency) for one in seen[name].logits]
         for name in approaches
     }
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in approaches}
-    nominal: dict[str, tuple[str, Measured]] = {}
-    total = len(plan.variations) + len(others)
-
-    def add(told: dict[str, Any], clusters: Clusters, chip: Chip) -> None:
-        measured = measure(built, frozen, clusters, chip)
-        kind, label = told["kind"], told["label"]
-        against, reference = nominal.get(kind) or nominal.get("front_end") or (None, None)
-        for name in approaches:
-            row = {**told, "clusters": measured.clusters, "against": against}
-            rows[name].append({**row, **compared(name, measured, reference)})
-        if kind != "other":
-            nominal.setdefault(kind, (label, measured))
-        on_row(label, len(rows[name]), total)
-
-    for one in plan.variations:
-        source = test if one.sample is None else _generated(one.sample)
-        told = {"kind": one.kind, "field": one.field, "value": one.value, "label": one.label}
-        add(told, recorded(source, one.resolution_ps), one.chip)
-    for label, clusters in others.items():
-        add({"kind": "other", "field": None, "value": None, "label": label}, clusters, nominal_chip)
+    told = [
+        {"kind": one.kind, "field": one.field, "value": one.value, "label": one.label}
+        for one in plan.variations
+    ]
+    told += [{"kind": "other", "field": None, "value": None, "label": label} for label in others]
+    calls: list[tuple[Any, ...]] = [
+        (one.sample or _GIVEN, one.resolution_ps, one.chip) for one in plan.variations
+    ]
+    calls += [(label, None, nominal_chip) for label in others]
+    tasks = [Task(str(i), _measure, call) for i, call in enumerate(calls)]
+    found: dict[int, Measured] = {}
+    here = workers == 1 and scheduler is None
+    shared = _Shared(approaches, frozen, samples)
+    with workers_of(shared, workers, scheduler, threads=here) as pool:
+        for number, measured in pool.run(tasks):
+            found[int(number)] = measured
+            on_row(str(told[int(number)]["label"]), len(found), len(tasks))
+    rows = _rows(list(approaches), told, [found[i] for i in range(len(tasks))])
     return [
         {
             "approach": name,
@@ -167,6 +191,43 @@ def _measured(
         }
         for name, models in approaches.items()
     ]
+
+
+def _measure(
+    shared: _Shared,
+    source: str | Sample,
+    resolution_ps: float | None,
+    chip: Chip,
+    _report: Callable[[Any], None],
+) -> Measured:
+    clusters = shared.samples[source] if isinstance(source, str) else _generated(source)
+    return measure(_networks(shared), shared.frozen, recorded(clusters, resolution_ps), chip)
+
+
+@lru_cache(maxsize=1)
+def _networks(shared: _Shared) -> dict[str, list[Network]]:
+    return _built(shared.approaches)
+
+
+def _built(approaches: Approaches) -> dict[str, list[Network]]:
+    return {name: [Network(model) for model in models] for name, models in approaches.items()}
+
+
+def _rows(
+    approaches: Sequence[str], told: Sequence[dict[str, Any]], measured: Sequence[Measured]
+) -> dict[str, list[dict[str, Any]]]:
+    """Compare each row with the nominal one of its kind, or with that of the front end."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in approaches}
+    nominal: dict[str, tuple[str, Measured]] = {}
+    for about, one in zip(told, measured, strict=True):
+        kind, label = about["kind"], about["label"]
+        against, reference = nominal.get(kind) or nominal.get("front_end") or (None, None)
+        for name in approaches:
+            row = {**about, "clusters": one.clusters, "against": against}
+            rows[name].append({**row, **compared(name, one, reference)})
+        if kind != "other":
+            nominal.setdefault(kind, (label, one))
+    return rows
 
 
 def _try(

@@ -91,6 +91,7 @@ def train_one(
     dataset: Dataset | StreamedDataset,
     out: Path,
     start: Path | None = None,
+    workers: int = 1,
     scheduler: str | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
@@ -121,7 +122,7 @@ def train_one(
         results = run_tasks(
             tasks,
             shared.pop(),
-            workers=1,
+            workers=workers,
             scheduler=scheduler,
             on_report=on_report,
             on_done=on_done,
