@@ -37,8 +37,7 @@ from numpy.typing import NDArray
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, ConstantLogitError, GuaranteeError
 from pixelsieve.core.files import read_json, write_json
-from pixelsieve.core.scheduler import run_tasks
-from pixelsieve.core.workers import Task
+from pixelsieve.core.workers import Task, run_tasks
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.resources import measure

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.scheduler import run_tasks
-from pixelsieve.core.workers import default_workers
+from pixelsieve.core.workers import default_workers, run_tasks
 from pixelsieve.formats.dataset import load
 from pixelsieve.metrics.statistics import paired_test
 from pixelsieve.networks.spec import network

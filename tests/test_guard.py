@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from pixelsieve.core.processes import run_bounded, scratch_folder
-from pixelsieve.core.scheduler import run_tasks
-from pixelsieve.core.workers import Task
+from pixelsieve.core.workers import Task, run_tasks
 
 PROGRAM = """
 import sys
@@ -84,8 +83,8 @@ def test_what_a_killed_process_started_ends_too(
 def test_a_program_that_the_guard_does_not_know_yet_never_starts(tmp_path: Path) -> None:
     code = (
         "import os; from pathlib import Path; from pixelsieve.core import processes\n"
-        "def killed(process_id, group):\n"
-        "    print(process_id, flush=True); os.kill(os.getpid(), 9)\n"
+        "def killed(group):\n"
+        "    print(group, flush=True); os.kill(os.getpid(), 9)\n"
         "processes.ending_with_us = killed\n"
         "processes.run_bounded(['touch', 'started'], Path.cwd())\n"
     )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from pixelsieve.core import locks
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.locks import locked
 
@@ -51,7 +49,7 @@ def test_a_dead_process_holds_nothing(tmp_path: Path, kind: str) -> None:
     assert dead.wait() == -signal.SIGKILL
     assert (tmp_path / ".lock").exists()
     if kind == "owner":
-        (tmp_path / ".lock.owner").write_text(f"{socket.gethostname()} {dead.pid}")
+        (tmp_path / ".lock.owner").write_text(f"{dead.pid}\n{socket.gethostname()}\n")
     hold(tmp_path)
     assert not (tmp_path / ".lock.owner").exists()
 
@@ -62,56 +60,48 @@ def dead_process() -> int:
     return done.pid
 
 
-@pytest.mark.parametrize("kind", ["owner"], indirect=True)
-@pytest.mark.parametrize(
-    ("looks", "leaves", "expected"),
-    [(1, False, ["other"]), (1, True, ["other", "we"]), (2, False, ["we"])],
-)
-def test_of_two_that_see_a_dead_owner_one_has_the_lock(
-    tmp_path: Path,
-    kind: str,
-    monkeypatch: pytest.MonkeyPatch,
-    looks: int,
-    leaves: bool,
-    expected: list[str],
-) -> None:
-    """The other comes between our first or second look at the dead one and what we do then."""
-    owner, is_dead = tmp_path / ".lock.owner", locks._is_dead
-    owner.write_text(f"{socket.gethostname()} {dead_process()}")
-    seen: list[str] = []
-    got: list[str] = []
+WORKER = """
+import errno, fcntl, os, sys, time
+from pathlib import Path
 
-    def enter(stack: contextlib.ExitStack, who: str) -> None:
-        try:
-            stack.enter_context(locked(tmp_path / ".lock", tmp_path))
-            got.append(who)
-        except RunError as error:
-            assert "works in this folder" in str(error)  # noqa: PT017 (who is refused is below)
+def refuse(handle, operation):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    def other_comes(told: str) -> bool:
-        dead = is_dead(told)
-        seen.extend([told] * dead)
-        if dead and len(seen) == looks:
-            monkeypatch.setattr(locks, "_is_dead", is_dead)
-            enter(other, "other")
-            if leaves:
-                other.close()
-        return dead
+fcntl.flock = refuse
+from pixelsieve.core.errors import RunError
+from pixelsieve.core.locks import locked
 
-    monkeypatch.setattr(locks, "_is_dead", other_comes)
-    with contextlib.ExitStack() as other, contextlib.ExitStack() as ours:
-        enter(ours, "we")
-        assert got == expected
-        with pytest.raises(RunError):
-            hold(tmp_path)
-    hold(tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} <= {".lock"}
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with locked(folder / ".lock", folder):
+        print("in", flush=True)
+        sys.stdin.readline()
+except RunError as error:
+    print(error, flush=True)
+"""
 
 
 @pytest.mark.parametrize("kind", ["owner"], indirect=True)
-def test_a_process_that_died_while_it_took_over_holds_nothing(tmp_path: Path, kind: str) -> None:
-    for name in (".lock.owner", ".lock.owner.taking"):
-        (tmp_path / name).write_text(f"{socket.gethostname()} {dead_process()}")
+def test_of_several_that_see_a_dead_owner_one_has_the_lock(tmp_path: Path, kind: str) -> None:
+    (tmp_path / ".lock.owner").write_text(f"{dead_process()}\n{socket.gethostname()}\n")
+    command = [sys.executable, "-c", WORKER, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.stdout.readline() for process in processes]
+    assert told.count("in\n") == 1
+    assert all("works in this folder" in text for text in told if text != "in\n")
+    with pytest.raises(RunError):
+        hold(tmp_path)
+    for process in processes:
+        process.communicate("\n")
+        assert process.returncode == 0
     hold(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} <= {".lock"}
 
@@ -119,7 +109,7 @@ def test_a_process_that_died_while_it_took_over_holds_nothing(tmp_path: Path, ki
 @pytest.mark.parametrize("kind", ["owner"], indirect=True)
 def test_without_locks_a_process_elsewhere_is_believed(tmp_path: Path, kind: str) -> None:
     owner = tmp_path / ".lock.owner"
-    owner.write_text("farm17 4711")
+    owner.write_text("4711\nfarm17\n")
     with pytest.raises(RunError, match=f"process 4711 of farm17 .* remove {owner}"):
         hold(tmp_path)
     assert owner.exists()

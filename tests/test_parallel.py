@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,7 @@ from typing import Any
 import pytest
 
 from pixelsieve.core.errors import DataError, RunError, WorkerError
-from pixelsieve.core.scheduler import run_tasks
-from pixelsieve.core.workers import Task
+from pixelsieve.core.workers import Task, run_tasks
 
 Report = Callable[[Any], None]
 
@@ -87,3 +89,64 @@ def test_temporary_files_of_a_worker_go_with_it() -> None:
 def test_a_killed_worker_is_named() -> None:
     with pytest.raises(RunError, match=r"victim: its worker process died \(exit code -9"):
         run_tasks([Task("victim", fail, ("kill",)), Task("b", add, (1,))], 0, workers=1)
+
+
+def test_a_scheduler_gives_the_same_and_hears_of_the_work() -> None:
+    from distributed import LocalCluster
+
+    reports: list[tuple[str, Any]] = []
+    tasks = [Task("last", slow, (3,), ("first",)), Task("first", slow, (1,))]
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        results = run_tasks(
+            tasks, 100, workers=1, scheduler=address,
+            on_report=lambda name, item: reports.append((name, item)),
+        )  # fmt: skip
+        with pytest.raises(DataError, match=r"^one line$"):
+            run_tasks([Task("t", fail, ("user",))], 0, workers=1, scheduler=address)
+    assert results == {"first": 101, "last": 103}
+    assert {("first", "adding 1"), ("last", "adding 3")} <= set(reports)
+
+
+def slow(shared: int, value: int, report: Report) -> int:
+    result = add(shared, value, report)
+    time.sleep(0.5)
+    return result
+
+
+SCRIPT = """
+from pixelsieve.core.workers import Task, run_tasks
+from tests.test_parallel import add
+
+print("begins")
+tasks = [Task("a", add, (1,)), Task("b", add, (2,)), Task("c", add, (3,), ("a", "b"))]
+print(sorted(run_tasks(tasks, 100, workers=2).items()))
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "command", "input"])
+def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path, how: str) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    words = {"file": [str(tmp_path / "script.py")], "command": ["-c", SCRIPT], "input": ["-"]}
+    done = subprocess.run(
+        [sys.executable, *words[how]],
+        input=SCRIPT if how == "input" else "",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.splitlines() == ["begins", "[('a', 101), ('b', 102), ('c', 103)]"]
+
+
+def test_a_function_that_workers_cannot_import_is_an_error_not_a_hang() -> None:
+    script = SCRIPT.replace(
+        "from tests.test_parallel import add", "def add(a, b, report): return a"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert "WorkerError: AttributeError" in done.stderr

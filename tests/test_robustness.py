@@ -508,3 +508,28 @@ def test_times_that_the_data_lack(dataset_file: Path, tmp_path: Path) -> None:
     found = refused(pixelsieve("robustness", tmp_path, "--data", dataset_file))
     assert "column 'hit_time_60ps_ns' is missing" in found
     assert not (tmp_path / "robustness").exists()
+
+
+def test_any_workers_give_the_same_rows(run: Path, dataset_file: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    out, file = tmp_path / "here", tmp_path / "variations.toml"
+    file.write_text(CHANGED + "[simulated]\nbias_V = [40]\n")
+    command: list[Any] = ["robustness", run, "--data", dataset_file, "--simulated", 200]
+    command += ["--variations", file, "--other", f"again={dataset_file}"]
+    command += ["--model", "tiny_4b", "--model", "float", "--out"]
+    result = pixelsieve(*command, out, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    first = read_json(out / "robustness.json")
+    labels = [row["label"] for row in first["approaches"][0]["rows"]]
+    assert labels[0] == "nominal"
+    assert labels[-1] == "again"
+    assert pixelsieve(*command, tmp_path / "two", "--workers", 2).exit_code == 0
+    assert read_json(tmp_path / "two" / "robustness.json") == first
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        assert pixelsieve(*command, tmp_path / "far", "--scheduler", address).exit_code == 0
+    assert read_json(tmp_path / "far" / "robustness.json") == first
+    both = ["--scheduler", "tcp://127.0.0.1:9", "--workers", 2]
+    line = refused(pixelsieve(*command, tmp_path / "both", *both))
+    assert "--workers: counts processes here" in line

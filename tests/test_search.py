@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, read_json, write_json
-from pixelsieve.core.workers import Task
+from pixelsieve.core.workers import Task, Workers
 from pixelsieve.networks.model_file import model_hash, save_model
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import Dense
@@ -95,7 +95,7 @@ def run(folder: Path, pool: Pool, config: SearchConfig = CONFIG, trials: int = 2
     for name in ("trials", "models"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     study = _Search(config, WINDOW, folder, trials, lambda _: None)
-    return [to_plain(record) for record in study.run(pool)]
+    return [to_plain(record) for record in study.run(cast(Workers, pool))]
 
 
 def test_the_order_of_completion_does_not_matter(tmp_path: Path) -> None:
@@ -378,7 +378,9 @@ def test_a_lost_model_is_trained_again(tmp_path: Path) -> None:
                 yield task.name, [Trained(b"model", measured(0.9, 300), None)]
 
     def saved() -> dict[str, Saved]:
-        return train_rows({"t": (assignment, ["n"])}, tmp_path, Once(), lambda _done, _all: None)
+        return train_rows(
+            {"t": (assignment, ["n"])}, tmp_path, cast(Workers, Once()), lambda _done, _all: None
+        )
 
     first = saved()
     assert (saved(), ran) == (first, ["t"])

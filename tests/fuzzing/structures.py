@@ -22,8 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelsieve.core.files import with_hash
-from pixelsieve.formats.crc32c import masked_crc32c
-from pixelsieve.formats.tfrecord import iterate_records
+from pixelsieve.formats.tfrecord import iterate_records, masked_crc32c
 from tests.fuzzing.mutators import damaged_bytes, damaged_text
 
 __all__ = ["damaged"]

@@ -50,6 +50,8 @@ def robustness(
         Path | None,
         typer.Option(help="Folder to write (default: RUN/robustness).", file_okay=False),
     ] = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Measure how signal efficiency and rejection move when the detector changes.
@@ -60,6 +62,7 @@ def robustness(
     """
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
+    from pixelsieve.core.workers import default_workers
     from pixelsieve.report import figures
     from pixelsieve.report.evaluation_tables import robustness_tables
     from pixelsieve.studies.models import approaches_of
@@ -68,6 +71,7 @@ def robustness(
     from pixelsieve.studies.robustness_plan import ROBUSTNESS, read_variations
 
     options.require_efficiency(efficiency)
+    options.require_one(workers, scheduler)
     others = _others(other or [])
     wanted = None if variations is None else read_variations(variations)
     approaches = approaches_of(run, model or [])
@@ -78,7 +82,15 @@ def robustness(
     _warn(run, approaches, {"--data": given, **samples})
     settings = RobustnessSettings(efficiency, split, wanted, str(variations), simulated, seed)
     with StepProgress("variations") as progress:
-        result = measure(approaches, given, samples, settings, progress.on_step)
+        result = measure(
+            approaches,
+            given,
+            samples,
+            settings,
+            progress.on_step,
+            workers=workers or default_workers(),
+            scheduler=scheduler,
+        )
     with telling_unwritable(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / ROBUSTNESS, result)

@@ -50,12 +50,21 @@ def train(
             dir_okay=False,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="One-threaded worker processes; a second one trains a teacher beside the float "
+            "network (default: 1).",
+            min=1,
+        ),
+    ] = None,
 ) -> None:
     """Train one network, with the float network it starts from; the test split is not scored."""
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.core.files import file_hash
     from pixelsieve.studies.train import TrainConfig, train_one
 
+    options.require_one(workers, training.scheduler)
     quantized_only = {
         "--recipe": recipe,
         "--epochs": training.epochs,
@@ -97,6 +106,7 @@ def train(
             dataset,
             training.out,
             start,
+            workers or 1,
             training.scheduler,
             progress.on_report,
             progress.on_done,

@@ -1,7 +1,8 @@
 """Other programs and processes: what ends with this one, and what runs within limits.
 
-A process that is killed with -9 runs no code of its own any more. So a small second process
-waits at the end of a pipe; when this process is gone, it kills the others and removes the folders.
+A process that is killed with -9 runs no code of its own any more. So a small second process, which
+runs this file alone, waits at the end of a pipe; when this process is gone, it kills the process
+groups and removes the folders that it was told of.
 """
 
 from __future__ import annotations
@@ -23,27 +24,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pixelsieve.core.errors import ToolError
-
 __all__ = ["Finished", "ending_with_us", "run_bounded", "scratch_folder"]
 
 _LOOK_S = 1.0
 _DYING_S = 10.0
-_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def ending_with_us(process_id: int, *, group: bool = False) -> Iterator[None]:
-    """While inside: where this process is killed, that one is too (`group`: its whole group)."""
-    with _told(f"{'group' if group else 'process'} {process_id}"):
+def ending_with_us(group: int) -> Iterator[None]:
+    """While inside: if this process is killed, the process group is killed too."""
+    with _told(str(group)):
         yield
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder below TMPDIR, removed at the end, also where this process is killed."""
+    """Make a temporary folder below TMPDIR; it is removed even if this process is killed."""
     path = Path(tempfile.gettempdir()).absolute() / f"pixelsieve-{secrets.token_hex(8)}"
-    with _told(f"folder {path}"):  # first: a kill between the two must leave nothing
+    with _told(str(path)):  # first: a kill between the two must leave nothing
         path.mkdir(mode=0o700)
         try:
             yield path
@@ -51,33 +49,9 @@ def scratch_folder() -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-class _Guard:
-    """The second process, at the end of our pipe."""
-
-    def __init__(self) -> None:
-        self.owner = os.getpid()
-        self._process = subprocess.Popen(  # noqa: S603 (this file)
-            [sys.executable, "-I", "-S", __file__, str(self.owner)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,  # a kill of our group leaves it alive
-        )
-        atexit.register(self._end)
-
-    def tell(self, line: str) -> None:
-        # A guard that was killed cannot help; the work goes on without.
-        with contextlib.suppress(OSError):
-            assert self._process.stdin is not None
-            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
-
-    def _end(self) -> None:
-        if self.owner == os.getpid():
-            self._process.communicate()
-
-
-_guard: _Guard | None = None
+_lock = threading.Lock()
+_guards: dict[int, int] = {}
+"""The pipe to the guard, by the process that started it: a fork needs one of its own."""
 
 
 @contextlib.contextmanager
@@ -90,44 +64,55 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _tell(line: str) -> None:
-    global _guard  # noqa: PLW0603 (one a process)
     with _lock:
-        if _guard is None or _guard.owner != os.getpid():
-            _guard = _Guard()
-        _guard.tell(line)
+        if os.getpid() not in _guards:
+            _guards[os.getpid()] = _start_guard()
+        # A guard that was killed cannot help; the work goes on without.
+        with contextlib.suppress(OSError):
+            os.write(_guards[os.getpid()], f"{line}\n".encode())
 
 
-def _listen(owner: int) -> list[tuple[str, str]]:
-    """In the second process: what is noted when the owner is gone, as (kind, name)."""
-    known: dict[str, None] = {}
+def _start_guard() -> int:
+    owner = os.getpid()
+    guard = subprocess.Popen(  # noqa: S603 (this file)
+        [sys.executable, "-I", "-S", __file__, str(owner)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,  # a kill of our group leaves it alive
+    )
+    assert guard.stdin is not None
+    atexit.register(lambda: guard.communicate() if os.getpid() == owner else None)
+    return guard.stdin.fileno()
+
+
+def _listen(owner: int) -> dict[str, None]:
+    """Return what is noted when the owner is gone: process groups and folders."""
+    noted: dict[str, None] = {}
     rest = b""
     # A pipe that a fork of the owner holds open does not close: look for the owner too.
     while (told := bool(select.select([0], [], [], _LOOK_S)[0])) or os.getppid() == owner:
         if not told:
             continue
-        data = os.read(0, 65536)
-        if not data:
+        if not (data := os.read(0, 65536)):
             break
         *lines, rest = (rest + data).split(b"\n")
         for line in map(os.fsdecode, lines):
+            noted.pop(line[1:], None)
             if line.startswith("+"):
-                known[line[1:]] = None
-            else:
-                known.pop(line[1:], None)
-    return [(kind, name) for kind, _, name in (what.partition(" ") for what in known)]
+                noted[line[1:]] = None
+    return noted
 
 
-def _end(noted: list[tuple[str, str]]) -> None:
-    for kind, name in noted:
+def _end(noted: dict[str, None]) -> None:
+    for group in filter(str.isdigit, noted):
         with contextlib.suppress(OSError):
-            if kind == "group":
-                os.killpg(int(name), signal.SIGKILL)
-            elif kind == "process":
-                os.kill(int(name), signal.SIGKILL)
-    for folder in [name for kind, name in noted if kind == "folder"]:
+            os.killpg(int(group), signal.SIGKILL)
+    for folder in (Path(name) for name in noted if not name.isdigit()):
         deadline = time.monotonic() + _DYING_S
         # Those that were killed may write until they are dead.
-        while Path(folder).exists() and time.monotonic() < deadline:
+        while folder.exists() and time.monotonic() < deadline:
             shutil.rmtree(folder, ignore_errors=True)
             time.sleep(0.05)
 
@@ -135,7 +120,7 @@ def _end(noted: list[tuple[str, str]]) -> None:
 _AT_OUR_WORD = ("sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 """The program starts at a line on its input, after its limits are set and the guard knows of it.
 
-Where this process is killed before, the line never comes and the program never starts.
+If this process is killed before, the line never comes and the program never starts.
 """
 
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "cannot allocate", "cannot map", "memoryerror")
@@ -161,10 +146,12 @@ def run_bounded(
 ) -> Finished:
     """Run `command` in `folder`; at the time limit it and all its children are killed.
 
-    So they are where this process is killed. The memory limit is the kernel's on the data of each
+    They are killed too if this process is. The memory limit is the kernel's on the data of each
     process and holds on Linux only. Output and errors come back as one text. Temporary files of
-    the program go to `folder`. Raises `ToolError` where the program cannot be started.
+    the program go to `folder`. Raise `ToolError` if the program cannot be started.
     """
+    from pixelsieve.core.errors import ToolError  # the guard runs this file without the package
+
     start = time.monotonic()
     variables = {**os.environ, "TMPDIR": str(folder), **(environment or {})}
     stopped = False
@@ -184,7 +171,7 @@ def run_bounded(
     try:
         if memory_limit_gib is not None:
             _limit_memory(process.pid, memory_limit_gib)
-        with ending_with_us(process.pid, group=True):
+        with ending_with_us(process.pid):
             output, _ = process.communicate(b"\n", timeout=time_limit_s)
     except subprocess.TimeoutExpired:
         stopped = True

@@ -1,4 +1,4 @@
-"""Tasks on one-threaded worker processes, in an order that respects who needs whom.
+"""Tasks on worker processes here or on those of a Dask scheduler, by one loop.
 
 One-threaded processes side by side train small networks about twice as fast as one process with
 all threads, and every task gives the same numbers however many workers there are.
@@ -7,30 +7,34 @@ all threads, and every task gives the same numbers however many workers there ar
 from __future__ import annotations
 
 import contextlib
-import multiprocessing as mp
+import itertools
+import json
+import logging
 import os
-import tempfile
+import pickle
+import secrets
+import subprocess
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from types import TracebackType
-from typing import Any, Protocol, Self
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from pixelsieve.core.errors import PixelsieveError, RunError, WorkerError
 from pixelsieve.core.processes import ending_with_us, scratch_folder
 
-__all__ = [
-    "LocalWorkers",
-    "Task",
-    "Workers",
-    "check_names",
-    "default_workers",
-    "one_thread",
-]
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Task", "Workers", "default_workers", "one_thread", "run_tasks", "workers_of"]
 
 Report = Callable[[Any], None]
+Submit = Callable[["Task", Report], Future[Any]]
 
 _ONE_THREAD = {
     "NPROC": "1",
@@ -40,11 +44,12 @@ _ONE_THREAD = {
     "DA_DEFAULT_THREADS": "1",  # alkaid's interpreter
 }
 _XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+_CONNECT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A call of a module-level `function(*arguments, report)`, after the tasks named in `after`.
+    """A call of a module-level `function(shared, *arguments, report)`, after the tasks in `after`.
 
     `report(item)` sends something to the caller while the task runs.
     """
@@ -56,196 +61,313 @@ class Task:
 
 
 def default_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else mp.cpu_count()
-
-
-class Workers(Protocol):
-    """Somebody who runs tasks: processes here, or those of a Dask cluster."""
-
-    def run(
-        self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
-    ) -> Iterator[tuple[str, Any]]:
-        """Run all tasks; gives each one's name and result as soon as it is done."""
-
-
-class LocalWorkers:
-    """Worker processes on this machine, kept with what they have compiled while in a `with` block.
-
-    `shared` is sent once to each worker and becomes the first argument of every call. An error in
-    a task ends the whole run: `PixelsieveError` as it was, the death of a worker as `RunError`,
-    anything else as `WorkerError`. Workers end when this process does, killed or not.
-    """
-
-    def __init__(self, shared: Any, workers: int) -> None:
-        self._pool = _Pool(shared, workers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.close()
-
-    def run(
-        self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
-    ) -> Iterator[tuple[str, Any]]:
-        """Run all tasks; gives each one's name and result as soon as it is done."""
-        check_names(tasks)
-        pool, waiting = self._pool, list(tasks)
-        done: set[str] = set()
-        while waiting or pool.busy:
-            for task in [t for t in waiting if done.issuperset(t.after)]:
-                if not pool.give(task):
-                    break
-                waiting.remove(task)
-            for name, kind, value in pool.answers():
-                if kind == "error":
-                    raise value
-                if kind == "done":
-                    done.add(name)
-                    yield name, value
-                elif on_report:
-                    on_report(name, value)
-
-
-def check_names(tasks: Sequence[Task]) -> None:
-    """Raise `ValueError` where a task waits for one that is not among them."""
-    names = {task.name for task in tasks}
-    for task in tasks:
-        if unknown := set(task.after) - names:
-            msg = f"task '{task.name}' waits for {sorted(unknown)}, which nobody runs"
-            raise ValueError(msg)
-
-
-class _Pool:
-    """Worker processes, started as they are needed, each at the end of a pipe."""
-
-    def __init__(self, shared: Any, size: int) -> None:
-        self._context = mp.get_context("spawn")
-        self._shared = shared
-        self._size = size
-        self._processes: dict[Connection, BaseProcess] = {}
-        self._idle: list[Connection] = []
-        self._guarded = contextlib.ExitStack()
-        self.busy: dict[Connection, str] = {}
-
-    def give(self, task: Task) -> bool:
-        """Start a task; False where every worker is busy."""
-        if not self._idle:
-            if len(self._processes) >= self._size:
-                return False
-            self._idle.append(self._start())
-        connection = self._idle.pop()
-        self.busy[connection] = task.name
-        try:
-            connection.send((task.function, task.arguments))
-        except ConnectionError as error:
-            raise _death(task.name, self._processes[connection]) from error
-        return True
-
-    def answers(self) -> Iterator[tuple[str, str, Any]]:
-        """Wait, then give what has come: task, `report`, `done` or `error`, and the value."""
-        for connection in wait(list(self.busy)):
-            assert isinstance(connection, Connection)
-            name = self.busy[connection]
-            kind, value = _receive(connection, name, self._processes[connection])
-            if kind != "report":
-                del self.busy[connection]
-                self._idle.append(connection)
-            yield name, kind, value
-
-    def close(self) -> None:
-        """End all workers; those still busy are terminated."""
-        for connection, process in self._processes.items():
-            if connection in self.busy:
-                process.terminate()
-            connection.close()
-            process.join()
-        self._guarded.close()
-
-    def _start(self) -> Connection:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._shared), daemon=True)
-        with _environment(one_thread()):
-            process.start()
-        assert process.pid is not None
-        self._guarded.enter_context(ending_with_us(process.pid))
-        theirs.close()
-        self._processes[ours] = process
-        if len(self._processes) == self._size:
-            self._shared = None  # nobody else needs what may be large
-        return ours
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def one_thread() -> dict[str, str]:
-    """Environment variables that keep the libraries of a worker to one thread."""
+    """Return environment variables that keep the libraries of a worker to one thread."""
     flags = os.environ.get("XLA_FLAGS", "")
     if _XLA_ONE_THREAD not in flags:
         flags = f"{flags} {_XLA_ONE_THREAD}".strip()
     return {**_ONE_THREAD, "XLA_FLAGS": flags}
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Workers that `submit` gives a task to for a future of its result.
+
+    `size` is how many there are when the work begins. Of `Workers` of a scheduler more may come.
+    """
+
+    submit: Submit
+    size: int
+    more_may_come: bool = False
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        on_report: Callable[[str, Any], None] | None = None,
+        at_once: int | None = None,
+    ) -> Iterator[tuple[str, Any]]:
+        """Run all tasks; yield the name and result of each as soon as it is done.
+
+        `at_once` tasks at most are under way or have results that wait here (default: as many as
+        there are workers). An error in a task ends the whole run: `PixelsieveError` as it was, the
+        loss of a worker as `RunError`, anything else as `WorkerError`.
+        """
+        names = {task.name for task in tasks}
+        for task in tasks:
+            if unknown := set(task.after) - names:
+                msg = f"task '{task.name}' waits for {sorted(unknown)}, which nobody runs"
+                raise ValueError(msg)
+        most = at_once or (len(tasks) if self.more_may_come else self.size)
+        events = SimpleQueue[tuple[str, Any]]()
+        waiting, done = list(tasks), set[str]()
+        running: dict[str, Future[Any]] = {}
+        try:
+            while waiting or running:
+                ready = (task for task in waiting if done.issuperset(task.after))
+                for task in list(itertools.islice(ready, most - len(running))):
+                    waiting.remove(task)
+                    self._start(task, running, events)
+                name, item = events.get()
+                if item is running.get(name):
+                    value = _result_of(running.pop(name), name)
+                    done.add(name)
+                    del item  # what is large goes when the caller has done with it
+                    yield name, value
+                elif on_report and name in running:
+                    on_report(name, item)
+        finally:
+            for future in running.values():
+                future.cancel()
+
+    def _start(
+        self, task: Task, running: dict[str, Future[Any]], events: SimpleQueue[tuple[str, Any]]
+    ) -> None:
+        future = self.submit(task, lambda item: events.put((task.name, item)))
+        running[task.name] = future
+        future.add_done_callback(lambda one: events.put((task.name, one)))
+
+
+def _result_of(future: Future[Any], name: str) -> Any:
+    try:
+        return future.result()
+    except (CancelledError, OSError) as error:  # a lost connection is an OSError
+        msg = f"{name} was lost ({error!r}); run the same command again to go on"
+        raise RunError(msg) from error
+
+
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def workers_of(
+    shared: Any, workers: int, scheduler: str | None, *, threads: bool = False
+) -> Iterator[Workers]:
+    """Give `workers` processes here, or those of the Dask scheduler at that address.
+
+    `shared` is the first argument of every call; it is sent once to each process. With `threads`
+    the tasks may run side by side in one process: here that is this one. Processes start when
+    they are needed, keep what they have compiled, and end with this process, killed or not. Raise
+    `RunError` if no scheduler answers, or it has no workers or loses them. One-threaded workers
+    (`dask worker --nthreads 1`) give the numbers that local ones give.
+    """
+    if scheduler is not None:
+        with _connected(scheduler) as client:
+            yield _dask_workers(client, shared, alone=not threads)
+    elif threads:
+        pool = ThreadPoolExecutor(workers)
+        try:
+            yield Workers(
+                lambda task, report: pool.submit(task.function, shared, *task.arguments, report),
+                workers,
+            )
+        finally:
+            pool.shutdown(cancel_futures=True)
+    else:
+        with _processes(shared, workers) as submit:
+            del shared  # the last worker to start takes it along
+            yield Workers(submit, workers)
 
 
-def _receive(connection: Connection, name: str, process: BaseProcess) -> tuple[str, Any]:
-    try:
-        kind, value = connection.recv()
-    except (EOFError, ConnectionError) as error:
-        raise _death(name, process) from error
-    return kind, value
+def run_tasks(
+    tasks: Sequence[Task],
+    shared: Any,
+    *,
+    workers: int,
+    scheduler: str | None = None,
+    on_report: Callable[[str, Any], None] | None = None,
+    on_done: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Run all tasks by `workers_of` and return their results by name.
+
+    What tasks write must be on a disk that the workers of a scheduler share with this process.
+    """
+    results: dict[str, Any] = {}
+    with workers_of(shared, workers, scheduler) as pool:
+        del shared
+        for name, value in pool.run(tasks, on_report):
+            results[name] = value
+            if on_done:
+                on_done(name)
+    return results
 
 
-def _death(name: str, process: BaseProcess) -> RunError:
-    process.join(timeout=5)
-    return RunError(
-        f"{name}: its worker process died (exit code {process.exitcode}; a negative one is a "
-        "signal, -9 often lack of memory); run the same command again to go on"
-    )
+@contextlib.contextmanager
+def _processes(shared: Any, size: int) -> Iterator[Submit]:
+    """Give what submits to processes of this machine; a thread for each waits for its answers."""
+    unsent, lock = [shared] * size, threading.Lock()
+    del shared
+    started, idle = list[_Process](), list[_Process]()
+    pool = ThreadPoolExecutor(size)
+    with scratch_folder() as folder, contextlib.ExitStack() as ending:
+
+        def call(task: Task, report: Report) -> Any:
+            with lock:
+                if not idle:
+                    idle.append(_Process(folder, unsent.pop()))
+                    started.append(idle[-1])
+                    ending.enter_context(ending_with_us(idle[-1].process_id))
+                process = idle.pop()
+            try:
+                return process.call(task, report)
+            finally:
+                idle.append(process)
+
+        try:
+            yield lambda task, report: pool.submit(call, task, report)
+        finally:
+            with lock:
+                unsent.clear()  # so that no more are started
+                for process in started:
+                    process.terminate()
+            pool.shutdown(cancel_futures=True)
+            for process in started:
+                process.close()
 
 
-def _work(connection: Connection, shared: Any) -> None:
-    with scratch_folder() as folder:
-        # Temporary files of the libraries too: a killed worker must leave none.
-        tempfile.tempdir = str(folder)
-        _serve(connection, shared)
+class _Process:
+    """A worker process at the end of a pipe.
+
+    It does not import this process's main module, so scripts need no guard around what they run.
+    Its TMPDIR is `folder`: nothing of the libraries' temporary files outlives the pool.
+    """
+
+    def __init__(self, folder: Path, shared: Any) -> None:
+        self._connection, theirs = Pipe()
+        self._unsent = [shared]
+        paths = json.dumps([str(Path(path).absolute()) for path in sys.path])
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 (this program itself)
+                [sys.executable, "-c", _MAIN, paths, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **one_thread(), "TMPDIR": str(folder)},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self.process_id = self._process.pid
+        self.terminate = self._process.terminate
+
+    def call(self, task: Task, report: Report) -> Any:
+        try:
+            self._connection.send((task.function, task.arguments, *self._unsent))
+            self._unsent.clear()
+            while True:
+                kind, value = self._connection.recv()
+                if kind == "error":
+                    raise value
+                if kind == "done":
+                    return value
+                report(value)
+        except (EOFError, ConnectionError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)
+            msg = (
+                f"{task.name}: its worker process died (exit code {self._process.returncode}; a "
+                "negative one is a signal, -9 often lack of memory); run the same command again "
+                "to go on"
+            )
+            raise RunError(msg) from error
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.wait()
 
 
-def _serve(connection: Connection, shared: Any) -> None:
+_MAIN = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from pixelsieve.core.workers import serve
+serve(int(sys.argv[2]))
+"""
+
+
+def serve(handle: int) -> None:
+    """Answer the calls that come through the pipe `handle`, until its other end is closed."""
+    connection, shared = Connection(handle), None
+
     def report(item: Any) -> None:
         connection.send(("report", item))
 
-    while True:
-        try:
-            function, arguments = connection.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        try:
-            answer: tuple[str, Any] = ("done", function(shared, *arguments, report))
-        except PixelsieveError as error:
-            answer = ("error", error)
-        except KeyboardInterrupt:
-            return
-        except Exception as error:  # noqa: BLE001 (a worker hands every failure to the caller)
-            where = traceback.format_exc()
-            answer = ("error", WorkerError(f"{type(error).__name__}: {error}\n{where}"))
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            message = [connection.recv_bytes()]
+            try:
+                function, arguments, *first = pickle.loads(message.pop())  # noqa: S301 (our own)
+                shared = first.pop() if first else shared
+                answer = ("done", function(shared, *arguments, report))
+            except PixelsieveError as error:
+                answer = ("error", error)
+            except Exception as error:  # noqa: BLE001 (a worker hands every failure to the caller)
+                where = traceback.format_exc()
+                answer = ("error", WorkerError(f"{type(error).__name__}: {error}\n{where}"))
             connection.send(answer)
-        except (BrokenPipeError, ConnectionError):
-            return
+
+
+@contextlib.contextmanager
+def _connected(scheduler: str) -> Iterator[Client]:
+    from distributed import Client, KilledWorker
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told in one line
+    where = f"--scheduler {scheduler}"
+    try:
+        client = Client(scheduler, timeout=_CONNECT_S)
+    except (OSError, ValueError) as error:
+        msg = (
+            f"{where}: no Dask scheduler answers there ({error}); "
+            "start one with 'dask scheduler' or leave the option out"
+        )
+        raise RunError(msg) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_S)
+        except TimeoutError as error:
+            msg = f"{where}: has no workers; start some with 'dask worker'"
+            raise RunError(msg) from error
+        try:
+            yield client
+        except KilledWorker as error:
+            msg = f"{where}: lost its workers ({error}); run the same command again to go on"
+            raise RunError(msg) from error
+
+
+def _dask_workers(client: Client, shared: Any, *, alone: bool) -> Workers:
+    (sent,) = client.scatter([shared], broadcast=True)
+    executor = client.get_executor(pure=False)
+    run, listening = secrets.token_hex(8), dict[str, Report]()
+
+    def hear(event: tuple[float, tuple[str, bytes]]) -> None:
+        key, item = event[1]
+        if key in listening:
+            listening[key](pickle.loads(item))  # noqa: S301 (of our own tasks)
+
+    def submit(task: Task, report: Report) -> Future[Any]:
+        key = f"{run} {task.name}"
+        listening[key] = report
+        future: Future[Any] = executor.submit(_call, task, sent, key, alone)
+        return future
+
+    client.subscribe_topic(_TOPIC, hear)
+    return Workers(submit, sum(client.nthreads().values()), more_may_come=True)
+
+
+_TOPIC = "pixelsieve"
+_one_at_a_time = threading.Lock()
+
+
+def _call(task: Task, shared: Any, key: str, alone: bool) -> Any:
+    """Run a task on a worker of Dask."""
+    from distributed import get_worker
+
+    def report(item: Any) -> None:
+        get_worker().log_event(_TOPIC, (key, pickle.dumps(item)))
+
+    with _one_at_a_time if alone else contextlib.nullcontext():  # Keras keeps its state by process
+        if alone and "jax" not in sys.modules:
+            os.environ.update(one_thread())
+        try:
+            return task.function(shared, *task.arguments, report)
+        except OSError as error:  # of the task's own; others are lost connections
+            msg = f"{type(error).__name__} on a worker: {error}"
+            raise RunError(msg) from error

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +22,6 @@ from pixelsieve.core.files import replacing, telling_unwritable
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.data.windows import fitted
-from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.protobuf import (
     decode_example,
     decode_tensor,
@@ -29,7 +29,7 @@ from pixelsieve.formats.protobuf import (
     encode_tensor,
 )
 
-__all__ = ["NORMALIZED_DIVISOR", "iterate", "iterate_records", "write"]
+__all__ = ["NORMALIZED_DIVISOR", "iterate", "iterate_records", "masked_crc32c", "write"]
 
 NORMALIZED_DIVISOR = 18.025
 """Divisor of the log-charges in the normalized family."""
@@ -90,6 +90,12 @@ def iterate(
     if not first_row:
         msg = f"{path}: holds no records; expected at least one"
         raise DataError(msg)
+
+
+def masked_crc32c(data: bytes) -> int:
+    """Return the masked CRC-32C (Castagnoli) that TFRecord stores."""
+    plain = int(google_crc32c.value(data))
+    return (((plain >> 15) | (plain << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def iterate_records(path: Path) -> Iterator[memoryview]:

@@ -18,8 +18,7 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.scheduler import run_tasks
-from pixelsieve.core.workers import Task
+from pixelsieve.core.workers import Task, run_tasks
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 from pixelsieve.core.errors import ConfigError, DataError
+from pixelsieve.core.workers import Task, workers_of
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import require_disjoint
 from pixelsieve.evaluation.robustness import (
@@ -19,7 +21,7 @@ from pixelsieve.evaluation.robustness import (
     seen_by,
 )
 from pixelsieve.formats.dataset import Dataset
-from pixelsieve.front_end import FrontEnd, NothingReadOutError
+from pixelsieve.front_end import Chip, FrontEnd, NothingReadOutError
 from pixelsieve.metrics.metrics import EFFICIENCY
 from pixelsieve.metrics.threshold import Threshold, choose_threshold
 from pixelsieve.networks.model_file import Model
@@ -45,6 +47,8 @@ __all__ = [
 
 _CHUNK = 20_000
 _FEW = 64
+_GIVEN = ""
+"""The split to measure on, among samples by label."""
 
 Approaches = Mapping[str, Sequence[Model]]
 
@@ -134,13 +138,18 @@ def robustness(
     others: Mapping[str, Dataset],
     settings: RobustnessSettings,
     on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> RobustnessResult:
     """Freeze thresholds on the validation split and measure them on every variation.
 
     All clusters are collected charge; `others` are further samples by label. Nothing is chosen on
-    the split that is measured. `on_row` gets each row's label, its number and how many there are.
-    Raise `DataError` if a split or a column is missing and `ConfigError` for what the front end or
-    the sensor refuses, before anything is measured.
+    the split that is measured. `on_row` gets each row's label as soon as it is measured, how many
+    are, and how many there will be. Rows are measured by `workers` processes (1: in this one), or
+    those of the Dask scheduler at that address. Raise `DataError` if a split or a column is
+    missing and `ConfigError` for what the front end or the sensor refuses, before anything is
+    measured.
     """
     require_disjoint(given.parts)
     validation, test = _split(given, "validation"), _split(given, settings.split)
@@ -168,7 +177,14 @@ def robustness(
         simulated={"clusters": settings.simulated, "seed": settings.seed},
         left_out=plan.left_out,
         approaches=_measured(
-            approaches, validation, test, plan, samples, settings.efficiency, on_row
+            approaches,
+            validation,
+            {_GIVEN: test, **samples},
+            plan,
+            settings.efficiency,
+            on_row,
+            workers,
+            scheduler,
         ),
     )
 
@@ -183,48 +199,89 @@ def _split(dataset: Dataset, name: str) -> Clusters:
     return parts[name]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shared:
+    """What each worker gets once."""
+
+    approaches: Approaches
+    frozen: Mapping[str, Sequence[Threshold]]
+    samples: Mapping[str, Clusters]
+
+
 def _measured(
     approaches: Approaches,
     validation: Clusters,
-    test: Clusters,
+    samples: Mapping[str, Clusters],
     plan: Plan,
-    others: Mapping[str, Clusters],
     efficiency: float,
     on_row: Callable[[str, int, int], None],
+    workers: int,
+    scheduler: str | None,
 ) -> tuple[ApproachRobustness, ...]:
     nominal_chip = plan.variations[0].chip
-    built = {name: [Network(model) for model in models] for name, models in approaches.items()}
+    built = _built(approaches)
+    others = {label: clusters for label, clusters in samples.items() if label != _GIVEN}
     _try(built, plan, others)
     seen = seen_by(built, validation, nominal_chip)
     frozen = {
         name: [choose_threshold(one, seen[name].signal, efficiency) for one in seen[name].logits]
         for name in approaches
     }
-    rows: dict[str, list[RobustnessRow]] = {name: [] for name in approaches}
-    nominal: dict[str, tuple[str, Answered]] = {}
-    total = len(plan.variations) + len(others)
-
-    def add(one: Variation, label: str, clusters: Clusters) -> None:
-        answered = answer(built, frozen, clusters, one.chip)
-        against, reference = nominal.get(one.kind) or nominal.get("front_end") or (None, None)
-        told = (one.kind, one.field, one.value, label, answered.clusters, against)
-        for name in approaches:
-            rows[name].append(RobustnessRow(*told, *compared(name, answered, reference)))
-        if one.kind != "other":
-            nominal.setdefault(one.kind, (label, answered))
-        on_row(label, len(rows[name]), total)
-
-    for one in plan.variations:
-        source = test if one.sample is None else _generated(one.sample)
-        add(one, one.label, recorded(source, one.resolution_ps))
-    for label, clusters in others.items():
-        add(Variation("other", None, None, nominal_chip), label, clusters)
+    changed = [(one, one.label, one.sample or _GIVEN) for one in plan.variations]
+    changed += [(Variation("other", None, None, nominal_chip), label, label) for label in others]
+    tasks = [
+        Task(str(i), _measure, (source, one.resolution_ps, one.chip))
+        for i, (one, _, source) in enumerate(changed)
+    ]
+    found: dict[int, Answered] = {}
+    here = workers == 1 and scheduler is None
+    shared = _Shared(approaches, frozen, samples)
+    with workers_of(shared, workers, scheduler, threads=here) as pool:
+        for number, answered in pool.run(tasks):
+            found[int(number)] = answered
+            on_row(changed[int(number)][1], len(found), len(tasks))
+    measured = [(one, label, found[i]) for i, (one, label, _) in enumerate(changed)]
     return tuple(
         ApproachRobustness(
-            name, tuple(m.origin for m in models), tuple(frozen[name]), tuple(rows[name])
+            name, tuple(m.origin for m in models), tuple(frozen[name]), _rows(name, measured)
         )
         for name, models in approaches.items()
     )
+
+
+def _measure(
+    shared: _Shared,
+    source: str | Sample,
+    resolution_ps: float | None,
+    chip: Chip,
+    _report: Callable[[Any], None],
+) -> Answered:
+    clusters = shared.samples[source] if isinstance(source, str) else _generated(source)
+    return answer(_networks(shared), shared.frozen, recorded(clusters, resolution_ps), chip)
+
+
+@lru_cache(maxsize=1)
+def _networks(shared: _Shared) -> dict[str, list[Network]]:
+    return _built(shared.approaches)
+
+
+def _built(approaches: Approaches) -> dict[str, list[Network]]:
+    return {name: [Network(model) for model in models] for name, models in approaches.items()}
+
+
+def _rows(
+    name: str, measured: Sequence[tuple[Variation, str, Answered]]
+) -> tuple[RobustnessRow, ...]:
+    """Compare each row with the nominal one of its kind, or with that of the front end."""
+    rows = []
+    nominal: dict[str, tuple[str, Answered]] = {}
+    for one, label, answered in measured:
+        against, reference = nominal.get(one.kind) or nominal.get("front_end") or (None, None)
+        told = (one.kind, one.field, one.value, label, answered.clusters, against)
+        rows.append(RobustnessRow(*told, *compared(name, answered, reference)))
+        if one.kind != "other":
+            nominal.setdefault(one.kind, (label, answered))
+    return tuple(rows)
 
 
 def _try(

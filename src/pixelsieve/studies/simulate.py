@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import itertools
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +18,7 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import replacing, telling_unwritable
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.scheduler import connected, result_of
+from pixelsieve.core.workers import Task, Workers, workers_of
 from pixelsieve.formats import parquet
 from pixelsieve.simulation.generate import Sample, differences, generate
 from pixelsieve.simulation.sensor_response import prepare
@@ -31,7 +29,7 @@ CHUNK = 20_000
 """Clusters a chunk: the unit of work, of resuming, and of a row group."""
 
 _CHUNK_SLICES = 1_000  # time slices make a cluster 21 times as large
-_QUEUED = 3  # chunks asked for ahead, a thread: bounds what waits in memory
+_QUEUED = 3  # chunks asked for ahead per thread: bounds what waits in memory
 
 
 def simulate(
@@ -42,12 +40,12 @@ def simulate(
     scheduler: str | None = None,
     on_chunk: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Simulate into `out`: one file where it ends in .parquet, else a folder of one a chunk.
+    """Simulate into `out`: one file if it ends in .parquet, else a folder with one file per chunk.
 
     Chunks already there from an interrupted call are kept; a finished file of the same sample is
     left as it is. `scheduler` is the address of a Dask scheduler (default: threads of this
-    process). `on_chunk` hears the number of clusters of each chunk. Returns counts and how many
-    clusters were new. Raises `RunError` where `out` holds something else.
+    process). `on_chunk` gets the number of clusters of each chunk. Return counts and how many
+    clusters were new. Raise `RunError` if `out` holds something else.
     """
     single = out.suffix == ".parquet"
     if out.suffix and not single and not out.is_dir():
@@ -74,20 +72,22 @@ def simulate(
     paths = {
         first: folder / f"clusters-{number:06d}.parquet" for number, first in enumerate(chunks)
     }
-    with _executor(sample, workers, scheduler) as (executor, threads):
+    with _workers(sample, workers, scheduler) as pool:
         ours = False
         try:
             with RunFolder(folder, provenance):
                 ours = True
                 missing = {f: count for f, count in chunks.items() if not paths[f].exists()}
+                firsts = {paths[first].name: first for first in missing}
+                tasks = [Task(n, encoded_chunk, (f, missing[f])) for n, f in firsts.items()]
                 with _joined(out, [*paths.values()], single) as join:
                     if on_chunk:
                         on_chunk(len(sample) - sum(missing.values()))
                     join()
-                    for first, data in _run(sample, missing, executor, threads):
-                        _write(paths[first], data)
+                    for name, data in pool.run(tasks, at_once=_QUEUED * pool.size):
+                        _write(folder / name, data)
                         if on_chunk:
-                            on_chunk(missing[first])
+                            on_chunk(missing[firsts[name]])
                         join()
         finally:
             # Not where another process works in it, and this one was refused.
@@ -110,49 +110,21 @@ def _chunks(sample: Sample) -> dict[int, int]:
     return {first: min(size, len(sample) - first) for first in range(0, len(sample), size)}
 
 
-def encoded_chunk(sample: Sample, first: int, count: int) -> bytes:
-    """A stretch of the sample as the bytes of a Parquet file; what the workers run."""
+def encoded_chunk(sample: Sample, first: int, count: int, _report: Callable[[Any], None]) -> bytes:
+    """Return a stretch of the sample as the bytes of a Parquet file; what the workers run."""
     buffer = io.BytesIO()
     with parquet.Writer(buffer, _provenance(sample)) as writer:
         writer.write(generate(sample, first, count))
     return buffer.getvalue()
 
 
-def _run(
-    sample: Sample, missing: dict[int, int], executor: Executor, threads: int
-) -> Iterator[tuple[int, bytes]]:
-    """Chunks in the order in which they are done; only a few are under way at a time."""
-    waiting = iter(missing.items())
-    running: dict[Future[bytes], int] = {}
-    while True:
-        for first, count in itertools.islice(waiting, _QUEUED * threads - len(running)):
-            running[executor.submit(encoded_chunk, sample, first, count)] = first
-        if not running:
-            return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield running.pop(future), result_of(future, "a chunk")
-
-
 @contextmanager
-def _executor(
-    sample: Sample, workers: int, scheduler: str | None
-) -> Iterator[tuple[Executor, int]]:
-    """Threads of this process, or those of a Dask cluster, and how many they are.
-
-    Threads suffice: compiled loops and the Parquet encoder leave the interpreter alone. A Dask
-    cluster inside this process would lose its workers, and wait for ever, when a laptop sleeps.
-    """
+def _workers(sample: Sample, workers: int, scheduler: str | None) -> Iterator[Workers]:
+    """Threads suffice here: compiled loops and the Parquet encoder leave the interpreter alone."""
     if scheduler is None:
         prepare(sample.detector, sample.ionization, sample.transport)
-        local = ThreadPoolExecutor(workers)
-        try:
-            yield local, workers
-        finally:
-            local.shutdown(cancel_futures=True)
-        return
-    with connected(scheduler) as (_, remote, threads):
-        yield remote, threads
+    with workers_of(sample, workers, scheduler, threads=True) as pool:
+        yield pool
 
 
 @contextmanager

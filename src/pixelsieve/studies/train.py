@@ -12,7 +12,7 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.scheduler import run_tasks
+from pixelsieve.core.workers import run_tasks
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.precision import LearnedPrecision, Precision
@@ -89,6 +89,7 @@ def train_one(
     dataset: Dataset,
     out: Path,
     start: Path | None = None,
+    workers: int = 1,
     scheduler: str | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
@@ -114,7 +115,7 @@ def train_one(
         results = run_tasks(
             tasks,
             shared.pop(),
-            workers=1,
+            workers=workers,
             scheduler=scheduler,
             on_report=on_report,
             on_done=on_done,

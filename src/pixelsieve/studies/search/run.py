@@ -13,8 +13,7 @@ from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_document, replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.scheduler import workers_of
-from pixelsieve.core.workers import Task, Workers
+from pixelsieve.core.workers import Task, Workers, workers_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.logic import alkaid
