@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,12 +26,13 @@ from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import Dense, NetworkSpec
 from pixelsieve.networks.weights import initial_weights
 from pixelsieve.report.page.tables import search_rows
+from pixelsieve.studies import endings
+from pixelsieve.studies.endings import Fitting
 from pixelsieve.studies.jobs import training_data
-from pixelsieve.studies.search import trial as trial_module
-from pixelsieve.studies.search.final import LearnedAssignment, train_assignment
+from pixelsieve.studies.search.final import feature_luts
 from pixelsieve.studies.search.goal import Goal
-from pixelsieve.studies.search.table import _feature_luts
-from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
+from pixelsieve.studies.search.trial import SearchData, Trial, run_trial, train_exactly
+from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import FLOAT, LEARNED, override
 from tests.conftest import needs_tool
 from tests.test_cli import PROGRAM, pixelsieve, refused
@@ -153,8 +153,9 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
         assert row["luts"]["mean"] > 0
         for seed, figures in enumerate(row["by_seed"]):
             name = f"{row['name']}_seed{seed}"
-            saved = json.loads((searched / "final" / f"{name}.json").read_text())
-            assert saved["measured"]["differing"] == 0
+            saved = json.loads((searched / "jobs" / f"{name}.json").read_text())
+            (exact,) = [one["exact"] for one in saved["networks"] if one["model"] == name]
+            assert exact["differing"] == 0
             network = from_model(load_model(searched / "models" / f"{name}.keras"))
             codes = network.input_codes(network.features.table(test))
             assert score(network.run(codes), test.signal) == figures
@@ -202,11 +203,11 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
 
 
 def test_a_training_of_bits_gives_a_front_and_what_fits(
-    dataset_file: Path, monkeypatch: pytest.MonkeyPatch
+    dataset_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(trial_module, "_MOST_CHECKED", 8)
+    monkeypatch.setattr(endings, "_MOST_CHECKED", 8)
     data = training_data(load([dataset_file]), FeatureSet(TINY.features), [])
-    shared = SearchData(data, data)
+    shared = SearchData(tmp_path, data, data)
     goal = Goal("auc", "luts", 0.02, None)
     precision, recipe = LearnedPrecision(50), override(LEARNED, epochs=120, batch_size=128)
     trial = Trial(TINY, precision, recipe, FLOAT, False, 3, goal, 0, ())  # noqa: FBT003
@@ -216,19 +217,25 @@ def test_a_training_of_bits_gives_a_front_and_what_fits(
     points = [goal.point(one) for one in result.networks]
     assert goal.front(result.networks) == list(range(len(points)))
     assert not any(one.differing for one in result.networks)
-    limits = (points[-1][1], points[0][1], points[0][1] - 1)
-    assignment = LearnedAssignment(TINY, precision, recipe, False, 3, goal, limits)  # noqa: FBT003
-    large, small, smallest = train_assignment(shared, assignment, print)
-    for fitting, plain in ((large, result.networks[-1]), (small, result.networks[0])):
-        assert fitting.measured is not None
-        assert goal.point(fitting.measured)[1] <= goal.point(plain)[1]
-        assert fitting.measured.auc >= plain.auc  # trained further where that is better
-        assert not fitting.measured.differing
-    assert smallest.measured == small.measured  # none is below the limit
-    poor = replace(assignment, goal=replace(goal, budget=points[0][1] / 2))
-    for none in train_assignment(shared, poor, print):
-        assert none.measured is None
-        assert "the smallest of its networks costs" in str(none.reason)
+    limits = {"large": points[-1][1], "small": points[0][1], "smallest": points[0][1] - 1}
+    for name in ("jobs", "models"):
+        (tmp_path / name).mkdir()
+
+    def fitting(ending: Fitting) -> Any:
+        job = Job(TINY, precision, recipe, 3, label="large")
+        return train_exactly(job, job, shared.part(TINY, False), tmp_path, ending)  # noqa: FBT003
+
+    found = fitting(Fitting(goal, {**limits}, None))
+    assert list(found) == list(limits)
+    for name, plain in (("large", result.networks[-1]), ("small", result.networks[0])):
+        assert found[name] is not None
+        assert goal.point(found[name])[1] <= goal.point(plain)[1]
+        assert found[name].auc >= plain.auc  # trained further where that is better
+        assert not found[name].differing
+    assert found["smallest"] == found["small"]  # none is below the limit
+    assert "the smallest of its networks costs" in fitting(
+        Fitting(goal, {**limits}, points[0][1] / 2)
+    )
     again, _ = run_trial(shared, trial, print)
     assert again == result
 
@@ -289,17 +296,15 @@ def test_the_logic_of_features_is_counted_or_said_to_be_missing(dataset_file: Pa
     charges = load([dataset_file])
     features = FeatureSet(TINY.features)
     model = Model(TINY, Precision(4), initial_weights(TINY, 0), features, {})
-    assert "collected charge" in _feature_luts(model, charges)["feature_luts_missing"]
+    assert "collected charge" in str(feature_luts(model, charges)[1])
     chip = FrontEnd(threshold_e=200, adc="codes", adc_codes_e=(200.0, 800.0, 2000.0))
     codes = dataset_through_front_end(chip, charges)
     grid = from_model(model).inputs[0].grid
-    counted = _feature_luts(model, codes)
-    assert counted == {
-        "feature_luts": feature_cost(features, 2, grid),
-        "feature_luts_missing": None,
-    }
-    assert counted["feature_luts"] > 200
+    luts, missing = feature_luts(model, codes)
+    assert (luts, missing) == (feature_cost(features, 2, grid), None)
+    assert luts is not None
+    assert luts > 200
     logs = FeatureSet(("y_profile",))
     spec = NetworkSpec("logs", (Dense("output", 1, ("y_profile",), relu=False),))
     refused_model = Model(spec, Precision(4), initial_weights(spec, 0), logs, {})
-    assert "use 'y_code_profile'" in _feature_luts(refused_model, codes)["feature_luts_missing"]
+    assert "use 'y_code_profile'" in str(feature_luts(refused_model, codes)[1])

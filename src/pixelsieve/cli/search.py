@@ -10,7 +10,7 @@ import typer
 from pixelsieve.cli import options
 
 if TYPE_CHECKING:
-    from pixelsieve.studies.search.config import SearchConfig
+    from pixelsieve.studies.search.goal import SearchConfig
 
 __all__ = ["search"]
 
@@ -98,7 +98,7 @@ def search(
         read_front_end(front_end) if front_end else None, options.load(data)
     )
     with SearchProgress() as progress:
-        metrics = run_search(
+        result = run_search(
             config,
             dataset,
             out,
@@ -109,6 +109,7 @@ def search(
             on_progress=progress.on_progress,
             on_count=progress.on_count,
         )
+    metrics = result.to_plain()
     pareto(metrics, out / "figures" / "pareto")
     if json:
         options.print_json(metrics)
@@ -128,7 +129,7 @@ def _config(
     reference_bits: tuple[int, ...],
     **values: object,
 ) -> SearchConfig:
-    from pixelsieve.studies.search.config import SearchConfig
+    from pixelsieve.studies.search.goal import SearchConfig
     from pixelsieve.studies.search.space import read_space
 
     chosen = read_space(space, recipes_file)

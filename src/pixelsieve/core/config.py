@@ -114,7 +114,7 @@ def from_mapping(cls: type[T], mapping: Any, where: str) -> T:
         raise ConfigError(msg) from error
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one return a kind of type)
+def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: C901, PLR0911 (a type, a return)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         if value in args:
@@ -129,11 +129,13 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: PLR0911 (one re
         return _convert(value, _kind(inner, value, where), where)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(v, args[0], _where_in(where, i, v)) for i, v in enumerate(value))
+    if origin is dict and isinstance(value, Mapping):
+        return {k: _convert(v, args[1], f"{where}: '{k}'") for k, v in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return _float(value, where)
-    if isinstance(hint, type) and isinstance(value, hint):
+    if hint is Any or (isinstance(hint, type) and isinstance(value, hint)):
         if hint is int and isinstance(value, bool):
             msg = f"{where} is {value!r}; expected a whole number"
             raise ConfigError(msg)

@@ -184,14 +184,27 @@ def _cells(row: Mapping[str, Any], shown: Sequence[str], spread: bool) -> list[s
 
 
 def learned_table(result: Mapping[str, Any]) -> Table:
-    """The networks of a training of bits, on validation, largest first."""
+    """The networks of a training of bits, on validation, largest first; exact ones with LUTs."""
     table = Table(title=f"Networks of {result['name']}, validation", title_justify="left")
-    merits = list(result["networks"][0]["merits"])
-    for name in ("network", "epoch", "EBOPs", *(METRIC_TITLES[merit] for merit in merits)):
-        table.add_column(name, justify="left" if name == "network" else "right")
-    for one in result["networks"]:
-        values = [f"{one['merits'][merit]:.4f}" for merit in merits]
-        table.add_row(one["model"], str(one["epoch"]), f"{one['ebops']:.0f}", *values)
+    networks = result["networks"]
+    exact = "exact" in networks[0]
+    merits = ["auc", "rejection_98"] if exact else list(networks[0]["merits"])
+    costs = ["LUTs", "levels"] if exact else []
+    titles = (METRIC_TITLES[merit] for merit in merits)
+    table.add_column("network", no_wrap=True)
+    for name in ("epoch", "EBOPs", *costs, *titles):
+        table.add_column(name, justify="right")
+    for one in networks:
+        figures = one["exact"] if exact else one["merits"]
+        sizes = [f"{figures['luts']:.0f}", f"{figures['levels']:.0f}"] if exact else []
+        coarse = "~" if figures.get("tie_loss_98", 0.0) > LARGEST_TIE_LOSS else ""
+        values = [f"{figures[merit]:.4f}" for merit in merits]
+        values[-1] += coarse
+        table.add_row(one["model"], str(one["epoch"]), f"{one['ebops']:.0f}", *sizes, *values)
+    if exact:
+        table.caption = (
+            "LUTs: alkaid's estimate; '~': ties at the threshold cost over 0.01 of rejection"
+        )
     return table
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,23 @@ from pixelsieve.training.augmentation import Augmentation
 from pixelsieve.training.candidates import Candidate
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.engine import EpochRecord, Monitor, Rows
-from pixelsieve.training.learned import train_learned
-from pixelsieve.training.recipe import OWN_FLOAT, Recipe
+from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.recipe import OWN_FLOAT, REFINED, Recipe, override
 from pixelsieve.training.teachers import soft_labels
 from pixelsieve.training.uniform import train_uniform
 from pixelsieve.training.warm_start import fit_scales, warm_start
 
-__all__ = ["Job", "JobResult", "TrainingData", "over_budget", "run_job"]
+__all__ = [
+    "Ending",
+    "Job",
+    "JobResult",
+    "Kept",
+    "TrainedNetwork",
+    "TrainingData",
+    "at_budget",
+    "over_budget",
+    "run_job",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,8 @@ class Job:
     """What to train.
 
     `source` names the float job that warm starts take, and distillation from the own float
-    network; `teacher` names the job of another teacher.
+    network; `teacher` names the job of another teacher. `label` is the job's name if it is not
+    made of recipe, bits and seed.
     """
 
     spec: NetworkSpec
@@ -48,6 +60,7 @@ class Job:
     seed: int
     source: str | None = None
     teacher: str | None = None
+    label: str | None = None
 
     def __post_init__(self) -> None:
         layers = list(self.spec.variables())
@@ -85,6 +98,8 @@ class Job:
     @property
     def name(self) -> str:
         """E.g. `conservative_4b_seed0`, `learned_300ebops_seed0` or `float_seed0`."""
+        if self.label is not None:
+            return self.label
         bits = "" if self.bits is None else f"_{bits_suffix(self.bits)}"
         return f"{self.recipe.name}{bits}_seed{self.seed}"
 
@@ -119,13 +134,47 @@ class TrainingData:
         return () if recipe.augmentation is None else self.augmented[recipe.augmentation]
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network that a training gives: one of uniform bits, many of learned ones.
+
+    `epoch` is the one after which it was met, `ebops` (learned bits) and `merits` (monitors on the
+    validation set) are those of training. `refine` trains the weights further with all bits fixed
+    and returns the network that is then best in each monitor; none of uniform bits.
+    """
+
+    model: Model
+    epoch: int
+    ebops: float | None
+    merits: dict[str, float]
+    refine: Callable[[], list[TrainedNetwork]] = list
+
+
+Kept = tuple[TrainedNetwork, dict[str, tuple[TrainedNetwork, dict[str, float] | None]]]
+"""The network that gets the job's name, and those under names of their own, each with the figures
+that the job's result tells of it as `exact`, if any."""
+
+
+class Ending(Protocol):
+    """What is kept of a training's networks (largest first): a frozen dataclass of plain data.
+
+    Raises `DataError` or `ConfigError` if no network can be kept.
+    """
+
+    def __call__(self, networks: Sequence[TrainedNetwork], validation: FeatureTable) -> Kept:
+        """Return what is kept, as `Kept` has it."""
+
+
 JobResult = dict[str, Any]
 """Plain data: `name`, `best_epoch`, `history`, `warm_start` (rows or None), `precision`, and of
 learned bits `ebops`, and `networks`: `model`, `epoch`, `ebops` and `merits` of each, largest
-first."""
+first. If the job had an ending of its own, `exact` are the figures that it gave, of the job's
+network and of each of `networks`."""
 
 _OVER_BUDGET = 1.25
 """A network with so many times the EBOPs of the budget may still stand for it."""
+
+_TEACHING = ("distillation", "teacher", "temperature")
 
 _APART = 1.25
 """Of learned networks within this factor in EBOPs the best is saved."""
@@ -150,20 +199,23 @@ def run_job(
     data: TrainingData,
     monitors: Mapping[str, Monitor],
     report: Callable[[EpochRecord], None] | None = None,
+    ending: Ending | None = None,
 ) -> JobResult:
     """Train the job, or return its result where the folder holds it already.
 
     Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
     job resume. With learned bits `<name>` is the network that ends at the budget, the best by the
-    first monitor, and `<name>_00`, `<name>_01`, ... are those on the way down. What `job.source`
-    and `job.teacher` name must be there; the result tells the hash of the teacher's file.
-    Deterministic for a given machine.
+    first monitor, and `<name>_00`, `<name>_01`, ... are those on the way down, unless `ending`
+    says otherwise. What `job.source` and `job.teacher` name must be there; the result tells the
+    hash of the teacher's file. Deterministic for a given machine.
     """
     identity = {"job": to_plain(job), "data": data.fingerprint, "pixelsieve": __version__}
     teacher = None
     if job.teacher is not None:
         teacher = {"name": job.teacher, "sha256": _teacher_hash(job.teacher, folder)}
         identity["teacher"] = teacher
+    if ending is not None:
+        identity["ending"] = [type(ending).__name__, to_plain(ending)]
     mark = fingerprint(identity)
     result_path = folder / "jobs" / f"{job.name}.json"
     if (saved := _finished(result_path, folder, job.name)) and saved.get("fingerprint") == mark:
@@ -178,19 +230,33 @@ def run_job(
         **({} if teacher is None else {"teacher": teacher}),
     }
     train = _train_learned if isinstance(job.precision, LearnedPrecision) else _train_uniform
-    models, found = train(job, start, data, card, monitors, checkpoint, report)
-    for name, model in models.items():
-        save_model(folder / "models" / f"{name}.keras", model)
+    networks, found = train(job, start, data, card, monitors, checkpoint, report)
+    kept = ending or _Spaced(job.name, job.precision, next(iter(monitors)))
+    chosen, others = kept(networks, data.tables(job.spec.features)[1])
+    for name, network in {job.name: chosen, **{n: one for n, (one, _) in others.items()}}.items():
+        save_model(folder / "models" / f"{name}.keras", network.model)
     result = {
         "name": job.name,
         "fingerprint": mark,
-        **models[job.name].card,
+        **chosen.model.card,
         "warm_start": start.warm_start,
         **found,
     }
+    if chosen.ebops is not None:
+        result["ebops"] = chosen.ebops
+    exact = next((exact for one, exact in others.values() if one is chosen), None)
+    if exact is not None:
+        result["exact"] = exact
+    if others:
+        result["networks"] = [_told(name, one, exact) for name, (one, exact) in others.items()]
     write_json(result_path, result)
     checkpoint.remove()
     return result
+
+
+def _told(name: str, one: TrainedNetwork, exact: dict[str, float] | None) -> dict[str, Any]:
+    told = {"model": name, "epoch": one.epoch, "ebops": one.ebops, "merits": one.merits}
+    return told if exact is None else {**told, "exact": exact}
 
 
 def _finished(path: Path, folder: Path, name: str) -> JobResult | None:
@@ -229,8 +295,8 @@ def _train_uniform(
     monitors: Mapping[str, Monitor],
     checkpoint: Checkpoint,
     report: Callable[[EpochRecord], None] | None,
-) -> tuple[dict[str, Model], dict[str, Any]]:
-    """Return the model, and what the job's result holds of it."""
+) -> tuple[list[TrainedNetwork], dict[str, Any]]:
+    """Return the network, and what the job's result holds of the training."""
     assert not isinstance(start.precision, LearnedPrecision)
     rows = _rows(job, start, data)
     trained = train_uniform(
@@ -248,7 +314,7 @@ def _train_uniform(
     card = {**card, "best_epoch": trained.best_epoch}
     model = Model(job.spec, start.precision, trained.weights, features, card)
     found = {"precision": to_plain(start.precision), "history": trained.history}
-    return {job.name: model}, found
+    return [TrainedNetwork(model, trained.best_epoch, None, {})], found
 
 
 def _train_learned(
@@ -259,8 +325,8 @@ def _train_learned(
     monitors: Mapping[str, Monitor],
     checkpoint: Checkpoint,
     report: Callable[[EpochRecord], None] | None,
-) -> tuple[dict[str, Model], dict[str, Any]]:
-    """Return the model at the budget, those on the way down, and what the result holds of them."""
+) -> tuple[list[TrainedNetwork], dict[str, Any]]:
+    """Return the networks met, and what the job's result holds of the training."""
     precision = job.precision
     assert isinstance(precision, LearnedPrecision)
     rows = _rows(job, start, data)
@@ -275,39 +341,57 @@ def _train_learned(
         checkpoint=checkpoint,
         report=report,
     )
-    merit = next(iter(monitors))
-    networks = {f"{job.name}_{i:02d}": one for i, one in enumerate(_spaced(candidates, merit))}
-    chosen = _at_budget(candidates, precision.budget_ebops, merit)
-    models = {
-        name: one.model(
-            job.spec,
-            rows.training.features,
-            {**card, "best_epoch": one.epoch, "learned": to_plain(precision)},
+    taught = {name: getattr(job.recipe, name) for name in _TEACHING}
+    recipe = override(REFINED, batch_size=job.recipe.batch_size, **taught)
+
+    def network(one: Candidate, epoch: int) -> TrainedNetwork:
+        told = {**card, "best_epoch": epoch, "learned": to_plain(precision)}
+        model = one.model(job.spec, rows.training.features, told)
+        return TrainedNetwork(model, epoch, one.ebops, one.merits, partial(further, one))
+
+    def further(one: Candidate) -> list[TrainedNetwork]:
+        more = refine_learned(
+            job.spec, precision, recipe, one, rows, seed=job.seed, monitors=monitors
         )
-        for name, one in {job.name: chosen, **networks}.items()
-    }
-    told = [
-        {"model": name, "epoch": one.epoch, "ebops": one.ebops, "merits": one.merits}
-        for name, one in networks.items()
-    ]
+        return [network(better, one.epoch) for better in more]
+
     found = {"precision": to_plain(precision), "history": history}
-    return models, {**found, "ebops": chosen.ebops, "networks": told}
+    return [network(one, one.epoch) for one in candidates], found
 
 
-def _at_budget(candidates: Sequence[Candidate], budget_ebops: float, merit: str) -> Candidate:
-    """The best that costs about the budget, or the smallest if none does."""
-    able = [one for one in candidates if one.ebops <= _OVER_BUDGET * budget_ebops]
-    return max(able, key=lambda one: one.merits[merit], default=candidates[-1])
+@dataclass(frozen=True, slots=True)
+class _Spaced:
+    """Of uniform bits the network; of learned ones that at the budget, and those on the way down.
+
+    Those are one, the best by `merit`, wherever several lie within a factor in EBOPs.
+    """
+
+    name: str
+    precision: Precision | LearnedPrecision | None
+    merit: str
+
+    def __call__(self, networks: Sequence[TrainedNetwork], validation: FeatureTable) -> Kept:
+        del validation
+        if not isinstance(self.precision, LearnedPrecision):
+            return networks[0], {}
+        best: dict[int, TrainedNetwork] = {}
+        for one in networks:
+            assert one.ebops is not None
+            place = int(log(one.ebops) / log(_APART))
+            if place not in best or one.merits[self.merit] > best[place].merits[self.merit]:
+                best[place] = one
+        spaced = sorted(best.values(), key=lambda one: -(one.ebops or 0.0))
+        chosen = at_budget(networks, self.precision, self.merit)
+        return chosen, {f"{self.name}_{i:02d}": (one, None) for i, one in enumerate(spaced)}
 
 
-def _spaced(candidates: Sequence[Candidate], merit: str) -> list[Candidate]:
-    """One candidate, the best, wherever several lie within a factor in EBOPs; largest first."""
-    best: dict[int, Candidate] = {}
-    for one in candidates:
-        place = int(log(one.ebops) / log(_APART))
-        if place not in best or one.merits[merit] > best[place].merits[merit]:
-            best[place] = one
-    return sorted(best.values(), key=lambda one: -one.ebops)
+def at_budget(
+    networks: Sequence[TrainedNetwork], precision: LearnedPrecision, merit: str
+) -> TrainedNetwork:
+    """Return the best that costs about the budget, or the smallest, the last, if none does."""
+    most = _OVER_BUDGET * precision.budget_ebops
+    able = [one for one in networks if one.ebops is not None and one.ebops <= most]
+    return max(able, key=lambda one: one.merits[merit], default=networks[-1])
 
 
 def _start(job: Job, folder: Path, data: TrainingData) -> _Start:
