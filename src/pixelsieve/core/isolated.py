@@ -87,10 +87,6 @@ def _main(name: str, where: str, seconds: str) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:]))
-
-
 _DEEPEST = 16
 _MOST_OBJECTS = 20_000
 _MOST_NUMBERS = 1 << 26  # of all variables together
@@ -184,3 +180,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return tuple(_plain(v) for v in value.reshape(-1).tolist())
     return value
+
+
+if __name__ == "__main__":
+    sys.exit(_main(*sys.argv[1:]))

@@ -120,7 +120,7 @@ def _train(
     """Train what the networks of one training are of one seed."""
     first = group[0]
     data = shared.part(first.spec, first.mirror_x)
-    floats = Job(first.spec, None, float_recipe, seed, label=f"{first.training}_float_seed{index}")
+    floats = Job(first.spec, None, float_recipe, seed, label=f"float_{first.training}_seed{index}")
     learned = isinstance(first.precision, LearnedPrecision)
     found: dict[str, Measured | str] = {}
     for some in [group] if learned else [[one] for one in group]:
