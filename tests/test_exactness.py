@@ -13,7 +13,7 @@ from pixelsieve.firmware.resources import measure
 from pixelsieve.integer import exactness
 from pixelsieve.integer.exactness import check_exactness, ebops
 from pixelsieve.integer.layers import IntegerPool
-from pixelsieve.integer.logic import traced
+from pixelsieve.integer.logic import alkaid, compiled, larger, traced
 from pixelsieve.integer.network import from_model
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
@@ -102,3 +102,18 @@ def test_ebops_of_a_convolution_count_every_position() -> None:
 
     expected = 12 * 20 * 6 * digits(conv.kernel) + 4 * digits(output.kernel)
     assert ebops(network) == expected
+
+
+def test_the_larger_of_a_sum_and_its_term_is_the_sum() -> None:
+    trace = alkaid("trace")
+    none, integers, fractions = (np.full(2, bits) for bits in (0, 1, 2))
+    ports = trace.FVArray.from_kif(none, integers, fractions, trace.HWConfig(1, -1, -1))
+    a, b = ports
+    every = np.stack(np.meshgrid(*[np.arange(8) / 4] * 2), axis=-1).reshape(-1, 2)
+    for one, other, expected in (
+        (a + b, b, every.sum(axis=1)),
+        (b, a + b, every.sum(axis=1)),
+        (a, b, every.max(axis=1)),
+    ):
+        program = compiled("larger", {"x": ports}, [larger(one, other)])
+        np.testing.assert_array_equal(program.predict(every)[:, 0], expected)

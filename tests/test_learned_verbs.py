@@ -205,7 +205,7 @@ def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path) -> None:
     (task,) = training_tasks([job])
     shared: Any = SimpleNamespace(folder=tmp_path / "absent")
     with pytest.raises(RunError, match=r"absent: not seen by a worker; --out must be on a disk"):
-        task.function(shared, job, print)
+        task.function(shared, *task.arguments, print)
 
 
 @pytest.mark.parametrize(

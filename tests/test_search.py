@@ -15,16 +15,17 @@ import pytest
 
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import file_hash, read_json, write_json
+from pixelsieve.core.files import file_hash, read_json
 from pixelsieve.core.workers import Task, Workers
+from pixelsieve.features import FeatureSet
 from pixelsieve.networks.model_file import model_hash, save_model
-from pixelsieve.networks.precision import LearnedPrecision
-from pixelsieve.networks.spec import Dense
-from pixelsieve.report.search import pareto_choices, read_search
-from pixelsieve.studies.search import final
-from pixelsieve.studies.search.config import SearchConfig
-from pixelsieve.studies.search.final import Assignment, Saved, Trained, read_saved, train_rows
-from pixelsieve.studies.search.goal import Goal, Measured
+from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.report.search import pareto_choices
+from pixelsieve.studies import endings
+from pixelsieve.studies.endings import Fitting
+from pixelsieve.studies.search.final import smaller
+from pixelsieve.studies.search.goal import Goal, Measured, SearchConfig
 from pixelsieve.studies.search.records import (
     TrialRecord,
     front_of,
@@ -33,6 +34,7 @@ from pixelsieve.studies.search.records import (
     volumes,
     why_no_front,
 )
+from pixelsieve.studies.search.result import SearchResult, Smaller
 from pixelsieve.studies.search.run import _Search
 from pixelsieve.studies.search.sampler import Told, ask, write_study
 from pixelsieve.studies.search.space import (
@@ -42,9 +44,10 @@ from pixelsieve.studies.search.space import (
     SearchSpace,
     read_space,
 )
-from pixelsieve.studies.search.table import _smaller
-from pixelsieve.studies.search.trial import Trial, TrialResult, _hopeless
+from pixelsieve.studies.search.trial import Trial, TrialResult, _hopeless, train_exactly
+from pixelsieve.training.job import Job, TrainingData
 from pixelsieve.training.recipe import FLOAT, RECIPES, override
+from tests.conftest import make_clusters
 from tests.tiny_networks import tiny_model
 
 SPACE = SearchSpace()
@@ -157,20 +160,6 @@ def test_damaged_and_foreign_records_are_one_line(tmp_path: Path) -> None:
     assert len(run(tmp_path, pool := Pool(0), trials=4)) == 4
     assert pool.ran == ["trial_0002"]
     assert path.read_text() == whole
-
-
-def test_a_damaged_file_of_the_final_training_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "trial_0001_seed0.json"
-    write_json(path, Saved("mark", measured(0.9, 300), None))
-    kept = read_saved(path, "mark")
-    assert kept is not None
-    assert kept.measured == measured(0.9, 300)
-    assert read_saved(path, "of other settings") is None
-    path.write_text(path.read_text()[:40])
-    with pytest.raises(RunError, match="remove the file and the network is trained again") as error:
-        read_saved(path, "mark")
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_asking_depends_on_seed_generation_and_what_is_told() -> None:
@@ -309,18 +298,18 @@ def test_uniform_networks_are_named_and_trained_as_the_rest(tmp_path: Path) -> N
     )
     space = replace(SPACE, recipe=RecipeChoices(batch_size=128))
     config = SearchConfig(space, references=("model2", str(path)))
-    assert [one.name for one in config.uniform()] == ["model2", "small"]
+    assert [name for name, _ in config.uniform()] == ["model2", "small"]
     assert config.uniform_recipe == override(RECIPES["sieve"], batch_size=128)
 
 
 def test_a_network_of_no_cost_divides_nothing() -> None:
-    def line(name: str, kind: str, quality: float, luts: float) -> dict[str, Any]:
-        return {
-            "name": name, "kind": kind, "validation": {"mean": quality}, "luts": {"mean": luts}
-        }  # fmt: skip
+    def line(name: str, kind: str, quality: float, luts: float) -> Any:
+        return SimpleNamespace(
+            name=name, kind=kind, validation={"mean": quality}, luts={"mean": luts}
+        )
 
     table = [line("a", "front", 0.9, 0.0), line("b", "uniform", 0.8, 70.0)]
-    assert _smaller(table, GOAL) == [{"than": "b", "name": "a", "times": 70.0}]
+    assert smaller(table, GOAL) == [Smaller("b", "a", 70.0)]
 
 
 def test_a_network_that_is_saved_again_is_the_same(tmp_path: Path) -> None:
@@ -344,49 +333,76 @@ def test_a_network_that_is_saved_again_is_the_same(tmp_path: Path) -> None:
 def test_further_training_is_taken_where_it_is_better_and_fits(
     monkeypatch: pytest.MonkeyPatch, further: list[tuple[float, float]], taken: tuple[float, float]
 ) -> None:
-    def network(quality: float, luts: float) -> Any:
-        one = measured(quality, luts)
-        return SimpleNamespace(measured=one, model=str((quality, luts)))
-
     asked = []
 
-    def refined(one: Any) -> list[Any]:
-        asked.append(one.measured)
-        return [network(*point) for point in further]
+    def network(quality: float, luts: float) -> Any:
+        def refine() -> list[Any]:
+            asked.append((quality, luts))
+            return [network(*point) for point in further]
 
-    monkeypatch.setattr(final, "file_of", str.encode)
-    trainer: Any = SimpleNamespace(goal=GOAL, refined=refined)
+        return SimpleNamespace(point=(quality, luts), refine=refine)
+
+    def exact(networks: Sequence[Any], _: Any) -> Any:
+        return [SimpleNamespace(network=n, measured=measured(*n.point)) for n in networks], []
+
+    monkeypatch.setattr(endings, "_exact", exact)
     found = [network(0.95, 200), network(0.9, 100), network(0.8, 40)]
-    fitting = final._fitting(trainer, found, 100.0)
-    assert asked == [measured(0.9, 100)]
-    assert fitting == Trained(str(taken).encode(), measured(*taken), None)
+    tables: Any = None
+    chosen, named = Fitting(GOAL, {"a": 100.0}, None)(found, tables)
+    assert asked == [(0.9, 100)]
+    assert named == {"a": (chosen, to_plain(measured(*taken)))}
+    assert chosen.point == taken  # type: ignore[attr-defined]
+
+
+def final_job() -> tuple[Job, Job, TrainingData]:
+    features = FeatureSet(("z_global", "y_local"))
+    spec = NetworkSpec("small", (Dense("output", 1, features.names, relu=False),))
+    data = TrainingData(
+        features.table(make_clusters(400)), features.table(make_clusters(200, seed=1)), "data"
+    )
+    job = Job(spec, Precision(4), override(RECIPES["sieve"], epochs=2, batch_size=64), 7, label="n")
+    floats = Job(spec, None, override(FLOAT, epochs=2, batch_size=64), 7, label="n_float")
+    return job, floats, data
+
+
+def test_a_damaged_file_of_the_final_training_is_one_line(tmp_path: Path) -> None:
+    job, floats, data = final_job()
+    ending = Fitting(GOAL, {"n": None}, None)
+    for name in ("jobs", "models"):
+        (tmp_path / name).mkdir()
+    kept = train_exactly(job, floats, data, tmp_path, ending)
+    assert isinstance(kept, dict)
+    path = tmp_path / "jobs" / "n.json"
+    assert read_json(path)["networks"][0]["exact"] == to_plain(kept["n"])
+    written = path.stat().st_mtime_ns
+    other = Fitting(GOAL, {"n": None}, 100.0)
+    assert train_exactly(job, floats, data, tmp_path, ending) == kept
+    assert path.stat().st_mtime_ns == written
+    train_exactly(job, floats, data, tmp_path, other)
+    assert path.stat().st_mtime_ns > written  # of other settings
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(RunError) as error:
+        train_exactly(job, floats, data, tmp_path, ending)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_lost_model_is_trained_again(tmp_path: Path) -> None:
-    for name in ("final", "models"):
+    job, floats, data = final_job()
+    for name in ("jobs", "models"):
         (tmp_path / name).mkdir()
-    assignment = Assignment(SPACE.spec(candidate(), WINDOW), FLOAT, False, 0, ())  # noqa: FBT003
-    ran: list[str] = []
 
-    class Once:
-        def run(
-            self, tasks: Sequence[Task], on_report: Callable[[str, Any], None] | None = None
-        ) -> Iterator[tuple[str, Any]]:
-            assert on_report is None
-            for task in tasks:
-                ran.append(task.name)
-                yield task.name, [Trained(b"model", measured(0.9, 300), None)]
+    def trained() -> dict[str, Measured] | str:
+        return train_exactly(job, floats, data, tmp_path, Fitting(GOAL, {"n": None}, None))
 
-    def saved() -> dict[str, Saved]:
-        return train_rows(
-            {"t": (assignment, ["n"])}, tmp_path, cast(Workers, Once()), lambda _done, _all: None
-        )
-
-    first = saved()
-    assert (saved(), ran) == (first, ["t"])
-    (tmp_path / "models" / "n.keras").unlink()
-    assert (saved(), ran) == (first, ["t", "t"])
-    assert (tmp_path / "models" / "n.keras").read_bytes() == b"model"
+    path = tmp_path / "models" / "n.keras"
+    first = trained()
+    written, contents = path.stat().st_mtime_ns, model_hash(path)
+    assert isinstance(first, dict)
+    assert (trained(), path.stat().st_mtime_ns) == (first, written)
+    path.unlink()
+    assert trained() == first
+    assert model_hash(path) == contents
 
 
 def test_a_space_in_the_docs_reads() -> None:
@@ -477,7 +493,7 @@ def test_every_network_of_a_trial_is_a_point_of_the_chart() -> None:
         "states": {},
         "hypervolume": [],
     }
-    grey, front, _ = pareto_choices(read_search(metrics, "metrics"))[0].charts[0].series
+    grey, front, _ = pareto_choices(SearchResult.from_plain(metrics, "metrics"))[0].charts[0].series
     assert [(p.x, p.y) for p in front.points] == [(10, 0.3), (100, 0.7)]
     assert [(p.x, p.y) for p in grey.points] == [(200, 0.6)]
     assert front.points[0].told == "trial_0000_00: 8 - 4, profiles, learned bits"

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,14 +25,16 @@ from pixelsieve.networks import spec as networks
 from pixelsieve.networks.model_file import Model, load_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
-from pixelsieve.report.search import read_search, search_table
+from pixelsieve.report.search import search_table
 from pixelsieve.report.spec import cell_of
+from pixelsieve.studies import endings
+from pixelsieve.studies.endings import Fitting
 from pixelsieve.studies.jobs import training_data
-from pixelsieve.studies.search import trial as trial_module
-from pixelsieve.studies.search.final import LearnedAssignment, train_assignment
+from pixelsieve.studies.search.final import feature_luts
 from pixelsieve.studies.search.goal import Goal
-from pixelsieve.studies.search.table import _feature_luts
-from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
+from pixelsieve.studies.search.result import SearchResult
+from pixelsieve.studies.search.trial import SearchData, Trial, run_trial, train_exactly
+from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import FLOAT, LEARNED, override
 from tests.conftest import needs_tool
 from tests.test_cli import PROGRAM, pixelsieve, refused
@@ -135,7 +136,7 @@ def test_luts_of_the_front_are_counted_also_of_a_finished_search(
     for name, mean in counted.items():
         counts = [kept[f"{name}_seed{i}"]["synthesis"][0]["luts"]["total"] for i in range(2)]
         assert mean == sum(counts) / 2 > 0
-    table = search_table(read_search(metrics, "metrics"))
+    table = search_table(SearchResult.from_plain(metrics, "metrics"))
     column = [c.title for c in table.columns].index("LUTs (Yosys)")
     shown_counts = {cell_of(row.cells[column]).text for row in table.rows}
     assert shown_counts >= {f"{m:.0f}" for m in counted.values()}
@@ -155,8 +156,9 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
         assert row["luts"]["mean"] > 0
         for seed, figures in enumerate(row["by_seed"]):
             name = f"{row['name']}_seed{seed}"
-            saved = json.loads((searched / "final" / f"{name}.json").read_text())
-            assert saved["measured"]["differing"] == 0
+            saved = json.loads((searched / "jobs" / f"{name}.json").read_text())
+            (exact,) = [one["exact"] for one in saved["networks"] if one["model"] == name]
+            assert exact["differing"] == 0
             network = from_model(load_model(searched / "models" / f"{name}.keras"))
             codes = network.input_codes(network.features.table(test))
             assert to_plain(score(network.run(codes), test.signal)) == figures
@@ -169,7 +171,8 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
             assert best["validation"]["mean"] >= than["validation"]["mean"]
             assert one["times"] == than["luts"]["mean"] / best["luts"]["mean"]
     assert (searched / "figures" / "pareto.png").exists()
-    assert len(search_table(read_search(metrics, "metrics")).rows) == len(metrics["rows"])
+    table = search_table(SearchResult.from_plain(metrics, "metrics"))
+    assert len(table.rows) == len(metrics["rows"])
     noted = json.loads((searched / "test_read.json").read_text())["networks"]
     assert len(noted) == 2 * len(metrics["rows"])
 
@@ -204,11 +207,11 @@ def test_killed_it_goes_on_elsewhere_to_the_same_trials(
 
 
 def test_a_training_of_bits_gives_a_front_and_what_fits(
-    dataset_file: Path, monkeypatch: pytest.MonkeyPatch
+    dataset_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(trial_module, "_MOST_CHECKED", 8)
+    monkeypatch.setattr(endings, "_MOST_CHECKED", 8)
     data = training_data(load([dataset_file]), FeatureSet(TINY.features), [])
-    shared = SearchData(data, data)
+    shared = SearchData(tmp_path, data, data)
     goal = Goal("auc", "luts", 0.02, None)
     precision, recipe = LearnedPrecision(50), override(LEARNED, epochs=120, batch_size=128)
     trial = Trial(TINY, precision, recipe, FLOAT, False, 3, goal, 0, ())  # noqa: FBT003
@@ -218,19 +221,25 @@ def test_a_training_of_bits_gives_a_front_and_what_fits(
     points = [goal.point(one) for one in result.networks]
     assert goal.front(result.networks) == list(range(len(points)))
     assert not any(one.differing for one in result.networks)
-    limits = (points[-1][1], points[0][1], points[0][1] - 1)
-    assignment = LearnedAssignment(TINY, precision, recipe, False, 3, goal, limits)  # noqa: FBT003
-    large, small, smallest = train_assignment(shared, assignment, print)
-    for fitting, plain in ((large, result.networks[-1]), (small, result.networks[0])):
-        assert fitting.measured is not None
-        assert goal.point(fitting.measured)[1] <= goal.point(plain)[1]
-        assert fitting.measured.auc >= plain.auc  # trained further where that is better
-        assert not fitting.measured.differing
-    assert smallest.measured == small.measured  # none is below the limit
-    poor = replace(assignment, goal=replace(goal, budget=points[0][1] / 2))
-    for none in train_assignment(shared, poor, print):
-        assert none.measured is None
-        assert "the smallest of its networks costs" in str(none.reason)
+    limits = {"large": points[-1][1], "small": points[0][1], "smallest": points[0][1] - 1}
+    for name in ("jobs", "models"):
+        (tmp_path / name).mkdir()
+
+    def fitting(ending: Fitting) -> Any:
+        job = Job(TINY, precision, recipe, 3, label="large")
+        return train_exactly(job, job, shared.part(TINY, False), tmp_path, ending)  # noqa: FBT003
+
+    found = fitting(Fitting(goal, {**limits}, None))
+    assert list(found) == list(limits)
+    for name, plain in (("large", result.networks[-1]), ("small", result.networks[0])):
+        assert found[name] is not None
+        assert goal.point(found[name])[1] <= goal.point(plain)[1]
+        assert found[name].auc >= plain.auc  # trained further where that is better
+        assert not found[name].differing
+    assert found["smallest"] == found["small"]  # none is below the limit
+    assert "the smallest of its networks costs" in fitting(
+        Fitting(goal, {**limits}, points[0][1] / 2)
+    )
     again, _ = run_trial(shared, trial, print)
     assert again == result
 
@@ -291,17 +300,15 @@ def test_the_logic_of_features_is_counted_or_said_to_be_missing(dataset_file: Pa
     charges = load([dataset_file])
     features = FeatureSet(TINY.features)
     model = Model(TINY, Precision(4), initial_weights(TINY, 0), features)
-    assert "collected charge" in _feature_luts(model, charges)["feature_luts_missing"]
+    assert "collected charge" in str(feature_luts(model, charges)[1])
     chip = FrontEnd(threshold_e=200, adc="codes", adc_codes_e=(200.0, 800.0, 2000.0))
     codes = charges.through(chip)
     grid = from_model(model).inputs[0].grid
-    counted = _feature_luts(model, codes)
-    assert counted == {
-        "feature_luts": feature_cost(features, 2, grid),
-        "feature_luts_missing": None,
-    }
-    assert counted["feature_luts"] > 200
+    luts, missing = feature_luts(model, codes)
+    assert (luts, missing) == (feature_cost(features, 2, grid), None)
+    assert luts is not None
+    assert luts > 200
     logs = FeatureSet(("y_profile",))
     spec = NetworkSpec("logs", (Dense("output", 1, ("y_profile",), relu=False),))
     refused_model = Model(spec, Precision(4), initial_weights(spec, 0), logs)
-    assert "use 'y_code_profile'" in _feature_luts(refused_model, codes)["feature_luts_missing"]
+    assert "use 'y_code_profile'" in str(feature_luts(refused_model, codes)[1])

@@ -8,6 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pixelsieve.studies.search.records import TrialRecord
+    from pixelsieve.studies.search.result import SearchResult
 
 __all__ = ["READERS", "Reader", "json_of_run"]
 
@@ -230,7 +235,6 @@ def _run_state(folder: Path) -> None:
     from pixelsieve.core.runs import RunFolder
     from pixelsieve.firmware.resources import RESOURCES
     from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
-    from pixelsieve.studies.search.final import Saved
     from pixelsieve.studies.search.goal import Measured
     from pixelsieve.studies.search.records import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
@@ -243,7 +247,7 @@ def _run_state(folder: Path) -> None:
     candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
     record = TrialRecord(3, candidate, TrialResult("complete", None, measured, (measured,)))
     write_json(folder / "trial_0003.json", record)
-    write_json(folder / "final.json", Saved("ab", measured, None))
+    write_json(folder / "metrics.json", _searched(record).to_plain())
     write_json(folder / RESOURCES, {"schema": 1, "models": {"a": {"name": "a"}}})
     reports = [{"model": None, "sha256": "ab", "file": "csynth.xml", "lut": 5}]
     write_json(folder / VENDOR_REPORTS, {"schema": 1, "reports": reports})
@@ -251,12 +255,36 @@ def _run_state(folder: Path) -> None:
     Checkpoint(folder / "job.npz", "ab", every_s=0).save_when_due(lambda: state, [{"loss": 0.5}])
 
 
+def _searched(record: TrialRecord) -> SearchResult:
+    """What a finished search of one trial says."""
+    import numpy as np
+
+    from pixelsieve.metrics.statistics import Mean, score
+    from pixelsieve.networks.precision import Precision
+    from pixelsieve.studies.search.result import LeftOut, SearchResult, SearchRow, Smaller
+    from pixelsieve.studies.summary import ClassCounts
+    from pixelsieve.training.recipe import RECIPES
+
+    one = Mean(0.5, 0.1)
+    labels = np.arange(20) % 2
+    row = SearchRow(
+        *("trial_0003", "front", 3, "dense_4", "scalars", 25, Precision(4), "4/8/8"),
+        *(RECIPES["sieve"], one, None, "no ADC", one, one, one, one),
+        *((score(np.arange(20.0), labels),), {"auc": one}),
+    )
+    return SearchResult(
+        *("auc", "luts", None, "group", None, (record,), {"complete": 1}, ("trial_0003",)),
+        *((0.4,), (0,), {"test": ClassCounts(8, 9)}, (row,), (LeftOut("a", "b", "c"),)),
+        (Smaller("d", None, None),),
+    )
+
+
 def _read_run_state(folder: Path) -> None:
     from pixelsieve.core.runs import RunFolder
     from pixelsieve.firmware.resources import kept_resources
     from pixelsieve.firmware.vendor_reports import vendor_reports
-    from pixelsieve.studies.search.final import read_saved
     from pixelsieve.studies.search.records import read_record
+    from pixelsieve.studies.search.result import read_result
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.training.engine import Checkpoint
 
@@ -264,7 +292,7 @@ def _read_run_state(folder: Path) -> None:
         pass
     candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
     read_record(folder / "trial_0003.json", 3, candidate)
-    read_saved(folder / "final.json", "ab")
+    read_result(folder / "metrics.json")
     Checkpoint(folder / "job.npz", "ab").load()
     kept_resources(folder)
     vendor_reports(folder)

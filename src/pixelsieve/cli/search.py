@@ -10,7 +10,7 @@ import typer
 from pixelsieve.cli import options
 
 if TYPE_CHECKING:
-    from pixelsieve.studies.search.config import SearchConfig
+    from pixelsieve.studies.search.goal import SearchConfig
 
 __all__ = ["search"]
 
@@ -74,7 +74,7 @@ def search(
     from pixelsieve.cli.progress import SearchProgress
     from pixelsieve.core.workers import default_workers
     from pixelsieve.report.plot import figure
-    from pixelsieve.report.search import pareto_choices, read_search, search_lines, search_table
+    from pixelsieve.report.search import pareto_choices, search_lines, search_table
     from pixelsieve.studies.search.run import search as run_search
 
     options.require_one(workers, scheduler)
@@ -93,7 +93,7 @@ def search(
     )
     dataset = options.open_dataset(data, front_end)
     with SearchProgress() as progress:
-        metrics = run_search(
+        result = run_search(
             config,
             dataset,
             out,
@@ -104,13 +104,12 @@ def search(
             on_progress=progress.on_progress,
             on_count=progress.on_count,
         )
-    found = read_search(metrics, str(out))
-    figure(pareto_choices(found), out / "figures" / "pareto", size=(6.0, 4.8))
+    figure(pareto_choices(result), out / "figures" / "pareto", size=(6.0, 4.8))
     if json:
-        options.print_json(metrics)
+        options.print_json(result.to_plain())
         return
     folder = f"{out}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
-    options.show(search_table(found), *search_lines(found), folder)
+    options.show(search_table(result), *search_lines(result), folder)
 
 
 def _config(
@@ -121,7 +120,7 @@ def _config(
     reference_bits: tuple[int, ...],
     **values: object,
 ) -> SearchConfig:
-    from pixelsieve.studies.search.config import SearchConfig
+    from pixelsieve.studies.search.goal import SearchConfig
     from pixelsieve.studies.search.space import read_space
 
     chosen = read_space(space, recipes_file)

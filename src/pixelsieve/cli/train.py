@@ -42,7 +42,19 @@ def train(
             show_default="sieve; learned for learned bits",
         ),
     ] = None,
+    refine: Annotated[
+        float | None,
+        typer.Option(
+            help="With learned bits: measure the networks of at most so many EBOPs exactly, train "
+            "those on the front of LUTs further with their bits as they are, keep the front.",
+            metavar="EBOPS",
+            min=1,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and row order.", min=0)] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Train with so many seeds: --seed and those that follow.", min=1)
+    ] = 1,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -95,6 +107,8 @@ def train(
         float_recipe=training.chosen_float_recipe(),
         mirror_x=started.features.mirror_x if started else training.mirror_x,
         start=None if start is None else file_hash(start),
+        seeds=seeds,
+        refine=refine,
     )
     dataset = training.dataset()
     if started is None:
@@ -141,9 +155,13 @@ def _show(results: Sequence[JobResult], dataset: Dataset, out: Path) -> None:
                 options.warn(warning)
         if result.warm_start:
             options.show(warm_start_table(result.name, result.warm_start))
+        figures = (
+            f"loss {result.best['validation_loss']:.4f}, validation AUC {result.validation_auc:.4f}"
+        )
+        if result.exact is not None:
+            figures = f"AUC {result.exact['auc']:.4f}, {result.exact['luts']:.0f} LUTs (estimate)"
         console.print(
-            f"{result.name}: best epoch {result.best_epoch}, validation loss "
-            f"{result.best['validation_loss']:.4f}, validation AUC {result.validation_auc:.4f} -> "
+            f"{result.name}: best epoch {result.best_epoch}, validation {figures} -> "
             f"{escape(str(out / 'models' / result.name))}.keras",
             soft_wrap=True,
         )

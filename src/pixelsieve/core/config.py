@@ -168,7 +168,9 @@ def _scalar(value: Any, hint: Any, expected: str, where: str) -> Any:
     boolean = isinstance(value, bool)
     if hint is float and isinstance(value, int) and not boolean:
         return _float(value, where)
-    if isinstance(hint, type) and isinstance(value, hint) and not (boolean and hint is int):
+    if hint is Any or (
+        isinstance(hint, type) and isinstance(value, hint) and not (boolean and hint is int)
+    ):
         return value
     msg = f"{where} is {value!r}; expected {expected}"
     raise ConfigError(msg)

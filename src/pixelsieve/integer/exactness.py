@@ -21,11 +21,12 @@ class LogicCost:
     """What a network costs as combinational logic.
 
     `luts` is alkaid's estimate for the program that Verilog is written of (`logic.fused`), as in
-    `resources.Resources`, `levels` (adders on the longest path) that of the traced one; `ebops`
-    are effective bit operations (see `ebops`).
+    `resources.Resources`; `traced_luts`, about a quarter more, and `levels` (adders on the longest
+    path) are those of the traced one; `ebops` are effective bit operations (see `ebops`).
     """
 
     luts: float
+    traced_luts: float
     levels: float
     ebops: int
 
@@ -63,14 +64,14 @@ def check_exactness(model: Model, table: FeatureTable) -> Exactness:
     scale = 2.0**network.logit_fraction_bits
     keras = np.asarray(model.logits(values), np.float64) * scale
     inputs = np.concatenate([values.inputs[i.name] for i in network.inputs], axis=1)
-    levels = float(program.latency[1])
+    cost, levels = float(program.cost), float(program.latency[1])
     lean = fused(program)
     alkaid = lean.predict(inputs.astype(np.float64))[:, 0] * scale
     return Exactness(
         logits,
         int((keras != logits).sum()),
         int((alkaid != logits).sum()),
-        LogicCost(float(lean.cost), levels, ebops(network)),
+        LogicCost(float(lean.cost), cost, levels, ebops(network)),
     )
 
 

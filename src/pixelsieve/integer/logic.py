@@ -21,6 +21,7 @@ __all__ = [
     "alkaid",
     "compiled",
     "fused",
+    "larger",
     "logit_of",
     "one_line",
     "port_variables",
@@ -204,9 +205,18 @@ def _pooled(layer: IntegerPool, source: Sequence[Any]) -> list[Any]:
             left = [source[i] for i in patch[:, channel]]
             while len(left) > 1:
                 odd = left[len(left) & ~1 :]
-                left = [a.max_of(b) for a, b in zip(left[::2], left[1::2], strict=False)] + odd
+                left = [larger(a, b) for a, b in zip(left[::2], left[1::2], strict=False)] + odd
             outputs.append(left[0])
     return outputs
+
+
+def larger(a: Any, b: Any) -> Any:
+    """Return the larger of two variables.
+
+    `max_of` of alkaid 0.8.2 asks the first bit of their difference for its sign. If the difference
+    is known to be positive, as of a + b and b, it has no sign, and the smaller one is taken.
+    """
+    return a if (a - b).low >= 0 else a.max_of(b)
 
 
 def _activated(total: Any, one: Quantizer) -> Any:

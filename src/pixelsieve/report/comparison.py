@@ -258,23 +258,28 @@ def warm_starts(comparison: Comparison) -> list[tuple[str, tuple[WarmStartRow, .
 
 
 def learned_table(result: JobResult) -> Table:
-    """Return the networks of a training of bits, on validation, largest first."""
-    merits = list(result.networks[0].merits)
-    figures = ("epoch", "EBOPs", *(METRIC_TITLES[merit] for merit in merits))
+    """Return the networks of a training of bits, on validation, largest first.
+
+    Those that were measured exactly are shown with their LUTs.
+    """
+    exact = result.networks[0].exact is not None
+    merits = ("auc", "rejection_98") if exact else tuple(result.networks[0].merits)
+    costs = ("LUTs", "levels") if exact else ()
+    titles = ("epoch", "EBOPs", *costs, *(METRIC_TITLES[merit] for merit in merits))
+    rows = []
+    for one in result.networks:
+        figures = one.exact or one.merits
+        coarse = "~" if figures.get("tie_loss_98", 0.0) > LARGEST_TIE_LOSS else ""
+        sizes = [f"{figures[cost]:.0f}" for cost in ("luts", "levels")] if exact else []
+        values = [f"{figures[merit]:.4f}" for merit in merits]
+        sizes = [str(one.epoch), f"{one.ebops:.0f}", *sizes]
+        rows.append(Row((one.model, *sizes, *values[:-1], values[-1] + coarse)))
+    caption = "LUTs: alkaid's estimate; '~': ties at the threshold cost over 0.01 of rejection"
     return Table(
         f"Networks of {result.name}, validation",
-        (Column("network"), *(Column(name, number=True) for name in figures)),
-        tuple(
-            Row(
-                (
-                    one.model,
-                    str(one.epoch),
-                    f"{one.ebops:.0f}",
-                    *(f"{one.merits[merit]:.4f}" for merit in merits),
-                )
-            )
-            for one in result.networks
-        ),
+        (Column("network"), *(Column(name, number=True) for name in titles)),
+        tuple(rows),
+        caption if exact else "",
     )
 
 

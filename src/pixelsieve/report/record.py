@@ -21,10 +21,10 @@ from pixelsieve.firmware.synthesis import Synthesis
 from pixelsieve.firmware.vendor_formats import VendorReport
 from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
 from pixelsieve.networks.precision import bits_label
-from pixelsieve.report.search import SearchRecord, read_search
 from pixelsieve.studies.explain import CURVES, Curves
 from pixelsieve.studies.robustness import RobustnessResult
 from pixelsieve.studies.robustness_plan import ROBUSTNESS
+from pixelsieve.studies.search.result import SearchResult
 from pixelsieve.studies.summary import Comparison, read_comparison
 from pixelsieve.training.warm_start import WarmStartRow
 
@@ -147,7 +147,7 @@ class RunRecord:
     manifest: Manifest
     finished: bool = False
     comparison: Comparison | None = None
-    search: SearchRecord | None = None
+    search: SearchResult | None = None
     curves: Curves | None = None
     jobs: dict[str, JobRecord] = field(default_factory=dict)
     firmware: dict[str, FirmwareRecord] = field(default_factory=dict)
@@ -257,8 +257,8 @@ def _comparison(document: Document) -> Comparison:
     return read_comparison(document, "metrics.json")
 
 
-def _search(document: Document) -> SearchRecord:
-    return read_search(document, "metrics.json")
+def _search(document: Document) -> SearchResult:
+    return SearchResult.from_plain(document, "metrics.json")
 
 
 def _curves(document: Document) -> Curves:

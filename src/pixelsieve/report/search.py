@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from pixelsieve.core.config import from_mapping
 from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
-from pixelsieve.metrics.statistics import Mean, Metrics
 from pixelsieve.report.comparison import METRIC_TITLES, mean_cell
 from pixelsieve.report.spec import (
     BASELINE,
@@ -22,12 +17,11 @@ from pixelsieve.report.spec import (
     Series,
     Table,
 )
-from pixelsieve.studies.summary import ClassCounts
+from pixelsieve.studies.search.result import SearchResult, SearchRow, Smaller
+from pixelsieve.studies.search.space import Candidate
 
 __all__ = [
-    "SearchRecord",
     "pareto_choices",
-    "read_search",
     "search_lines",
     "search_table",
     "volume_choices",
@@ -37,124 +31,12 @@ _COSTS = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 _COST_AXES = {"luts": "LUTs (alkaid's estimate)", "ebops": "EBOPs", "levels": "levels of adders"}
 
 
-@dataclass(frozen=True, slots=True)
-class TrialNetwork:
-    """A network of a trial, on validation."""
-
-    name: str
-    accuracy: float
-    auc: float
-    rejection_90: float
-    rejection_95: float
-    rejection_98: float
-    rejection_99: float
-    luts: float
-    levels: float
-    ebops: float
-
-    def __getitem__(self, name: str) -> float:
-        return float(getattr(self, name))
-
-
-@dataclass(frozen=True, slots=True)
-class SearchTrial:
-    """A trial: what was chosen, and its networks."""
-
-    kind: str
-    inputs: str
-    depth: int
-    widths: tuple[int, ...]
-    weight_bits: int
-    activation_bits: int
-    input_bits: int
-    networks: tuple[TrialNetwork, ...]
-
-    @property
-    def text(self) -> str:
-        """Return layers, inputs and bits."""
-        bits = f"{self.weight_bits}/{self.activation_bits}/{self.input_bits}"
-        widths = " - ".join(map(str, self.widths[: self.depth]))
-        return f"{widths}, {self.inputs}, {'learned' if self.kind == 'learned' else bits} bits"
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRow:
-    """A network of the final table, over seeds."""
-
-    name: str
-    kind: str
-    network: str
-    inputs: str
-    parameters: int
-    bits: str
-    luts: Mean
-    levels: Mean
-    ebops: Mean
-    validation: Mean
-    by_seed: tuple[Metrics, ...]
-    test: dict[str, Mean]
-    on_front: bool
-    feature_luts: float | None = None
-    feature_luts_missing: str | None = None
-    counted_luts: Mean | None = None
-
-    def cost(self, name: str) -> float:
-        """Return the mean of a cost."""
-        mean: Mean = getattr(self, name)
-        return mean.mean
-
-    @property
-    def is_coarse(self) -> bool:
-        """Whether a seed loses much to ties at 98 % signal efficiency on test."""
-        return any(one.tie_loss_98 > LARGEST_TIE_LOSS for one in self.by_seed)
-
-
-@dataclass(frozen=True, slots=True)
-class SmallerNetwork:
-    """The cheapest network of the front as good as `than`, and how many times smaller it is."""
-
-    than: str
-    name: str | None
-    times: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A network that is not in the final table, and why."""
-
-    name: str
-    network: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRecord:
-    """What the metrics.json of a search says."""
-
-    metric: str
-    cost: str
-    trials: tuple[SearchTrial, ...]
-    front: tuple[str, ...]
-    rows: tuple[SearchRow, ...]
-    states: dict[str, int]
-    hypervolume: tuple[float, ...]
-    seeds: tuple[int, ...] = ()
-    smaller: tuple[SmallerNetwork, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    clusters: dict[str, ClassCounts] = field(default_factory=dict)
-
-
-def read_search(plain: Mapping[str, object], where: str) -> SearchRecord:
-    """Read the metrics.json of a search; raise `ConfigError` if it is of another form."""
-    return from_mapping(SearchRecord, plain, where, strict=False)
-
-
-def search_table(search: SearchRecord) -> Table:
+def search_table(search: SearchResult) -> Table:
     """Return the front and the uniform networks, cheap ones first, means ± spread over seeds."""
     seeds = len(search.seeds)
     over_seeds = f"{seeds} seeds, mean ± spread" if seeds > 1 else "one seed: no spread"
     rows = sorted(search.rows, key=lambda r: (r.kind, r.luts.mean))
-    counted = any(r.counted_luts for r in rows)
+    counted = any(r.counted for r in rows)
     metrics = dict.fromkeys((search.metric, "auc"))
     network = (
         Column("layers", group=_LAYERS),
@@ -178,7 +60,11 @@ def search_table(search: SearchRecord) -> Table:
                 (
                     *(r.name, r.network, r.inputs, r.bits, str(r.parameters)),
                     _estimate(r),
-                    *([mean_cell(r.counted_luts)] if counted else []),
+                    *(
+                        [mean_cell(r.counted.counted_luts if r.counted else None)]
+                        if counted
+                        else []
+                    ),
                     _with_features(r),
                     *(mean_cell(r.levels, 1), mean_cell(r.ebops), mean_cell(r.validation, 4)),
                     *(mean_cell(r.test[name], 4) for name in metrics),
@@ -199,11 +85,15 @@ def _estimate(row: SearchRow) -> Cell:
     return Cell(cell.text + "~" * row.is_coarse, cell.spread, value=cell.value)
 
 
+def _counted(row: SearchRow) -> Cell:
+    return mean_cell(row.counted.counted_luts if row.counted else None)
+
+
 def _with_features(row: SearchRow) -> str:
     return "-" if row.feature_luts is None else f"{row.luts.mean + row.feature_luts:.0f}"
 
 
-def search_lines(search: SearchRecord) -> list[str]:
+def search_lines(search: SearchResult) -> list[str]:
     """Return what the table leaves to say: how the trials ended, what is smaller than what."""
     ended = ", ".join(f"{search.states.get(s, 0)} {s}" for s in ("complete", "stopped", "failed"))
     volume = search.hypervolume[-1] if search.hypervolume else 0.0
@@ -224,7 +114,7 @@ def search_lines(search: SearchRecord) -> list[str]:
 
 
 def _smaller_line(
-    search: SearchRecord, one: SmallerNetwork, best: SearchRow | None, than: SearchRow
+    search: SearchResult, one: Smaller, best: SearchRow | None, than: SearchRow
 ) -> str:
     cost, metric = search.cost, METRIC_TITLES[search.metric]
     if one.times is None or best is None:
@@ -238,7 +128,7 @@ def _smaller_line(
     )
 
 
-def pareto_choices(search: SearchRecord) -> tuple[Choice, ...]:
+def pareto_choices(search: SearchResult) -> tuple[Choice, ...]:
     """Quality against cost: on validation every trial and the front; on test the final table."""
     return (
         Choice("validation", (_pareto(search, "validation", _trials(search)),)),
@@ -248,7 +138,7 @@ def pareto_choices(search: SearchRecord) -> tuple[Choice, ...]:
     )
 
 
-def _pareto(search: SearchRecord, split: str, series: tuple[Series, ...]) -> Chart:
+def _pareto(search: SearchResult, split: str, series: tuple[Series, ...]) -> Chart:
     return Chart(
         Axis(_COST_AXES.get(search.cost, search.cost), "log"),
         Axis(f"{METRIC_TITLES.get(search.metric, search.metric)}, {split}"),
@@ -257,15 +147,16 @@ def _pareto(search: SearchRecord, split: str, series: tuple[Series, ...]) -> Cha
     )
 
 
-def _trials(search: SearchRecord) -> tuple[Series, ...]:
+def _trials(search: SearchResult) -> tuple[Series, ...]:
     front: list[Point] = []
     others: list[Point] = []
     for trial in search.trials:
-        for one in trial.networks:
+        for index, one in enumerate(trial.result.networks):
             if one[search.cost] > 0:
-                told = f"{one.name}: {trial.text}"
+                name = trial.model(index)
+                told = f"{name}: {_text(trial.candidate)}"
                 point = Point(one[search.cost], one[search.metric], told=told)
-                (front if one.name in search.front else others).append(point)
+                (front if name in search.front else others).append(point)
     front.sort(key=lambda p: (p.x, p.y))
     return (
         Series("trial", BASELINE, "points", tuple(others)),
@@ -273,7 +164,14 @@ def _trials(search: SearchRecord) -> tuple[Series, ...]:
     )
 
 
-def _rows(search: SearchRecord, kind: str, split: str) -> Series:
+def _text(one: Candidate) -> str:
+    """Return layers, inputs and bits."""
+    bits = f"{one.weight_bits}/{one.activation_bits}/{one.input_bits}"
+    widths = " - ".join(map(str, one.hidden))
+    return f"{widths}, {one.inputs}, {'learned' if one.kind == 'learned' else bits} bits"
+
+
+def _rows(search: SearchResult, kind: str, split: str) -> Series:
     points = []
     for row in search.rows:
         if (row.kind == "front") == (kind == "front"):
@@ -285,7 +183,7 @@ def _rows(search: SearchRecord, kind: str, split: str) -> Series:
     return Series(name, colour, "points", tuple(points))
 
 
-def volume_choices(search: SearchRecord) -> tuple[Choice, ...]:
+def volume_choices(search: SearchResult) -> tuple[Choice, ...]:
     """Return the hypervolume of the front after each trial."""
     points = tuple(Point(i, v) for i, v in enumerate(search.hypervolume, start=1))
     series = (Series("hypervolume", INK, "line", points),)

@@ -24,7 +24,7 @@ from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.training.augmentation import augmented
 from pixelsieve.training.engine import Monitor
-from pixelsieve.training.job import Job, JobResult, TrainingData, run_job
+from pixelsieve.training.job import Ending, Job, JobResult, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.teachers import (
     TreesResult,
@@ -202,20 +202,35 @@ class Shared:
     unsaturated: tuple[FeatureTable, ...] = ()
 
 
-def training_tasks(jobs: Sequence[Job], teachers: Iterable[Job | TreesTeacher] = ()) -> list[Task]:
-    """One task a job, after those of `jobs` and `teachers` that it learns from.
+def training_tasks(
+    jobs: Sequence[Job],
+    teachers: Iterable[Job | TreesTeacher] = (),
+    endings: Mapping[str, Ending] | None = None,
+) -> list[Task]:
+    """Return one task per job, after those of `jobs` and `teachers` that it learns from.
 
-    The result is a `JobResult`, of trees what `grow` returns. A quantized model gets its integers
-    beside it, models/NAME.json.
+    `endings` are those of jobs by name, if not the usual one. The result is a `JobResult`, of trees
+    what `grow` returns. A quantized model gets its integers beside it, models/NAME.json.
     """
     different = {t.name: t for t in teachers}
     names = {*different, *(j.name for j in jobs)}
+    ends = endings or {}
     return [
         *(
-            Task(name, _grow if isinstance(t, TreesTeacher) else _train, (t,), ())
+            Task(name, _grow, (t,))
+            if isinstance(t, TreesTeacher)
+            else Task(name, _train, (t, None))
             for name, t in different.items()
         ),
-        *(Task(j.name, _train, (j,), tuple(sorted(names & {j.source, j.teacher}))) for j in jobs),
+        *(
+            Task(
+                j.name,
+                _train,
+                (j, ends.get(j.name)),
+                tuple(sorted(names & {j.source, j.teacher})),
+            )
+            for j in jobs
+        ),
     ]
 
 
@@ -227,12 +242,14 @@ def _grow(shared: Shared, teacher: TreesTeacher, _report: Callable[[Any], None])
     return grow(teacher, shared.folder, *tables, data.groups, data.fingerprint)
 
 
-def _train(shared: Shared, job: Job, report: Callable[[Any], None]) -> JobResult:
+def _train(
+    shared: Shared, job: Job, ending: Ending | None, report: Callable[[Any], None]
+) -> JobResult:
     _require_folder(shared)
     monitors: dict[str, Monitor] = {"auc": roc_auc}
     if job.recipe.learns_bits:
         monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
-    result = run_job(job, shared.folder, shared.data, monitors, report)
+    result = run_job(job, shared.folder, shared.data, monitors, report, ending)
     names = [job.name, *(one.model for one in result.networks)]
     for name in names if job.precision is not None else []:
         path = shared.folder / "models" / f"{name}.keras"

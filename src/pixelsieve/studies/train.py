@@ -17,6 +17,7 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.studies.endings import Refined
 from pixelsieve.studies.jobs import (
     Shared,
     float_recipe_for,
@@ -24,7 +25,7 @@ from pixelsieve.studies.jobs import (
     training_data,
     training_tasks,
 )
-from pixelsieve.training.job import Job, JobResult
+from pixelsieve.training.job import Ending, Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 from pixelsieve.training.teachers import TreesTeacher
 
@@ -35,9 +36,11 @@ _START = "start"
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """One network to train, or with learned bits those of one training.
+    """One network to train, or with learned bits those of one training, with each of some seeds.
 
-    `bits` None is float, by `float_recipe` alone.
+    `bits` None is float, by `float_recipe` alone. The seeds are `seed` and those that follow, in
+    all `seeds`. With `refine` the networks of learned bits of at most so many EBOPs are measured
+    exactly and those on the front trained further (`endings.Refined`).
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
     float network of its own. Raises `ConfigError` where nothing would be taken from it.
@@ -50,38 +53,65 @@ class TrainConfig:
     float_recipe: Recipe = FLOAT
     mirror_x: bool = False
     start: str | None = None
+    seeds: int = 1
+    refine: float | None = None
 
     def __post_init__(self) -> None:
+        if self.seeds < 1:
+            msg = f"seeds is {self.seeds}; expected at least 1"
+            raise ConfigError(msg)
+        if self.refine is not None and not isinstance(self.bits, LearnedPrecision):
+            msg = "--refine: for learned bits; give --bits learned:EBOPS"
+            raise ConfigError(msg)
         if self.start is not None and (self.bits is None or not self.recipe.needs_float):
             lacking = "--bits" if self.bits is None else "a recipe that warm-starts or distills"
             msg = f"--start: training takes nothing from it; give {lacking}"
             raise ConfigError(msg)
 
     def jobs(self) -> list[Job]:
-        """The float job, where it is needed, and the quantized one."""
+        """Return the float jobs, if they are needed, and the quantized ones."""
+        every = range(self.seed, self.seed + self.seeds)
         if self.bits is None:
-            return [Job(self.spec, None, self.float_recipe, self.seed)]
-        if self.start is not None:
-            return [self._quantized(self.bits, _START)]
-        if not self.recipe.needs_float:
-            return [self._quantized(self.bits, None)]
+            return [Job(self.spec, None, self.float_recipe, seed) for seed in every]
+        if self.start is not None or not self.recipe.needs_float:
+            source = None if self.start is None else _START
+            return [self._quantized(self.bits, seed, source) for seed in every]
         how = float_recipe_for(self.recipe, self.float_recipe, [self.recipe])
-        floats = Job(self.spec, None, how, self.seed)
-        return [floats, self._quantized(self.bits, floats.name)]
+        floats = [Job(self.spec, None, how, seed) for seed in every]
+        return [
+            job for one in floats for job in (one, self._quantized(self.bits, one.seed, one.name))
+        ]
 
     def teachers(self) -> list[Job | TreesTeacher]:
-        """Whom the quantized job learns from, if not from its own float network."""
+        """Return whom the quantized jobs learn from, if not from their own float networks."""
         if self.bits is None:
             return []
-        return list(self._teachers().values())
+        every = range(self.seed, self.seed + self.seeds)
+        return [one for seed in every for one in self._teachers(seed).values()]
 
-    def _teachers(self) -> dict[str, Job | TreesTeacher]:
-        return teachers_of([self.recipe], self.spec, self.float_recipe, self.seed)
+    def identity(self) -> dict[str, Any]:
+        """Return what tells runs apart, as plain data."""
+        return {
+            name: value
+            for name, value in to_plain(self).items()
+            if (name, value) not in (("seeds", 1), ("refine", None))
+        }
 
-    def _quantized(self, bits: int | LearnedPrecision, source: str | None) -> Job:
-        teacher = next((t.name for t in self._teachers().values()), None)
+    def endings(self) -> dict[str, Ending]:
+        """Return how jobs end, by name, if not in the usual way."""
+        return {
+            job.name: Refined(job.name, job.precision, self.refine)
+            for job in self.jobs()
+            if self.refine is not None and isinstance(job.precision, LearnedPrecision)
+        }
+
+    def _teachers(self, seed: int) -> dict[str, Job | TreesTeacher]:
+        return teachers_of([self.recipe], self.spec, self.float_recipe, seed)
+
+    def _quantized(self, bits: int | LearnedPrecision, seed: int, source: str | None) -> Job:
+        teacher = next((t.name for t in self._teachers(seed).values()), None)
         precision = Precision(bits) if isinstance(bits, int) else bits
-        return Job(self.spec, precision, self.recipe, self.seed, source, teacher)
+        return Job(self.spec, precision, self.recipe, seed, source, teacher)
 
 
 def train_one(
@@ -103,14 +133,17 @@ def train_one(
     features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
     jobs, teachers = config.jobs(), config.teachers()
     data = training_data(dataset, features, [j.recipe for j in jobs], teachers)
-    identity = {**to_plain(config), **dataset.identity}
+    identity = {**config.identity(), **dataset.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
     with RunFolder(out, identity) as run:
         run.prepare()
         if start is not None:
             with replacing(run.folder("models") / f"{_START}.keras") as copy:
                 shutil.copyfile(start, copy)
-        tasks, shared = training_tasks(jobs, teachers), [Shared(out.absolute(), data)]
+        tasks, shared = (
+            training_tasks(jobs, teachers, config.endings()),
+            [Shared(out.absolute(), data)],
+        )
         del data  # so that the worker alone holds it
         results = run_tasks(
             tasks,

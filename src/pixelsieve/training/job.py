@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +40,24 @@ from pixelsieve.training.engine import (
     Session,
     TrainedNetwork,
 )
-from pixelsieve.training.learned import train_learned
-from pixelsieve.training.recipe import OWN_FLOAT, Recipe
+from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.recipe import OWN_FLOAT, REFINED, Recipe, override
 from pixelsieve.training.teachers import soft_labels
 from pixelsieve.training.uniform import train_uniform
 from pixelsieve.training.warm_start import WarmStartRow, fit_scales, warm_start
 
-__all__ = ["Job", "JobResult", "OnTheWay", "TrainingData", "over_budget", "run_job"]
+__all__ = [
+    "Ending",
+    "Job",
+    "JobResult",
+    "Kept",
+    "Offer",
+    "OnTheWay",
+    "TrainingData",
+    "at_budget",
+    "over_budget",
+    "run_job",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,8 @@ class Job:
     """What to train.
 
     `source` names the float job that warm starts take, and distillation from the own float
-    network; `teacher` names the job of another teacher.
+    network; `teacher` names the job of another teacher. `label` is the job's name if it is not
+    made of recipe, bits and seed.
     """
 
     spec: NetworkSpec
@@ -62,6 +75,7 @@ class Job:
     seed: int
     source: str | None = None
     teacher: str | None = None
+    label: str | None = None
 
     def __post_init__(self) -> None:
         layers = list(self.spec.variables())
@@ -99,6 +113,8 @@ class Job:
     @property
     def name(self) -> str:
         """E.g. `conservative_4b_seed0`, `learned_300ebops_seed0` or `float_seed0`."""
+        if self.label is not None:
+            return self.label
         bits = "" if self.bits is None else f"_{bits_suffix(self.bits)}"
         return f"{self.recipe.name}{bits}_seed{self.seed}"
 
@@ -142,21 +158,62 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A network that a training offers: one of uniform bits, many of learned ones.
+
+    `epoch` is the one after which it was met, `ebops` (learned bits) and `merits` (monitors on the
+    validation set) are those of training. `refine` trains the weights further with all bits fixed
+    and returns the network that is then best in each monitor; none of uniform bits.
+    """
+
+    model: Model
+    epoch: int
+    ebops: float | None = None
+    merits: dict[str, float] = field(default_factory=dict)
+    refine: Callable[[], list[Offer]] = list
+
+
+Kept = tuple[Offer, dict[str, tuple[Offer, dict[str, float] | None]]]
+"""The network that gets the job's name, and those under names of their own, each with the figures
+that the job's result tells of it as `exact`, if any."""
+
+
+class Ending(Protocol):
+    """What is kept of a training's networks (largest first): a frozen dataclass of plain data.
+
+    Raises `DataError` or `ConfigError` if no network can be kept.
+    """
+
+    def __call__(self, networks: Sequence[Offer], validation: FeatureTable) -> Kept:
+        """Return what is kept, as `Kept` has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class OnTheWay:
-    """A network that a training of bits kept on its way to the budget, by its model's name."""
+    """A network that a training kept under a name of its own, largest first of learned bits.
+
+    `exact` are figures of its integer program, if the job's ending measured it.
+    """
 
     model: str
     epoch: int
-    ebops: float
+    ebops: float | None
     merits: dict[str, float]
+    exact: dict[str, float] | None = None
+
+    def to_plain(self) -> Document:
+        """Return what jobs/NAME.json holds of it."""
+        plain: Document = to_plain({f.name: getattr(self, f.name) for f in fields(self)})
+        return {name: value for name, value in plain.items() if (name, value) != ("exact", None)}
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
     """How a job went.
 
-    `warm_start` has a row per layer, None without a warm start; `ebops` and `networks`, largest
-    first, are of learned bits.
+    `warm_start` has a row per layer, None without a warm start; `ebops` are of learned bits.
+    `networks` are those kept under names of their own, `exact` are figures of the job's network if
+    its ending measured it.
     """
 
     name: str
@@ -172,6 +229,7 @@ class JobResult:
     warm_start: tuple[WarmStartRow, ...] | None = None
     ebops: float | None = None
     networks: tuple[OnTheWay, ...] = ()
+    exact: dict[str, float] | None = None
 
     @property
     def best(self) -> EpochRecord:
@@ -198,7 +256,11 @@ class JobResult:
 
     def to_plain(self) -> Document:
         """Return what jobs/NAME.json holds."""
-        learned = {"ebops": self.ebops, "networks": to_plain(self.networks)}
+        more = {
+            "ebops": self.ebops,
+            "exact": self.exact,
+            "networks": [one.to_plain() for one in self.networks] or None,
+        }
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
@@ -206,7 +268,7 @@ class JobResult:
             "warm_start": to_plain(self.warm_start),
             "precision": to_plain(self.precision),
             "history": to_plain(self.history),
-            **({} if self.ebops is None else learned),
+            **{name: value for name, value in more.items() if value is not None},
         }
 
     @staticmethod
@@ -223,6 +285,8 @@ class JobResult:
 
 _OVER_BUDGET = 1.25
 """A network with so many times the EBOPs of the budget may still stand for it."""
+
+_TEACHING = ("distillation", "teacher", "temperature")
 
 _APART = 1.25
 """Of learned networks within this factor in EBOPs the best is saved."""
@@ -247,12 +311,14 @@ def run_job(
     data: TrainingData,
     monitors: Mapping[str, Monitor],
     report: Callable[[EpochRecord], None] | None = None,
+    ending: Ending | None = None,
 ) -> JobResult:
     """Train the job, or return its result if the folder holds it already.
 
     Writes `models/<name>.keras` and `jobs/<name>.json`; a checkpoint beside them lets a killed
     job resume. With learned bits `<name>` is the network that ends at the budget, the best by the
-    first monitor, and `<name>_00`, `<name>_01`, ... are those on the way down. What `job.source`
+    first monitor, and `<name>_00`, `<name>_01`, ... are those on the way down, unless `ending`
+    keeps others. What `job.source`
     and `job.teacher` name must be there; the result tells the hash of the teacher's file.
     Deterministic for a given machine.
     """
@@ -261,6 +327,8 @@ def run_job(
     if job.teacher is not None:
         teacher = FileMark(job.teacher, _teacher_hash(job.teacher, folder))
         identity["teacher"] = to_plain(teacher)
+    if ending is not None:
+        identity["ending"] = [type(ending).__name__, to_plain(ending)]
     mark = fingerprint(identity)
     path = folder / "jobs" / f"{job.name}.json"
     if (saved := _finished(path, folder, job.name, mark)) is not None:
@@ -268,39 +336,34 @@ def run_job(
     checkpoint = Checkpoint(path.with_suffix(".npz"), mark)
     session = Session(job.seed, monitors, checkpoint, report)
     start = _start(job, folder, data)
-    spec, recipe, precision = job.spec, job.recipe, start.precision
-    training, validation = data.tables(spec.features)
-    rows = Rows(training, validation, data.copies(recipe), start.soft_labels)
-    chosen: TrainedNetwork
-    way: dict[str, MixedNetwork] = {}
-    ebops = None
-    if isinstance(precision, LearnedPrecision):
-        found, history = train_learned(spec, precision, recipe, start.weights, rows, session)
-        merit = next(iter(monitors))
-        way = {f"{job.name}_{i:02d}": one for i, one in enumerate(_spaced(found, merit))}
-        chosen = at_budget = _at_budget(found, precision.budget_ebops, merit)
-        ebops = at_budget.ebops
-    else:
-        (chosen,), history = train_uniform(spec, precision, recipe, start.weights, rows, session)
+    card = Card(to_plain(job.recipe), job.seed, data.front_end, data.detector, teacher)
+    offers, history = _offers(job, start, data, card, session)
+    ending = ending or _Spaced(job.name, job.precision, next(iter(monitors)))
+    chosen, others = ending(offers, data.tables(job.spec.features)[1])
+    for name, one in {
+        job.name: chosen,
+        **{name: kept for name, (kept, _) in others.items()},
+    }.items():
+        save_model(folder / "models" / f"{name}.keras", one.model)
     result = JobResult(
         job.name,
         mark,
-        recipe,
+        job.recipe,
         job.seed,
         chosen.epoch,
-        precision,
+        start.precision,
         history,
         data.front_end,
         data.detector,
         teacher,
         start.warm_start,
-        ebops,
-        tuple(OnTheWay(name, one.epoch, one.ebops, one.merits) for name, one in way.items()),
+        chosen.ebops,
+        tuple(
+            OnTheWay(name, one.epoch, one.ebops, one.merits, exact)
+            for name, (one, exact) in others.items()
+        ),
+        next((exact for one, exact in others.values() if one is chosen), None),
     )
-    for name, network in {job.name: chosen, **way}.items():
-        card = replace(result.card, best_epoch=network.epoch)
-        model = network.model(spec, training.features, card)
-        save_model(folder / "models" / f"{name}.keras", model)
     write_json(path, result.to_plain())
     checkpoint.remove()
     return result
@@ -329,20 +392,70 @@ class _Start:
     warm_start: tuple[WarmStartRow, ...] | None
 
 
-def _at_budget(candidates: Sequence[MixedNetwork], budget_ebops: float, merit: str) -> MixedNetwork:
-    """The best that costs about the budget, or the smallest if none does."""
-    able = [one for one in candidates if one.ebops <= _OVER_BUDGET * budget_ebops]
-    return max(able, key=lambda one: one.merits[merit], default=candidates[-1])
+def _offers(
+    job: Job, start: _Start, data: TrainingData, card: Card, session: Session
+) -> tuple[list[Offer], tuple[EpochRecord, ...]]:
+    """Train, and return the networks that it ends in, largest first, and the history."""
+    spec, recipe, precision = job.spec, job.recipe, start.precision
+    training, validation = data.tables(spec.features)
+    rows = Rows(training, validation, data.copies(recipe), start.soft_labels)
+
+    def offer(network: TrainedNetwork, own: Card) -> Offer:
+        return Offer(network.model(spec, training.features, own), network.epoch)
+
+    if not isinstance(precision, LearnedPrecision):
+        networks, history = train_uniform(spec, precision, recipe, start.weights, rows, session)
+        return [offer(one, replace(card, best_epoch=one.epoch)) for one in networks], history
+    taught = {name: getattr(recipe, name) for name in _TEACHING}
+    refined = override(REFINED, batch_size=recipe.batch_size, **taught)
+    alone = Session(session.seed, session.monitors)
+
+    def learned(network: MixedNetwork, epoch: int) -> Offer:
+        plain = offer(network, replace(card, best_epoch=epoch, learned=precision))
+        further_ = partial(further, network)
+        return replace(
+            plain, epoch=epoch, ebops=network.ebops, merits=network.merits, refine=further_
+        )
+
+    def further(network: MixedNetwork) -> list[Offer]:
+        more = refine_learned(spec, precision, refined, network, rows, alone)
+        return [learned(better, network.epoch) for better in more]
+
+    found, history = train_learned(spec, precision, recipe, start.weights, rows, session)
+    return [learned(one, one.epoch) for one in found], history
 
 
-def _spaced(candidates: Sequence[MixedNetwork], merit: str) -> list[MixedNetwork]:
-    """One candidate, the best, wherever several lie within a factor in EBOPs; largest first."""
-    best: dict[int, MixedNetwork] = {}
-    for one in candidates:
-        place = int(log(one.ebops) / log(_APART))
-        if place not in best or one.merits[merit] > best[place].merits[merit]:
-            best[place] = one
-    return sorted(best.values(), key=lambda one: -one.ebops)
+@dataclass(frozen=True, slots=True)
+class _Spaced:
+    """Of uniform bits the network; of learned ones that at the budget, and those on the way down.
+
+    Those are one, the best by `merit`, wherever several lie within a factor in EBOPs.
+    """
+
+    name: str
+    precision: Precision | LearnedPrecision | None
+    merit: str
+
+    def __call__(self, networks: Sequence[Offer], validation: FeatureTable) -> Kept:
+        del validation
+        if not isinstance(self.precision, LearnedPrecision):
+            return networks[0], {}
+        best: dict[int, Offer] = {}
+        for one in networks:
+            assert one.ebops is not None
+            place = int(log(one.ebops) / log(_APART))
+            if place not in best or one.merits[self.merit] > best[place].merits[self.merit]:
+                best[place] = one
+        spaced = sorted(best.values(), key=lambda one: -(one.ebops or 0.0))
+        chosen = at_budget(networks, self.precision, self.merit)
+        return chosen, {f"{self.name}_{i:02d}": (one, None) for i, one in enumerate(spaced)}
+
+
+def at_budget(networks: Sequence[Offer], precision: LearnedPrecision, merit: str) -> Offer:
+    """Return the best that costs about the budget, or the smallest, the last, if none does."""
+    most = _OVER_BUDGET * precision.budget_ebops
+    able = [one for one in networks if one.ebops is not None and one.ebops <= most]
+    return max(able, key=lambda one: one.merits[merit], default=networks[-1])
 
 
 def _start(job: Job, folder: Path, data: TrainingData) -> _Start:

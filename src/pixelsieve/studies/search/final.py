@@ -1,304 +1,263 @@
-"""The front and uniform networks trained with every seed, each network a file."""
+"""The final table of a search: the front and uniform networks, over seeds, on test, once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pixelsieve.core.config import fingerprint, from_mapping
+import numpy as np
+from numpy.typing import NDArray
+
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import read_json, replacing, write_json
+from pixelsieve.core.files import read_document, write_json
 from pixelsieve.core.workers import Task, Workers
+from pixelsieve.formats.dataset import Dataset
+from pixelsieve.integer.network import from_model
+from pixelsieve.integer.pixel_logic import feature_cost
+from pixelsieve.metrics.pareto import on_front
+from pixelsieve.metrics.statistics import Metrics, mean_and_spread, score, summarize
+from pixelsieve.networks.model_file import Model, load_model, model_hash
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.studies.search.goal import Goal, Measured
-from pixelsieve.studies.search.trial import (
-    BitsTrainer,
-    LearnedNetwork,
-    NoNetworkError,
-    SearchData,
-    Trainer,
-    file_of,
-)
+from pixelsieve.studies.endings import Fitting
+from pixelsieve.studies.search.goal import Goal, Measured, SearchConfig
+from pixelsieve.studies.search.result import LeftOut, SearchRow, Smaller
+from pixelsieve.studies.search.trial import SearchData, train_exactly
+from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import Recipe
 
-__all__ = [
-    "Finalist",
-    "Row",
-    "Saved",
-    "Uniform",
-    "file_name",
-    "front_rows",
-    "read_saved",
-    "train_rows",
-    "uniform_rows",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A float network of one seed, and the quantized ones that start from it."""
-
-    spec: NetworkSpec
-    float_recipe: Recipe
-    mirror_x: bool
-    seed: int
-    quantized: tuple[tuple[Precision, Recipe], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedAssignment:
-    """A training of bits of one seed, and a network of it for each of `limits` (see `Finalist`)."""
-
-    spec: NetworkSpec
-    precision: LearnedPrecision
-    recipe: Recipe
-    mirror_x: bool
-    seed: int
-    goal: Goal
-    limits: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A network of an assignment: its file, and its figures or why it has none."""
-
-    model: bytes
-    measured: Measured | None
-    reason: str | None
+__all__ = ["Finalist", "final_table", "train_finalists", "uniform_finalists"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A network of the front, to be trained again.
+    """A network to be trained with every seed: one of the front, or a uniform one beside it.
 
-    With learned bits that is: the whole training, and of each seed's networks the best that costs
-    no more than `limit`, or its smallest where none does, trained further with its bits where
-    that is better.
+    With learned bits `training` gives several: of each seed's networks the best that costs no more
+    than `limit`, or its smallest if none does, trained further with its bits if that is better.
+    Uniform ones of one `training` start from one float network.
     """
 
     name: str
-    trial: int
+    kind: Literal["front", "uniform"]
+    training: str
+    trial: int | None
     spec: NetworkSpec
     inputs: str
     precision: Precision | LearnedPrecision
     recipe: Recipe
     mirror_x: bool
-    limit: float
+    limit: float | None = None
+
+    def model(self, seed_index: int) -> str:
+        """Return the name of its files of one seed."""
+        return f"{self.name}_seed{seed_index}"
 
 
-@dataclass(frozen=True, slots=True)
-class Uniform:
-    """A network of the zoo, to be trained at each of `bits`."""
-
-    name: str
-    spec: NetworkSpec
-    bits: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        for bits in self.bits:
-            Precision(bits)  # raises for what cannot be
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: a network at one precision, over all seeds."""
-
-    name: str
-    kind: str
-    network: str
-    inputs: str
-    parameters: int
-    precision: Precision | LearnedPrecision
-    recipe: Recipe
-    trial: int | None
-
-
-Jobs = dict[str, tuple[Assignment | LearnedAssignment, list[str]]]
-"""By task what is trained, and the names of the networks that it gives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What the file of a network of the final training holds."""
-
-    fingerprint: str
-    measured: Measured | None
-    reason: str | None
-
-
-def front_rows(
-    finalists: Sequence[Finalist], goal: Goal, float_recipe: Recipe, seeds: Sequence[int]
-) -> tuple[list[Row], Jobs]:
-    """The rows of the front, and what is to be trained for them."""
-    by_trial: dict[int, list[tuple[Finalist, Row]]] = {}
-    for one in finalists:
-        row = Row(
-            one.name,
-            "front",
-            one.spec.name,
-            one.inputs,
-            one.spec.n_parameters,
-            one.precision,
-            one.recipe,
-            one.trial,
+def uniform_finalists(config: SearchConfig, window: tuple[int, int]) -> list[Finalist]:
+    """Return the networks of the zoo, at each of their bits."""
+    return [
+        Finalist(
+            name=f"{name}_{bits}b",
+            kind="uniform",
+            training=name,
+            trial=None,
+            spec=spec.with_window(window),
+            inputs=", ".join(spec.features),
+            precision=Precision(bits),
+            recipe=config.uniform_recipe,
+            mirror_x=False,
         )
-        by_trial.setdefault(one.trial, []).append((one, row))
-    jobs: Jobs = {}
-    for trial, pairs in by_trial.items():
-        one = pairs[0][0]
-        for i, seed in enumerate(seeds):
-            what: Assignment | LearnedAssignment
-            if isinstance(one.precision, LearnedPrecision):
-                limits = tuple(finalist.limit for finalist, _ in pairs)
-                what = LearnedAssignment(
-                    one.spec, one.precision, one.recipe, one.mirror_x, seed, goal, limits
-                )
-            else:
-                chosen = ((one.precision, one.recipe),)
-                what = Assignment(one.spec, float_recipe, one.mirror_x, seed, chosen)
-            jobs[f"trial {trial}, seed {i}"] = (what, [file_name(row, i) for _, row in pairs])
-    return [row for pairs in by_trial.values() for _, row in pairs], jobs
+        for name, spec in config.uniform()
+        for bits in config.reference_bits
+    ]
 
 
-def uniform_rows(
-    uniform: Sequence[Uniform],
-    float_recipe: Recipe,
-    uniform_recipe: Recipe,
+def train_finalists(
+    finalists: Sequence[Finalist],
+    config: SearchConfig,
     seeds: Sequence[int],
-    window: tuple[int, int],
-) -> tuple[list[Row], Jobs]:
-    """The rows of the zoo, and what is to be trained for them."""
-    rows: list[Row] = []
-    jobs: Jobs = {}
-    for other in uniform:
-        spec = other.spec.with_window(window)
-        widths = [Precision(bits) for bits in other.bits]
-        new = [
-            Row(
-                f"{other.name}_{precision.weight_bits}b",
-                "uniform",
-                spec.name,
-                ", ".join(spec.features),
-                spec.n_parameters,
-                precision,
-                uniform_recipe,
-                None,
-            )
-            for precision in widths
-        ]
-        rows += new
-        quantized = tuple((precision, uniform_recipe) for precision in widths)
-        for i, seed in enumerate(seeds):
-            what = Assignment(spec, float_recipe, False, seed, quantized)  # noqa: FBT003 (mirror)
-            jobs[f"{other.name}, seed {i}"] = (what, [file_name(row, i) for row in new])
-    return rows, jobs
-
-
-def file_name(row: Row, seed_index: int) -> str:
-    """Name of the files of a row's network of one seed."""
-    return f"{row.name}_seed{seed_index}"
-
-
-def train_rows(
-    jobs: Jobs,
-    folder: Path,
     pool: Workers,
     on_done: Callable[[int, int], None],
-) -> dict[str, Saved]:
-    """Train what is not saved yet; what is known of every network, by name."""
-    saved: dict[str, Saved] = {}
-    tasks = []
-    for task, (assignment, names) in jobs.items():
-        mark = fingerprint(assignment)
-        found = {name: _read_whole(folder, name, mark) for name in names}
-        if all(found.values()):
-            saved |= {name: one for name, one in found.items() if one}
-        else:
-            tasks.append(Task(task, train_assignment, (assignment,)))
-    total = sum(len(names) for _, names in jobs.values())
-    on_done(len(saved), total)
-    for task, results in pool.run(tasks):
-        assignment, names = jobs[task]
-        trained: list[Trained] = results
-        for name, one in zip(names, trained, strict=True):
-            if one.model:
-                with replacing(folder / "models" / f"{name}.keras") as temporary:
-                    temporary.write_bytes(one.model)
-            saved[name] = Saved(fingerprint(assignment), one.measured, one.reason)
-            write_json(folder / "final" / f"{name}.json", saved[name])
-        on_done(len(saved), total)
-    return saved
+) -> dict[str, Measured | str]:
+    """Train all with every seed in the run folder; by model what is measured, or why it has none.
 
-
-def _read_whole(folder: Path, name: str, mark: str) -> Saved | None:
-    """As `read_saved`; None too where a network that was measured has lost its model file."""
-    found = read_saved(folder / "final" / f"{name}.json", mark)
-    lost = found and found.measured and not (folder / "models" / f"{name}.keras").is_file()
-    return None if lost else found
-
-
-def read_saved(path: Path, mark: str) -> Saved | None:
-    """What the file of a network says; None without one, or where `mark` is not its fingerprint.
-
-    Raises `RunError` for a damaged file.
+    A killed training resumes from its checkpoint, and one that is done is not run again.
     """
+    groups: dict[str, list[Finalist]] = {}
+    for one in finalists:
+        groups.setdefault(one.training, []).append(one)
+    float_recipe = config.space.float_recipe
+    tasks = [
+        Task(
+            f"{name}, seed {i}",
+            _train,
+            (tuple(group), float_recipe, config.goal, seed, i),
+        )
+        for name, group in groups.items()
+        for i, seed in enumerate(seeds)
+    ]
+    found: dict[str, Measured | str] = {}
+    total = len(finalists) * len(seeds)
+    on_done(0, total)
+    for _, some in pool.run(tasks):
+        found |= some
+        on_done(len(found), total)
+    return found
+
+
+def _train(
+    shared: SearchData,
+    group: Sequence[Finalist],
+    float_recipe: Recipe,
+    goal: Goal,
+    seed: int,
+    index: int,
+    _report: Callable[[Any], None],
+) -> dict[str, Measured | str]:
+    """Train what the networks of one training are of one seed."""
+    first = group[0]
+    data = shared.part(first.spec, first.mirror_x)
+    floats = Job(first.spec, None, float_recipe, seed, label=f"float_{first.training}_seed{index}")
+    learned = isinstance(first.precision, LearnedPrecision)
+    found: dict[str, Measured | str] = {}
+    for some in [group] if learned else [[one] for one in group]:
+        limits = {one.model(index): one.limit for one in some}
+        budget = goal.budget if learned else None
+        label = next(iter(limits))
+        job = Job(first.spec, some[0].precision, some[0].recipe, seed, label=label)
+        done = train_exactly(job, floats, data, shared.folder, Fitting(goal, limits, budget))
+        found |= dict.fromkeys(limits, done) if isinstance(done, str) else done
+    return found
+
+
+def final_table(
+    finalists: Sequence[Finalist],
+    trained: dict[str, Measured | str],
+    goal: Goal,
+    seeds: int,
+    folder: Path,
+    dataset: Dataset,
+) -> tuple[list[SearchRow], list[LeftOut], list[Smaller]]:
+    """Score every network with every seed on the test split.
+
+    Networks whose logits are not exact, and those that lost a seed to that or to a collapsed
+    training, are left out and named. The marker test_read.json, with the hashes of the networks,
+    is written before the test split is read.
+    """
+    whole, left_out = [], []
+    for one in finalists:
+        reasons = [trained[one.model(i)] for i in range(seeds)]
+        failed = next((f"seed {i}: {r}" for i, r in enumerate(reasons) if isinstance(r, str)), None)
+        if failed:
+            left_out.append(LeftOut(one.name, one.spec.name, failed))
+        else:
+            whole.append(one)
+    if not whole:
+        msg = f"{folder}: no network of the final training is whole, e.g. {left_out[0].reason}"
+        raise RunError(msg)
+    _mark_test_read(folder, [one.model(i) for one in whole for i in range(seeds)])
+    rows = _marked([_row(one, trained, goal, seeds, folder, dataset) for one in whole], goal)
+    return rows, left_out, smaller(rows, goal)
+
+
+def _mark_test_read(folder: Path, names: Sequence[str]) -> None:
+    """Note which networks the test split is read for; others may not read it again."""
+    path = folder / "test_read.json"
+    networks = {name: model_hash(folder / "models" / f"{name}.keras") for name in names}
     if not path.exists():
-        return None
+        write_json(path, {"networks": networks})
+    elif read_document(path).get("networks") != networks:
+        msg = f"{path}: the test split was read for other networks; choose another --out"
+        raise RunError(msg)
+
+
+def _row(
+    one: Finalist,
+    trained: dict[str, Measured | str],
+    goal: Goal,
+    seeds: int,
+    folder: Path,
+    dataset: Dataset,
+) -> SearchRow:
+    names = [one.model(i) for i in range(seeds)]
+    measured = [m for name in names if isinstance(m := trained[name], Measured)]
+    models = [load_model(folder / "models" / f"{name}.keras") for name in names]
+    by_seed = [_score_on_test(model, dataset) for model in models]
+    luts, missing = feature_luts(models[0], dataset)
+    return SearchRow(
+        name=one.name,
+        kind=one.kind,
+        trial=one.trial,
+        network=one.spec.name,
+        inputs=one.inputs,
+        parameters=one.spec.n_parameters,
+        precision=one.precision,
+        bits=_bits(one.precision),
+        recipe=one.recipe,
+        luts=mean_and_spread([m.luts for m in measured]),
+        feature_luts=luts,
+        feature_luts_missing=missing,
+        levels=mean_and_spread([m.levels for m in measured]),
+        ebops=mean_and_spread([float(m.ebops) for m in measured]),
+        validation=mean_and_spread([m[goal.metric] for m in measured]),
+        validation_auc=mean_and_spread([m.auc for m in measured]),
+        by_seed=tuple(by_seed),
+        test=summarize(by_seed),
+    )
+
+
+def _bits(precision: Precision | LearnedPrecision) -> str:
+    """Bits of weights, activations and inputs for the table."""
+    if isinstance(precision, LearnedPrecision):
+        return "learned"
+    widths = (precision.weight_bits, precision.activation_bits, precision.input_bits)
+    return "/".join(map(str, widths))
+
+
+def feature_luts(model: Model, dataset: Dataset) -> tuple[float | None, str | None]:
+    """Return the LUTs that make the inputs out of ADC codes, or why there is no such number."""
+    adc_bits = dataset.train.adc_bits
+    if not adc_bits:
+        return None, "the clusters are collected charge, not codes of an ADC (see --front-end)"
     try:
-        found = from_mapping(Saved, read_json(path), str(path))
-    except (RunError, ConfigError) as error:
-        msg = f"{error}; remove the file and the network is trained again"
-        raise RunError(msg) from error
-    return found if found.fingerprint == mark else None
+        return feature_cost(model.features, adc_bits, from_model(model).inputs[0].grid), None
+    except ConfigError as error:
+        return None, str(error)
 
 
-def train_assignment(
-    data: SearchData, one: Assignment | LearnedAssignment, _report: Callable[[Any], None]
-) -> list[Trained]:
-    """Train all networks of an assignment, in order."""
-    if isinstance(one, LearnedAssignment):
-        return _train_learned_assignment(data, one)
-    results = []
-    with Trainer(data, one.spec, one.float_recipe, one.mirror_x, one.seed) as trainer:
-        for precision, recipe in one.quantized:
-            try:
-                measured, model = trainer.quantized(precision, recipe)
-            except NoNetworkError as error:
-                results.append(Trained(b"", None, str(error)))
-                continue
-            results.append(Trained(model, measured, None))
-    return results
+def _score_on_test(model: Model, dataset: Dataset) -> Metrics:
+    integers = from_model(model)
+    test = dataset.test
+    logits: NDArray[np.int64] = integers.run(integers.input_codes(model.features.table(test)))
+    return score(logits, test.signal)
 
 
-def _train_learned_assignment(data: SearchData, one: LearnedAssignment) -> list[Trained]:
-    goal, part = one.goal, data.part(one.spec, one.mirror_x)
-    trainer = BitsTrainer(part, one.spec, one.precision, one.recipe, one.seed, goal)
-    try:
-        found = trainer.networks()
-    except NoNetworkError as error:
-        return [Trained(b"", None, str(error)) for _ in one.limits]
-    least = min(_cost(goal, network) for network in found)
-    if goal.budget is not None and least > goal.budget:
-        reason = f"the smallest of its networks costs {least:.1f} {goal.cost}, over the budget"
-        return [Trained(b"", None, reason) for _ in one.limits]
-    return [_fitting(trainer, found, max(limit, least)) for limit in one.limits]
+def _marked(rows: Sequence[SearchRow], goal: Goal) -> list[SearchRow]:
+    best = on_front(*_points(rows, goal))
+    return [replace(row, on_front=bool(one)) for row, one in zip(rows, best, strict=True)]
 
 
-def _fitting(trainer: BitsTrainer, found: Sequence[LearnedNetwork], limit: float) -> Trained:
-    """The best that costs no more than `limit`, as it is or trained further with its bits."""
-    goal = trainer.goal
-
-    def best(networks: Sequence[LearnedNetwork]) -> LearnedNetwork:
-        able = [network for network in networks if _cost(goal, network) <= limit]
-        return max(able, key=lambda one: (goal.merit(one.measured), -_cost(goal, one)))
-
-    chosen = best(found)
-    chosen = best([chosen, *trainer.refined(chosen)])
-    return Trained(file_of(chosen.model), chosen.measured, None)
+def _points(
+    rows: Sequence[SearchRow], goal: Goal
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Validation quality and cost (as `Goal.point` counts it), means over seeds."""
+    quality = np.array([row.validation.mean for row in rows])
+    return quality, np.array([max(row.cost(goal.cost), 1.0) for row in rows])
 
 
-def _cost(goal: Goal, network: LearnedNetwork) -> float:
-    return goal.point(network.measured)[1]
+def smaller(rows: Sequence[SearchRow], goal: Goal) -> list[Smaller]:
+    """For each uniform network the cheapest of the front that is as good on validation."""
+    found = []
+    quality, cost = _points(rows, goal)
+    front = [i for i, row in enumerate(rows) if row.kind == "front"]
+    for i, row in enumerate(rows):
+        if row.kind != "uniform":
+            continue
+        as_good = [f for f in front if quality[f] >= quality[i]]
+        best = min(as_good, key=lambda f: cost[f], default=None)
+        name, times = (None, None) if best is None else (rows[best].name, cost[i] / cost[best])
+        found.append(Smaller(row.name, name, None if times is None else float(times)))
+    return found

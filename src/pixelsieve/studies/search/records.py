@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from math import log
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,23 @@ class TrialRecord:
         return trial_name(self.number) + (f"_{index:02d}" if several else "")
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain data for metrics.json."""
+        """Return plain data for metrics.json."""
         named = [
             {"name": self.model(i), **to_plain(one)} for i, one in enumerate(self.result.networks)
         ]
         result = {**to_plain(self.result), "networks": named}
         return {"number": self.number, **to_plain(self.candidate), **result}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], where: str) -> TrialRecord:
+        """Read what metrics.json holds of a trial."""
+        networks = [{k: v for k, v in one.items() if k != "name"} for one in plain["networks"]]
+        told = {**plain, "networks": networks}
+        parts = {
+            name: {f.name: told[f.name] for f in fields(kind) if f.name in told}
+            for name, kind in (("candidate", Candidate), ("result", TrialResult))
+        }
+        return from_mapping(cls, {"number": plain["number"], **parts}, where)
 
 
 @dataclass(frozen=True, slots=True)

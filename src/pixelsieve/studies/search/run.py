@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import read_document, replacing, write_json
+from pixelsieve.core.files import replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Task, Workers, workers_of
@@ -18,8 +17,13 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.logic import alkaid
 from pixelsieve.studies.jobs import training_data
-from pixelsieve.studies.search.config import SearchConfig
-from pixelsieve.studies.search.final import Finalist
+from pixelsieve.studies.search.final import (
+    Finalist,
+    final_table,
+    train_finalists,
+    uniform_finalists,
+)
+from pixelsieve.studies.search.goal import Measured, SearchConfig
 from pixelsieve.studies.search.records import (
     TrialRecord,
     front_of,
@@ -30,11 +34,11 @@ from pixelsieve.studies.search.records import (
     volumes,
     why_no_front,
 )
+from pixelsieve.studies.search.result import SearchResult, read_result
 from pixelsieve.studies.search.sampler import ask, write_study
 from pixelsieve.studies.search.space import Candidate
-from pixelsieve.studies.search.table import final_table
 from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
-from pixelsieve.studies.summary import count_luts
+from pixelsieve.studies.summary import ClassCounts, count_luts
 
 __all__ = ["Progress", "search"]
 
@@ -73,101 +77,108 @@ def search(
     luts: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     on_count: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """Run `trials` trials, train the front again, and return what `metrics.json` then holds.
+) -> SearchResult:
+    """Run `trials` trials, train the front again, and return what is then in `metrics.json`.
 
-    The run folder `out` gets trials/*.json, models/*.keras, final/*.json, study.journal and
-    metrics.json. Validation decides everything; the test split is read once, for the final table,
-    and the search then takes no more trials. Run again with the same arguments to resume an
-    interrupted search. `scheduler` is the address of a Dask scheduler (default: processes here).
-    With `luts` Yosys counts the LUTs of the table's networks on the front, also of a search that
-    is finished; `on_count` gets the name of each. Raise `ConfigError` if no network meets the
-    budget.
+    The run folder `out`, which all workers see, gets trials/*.json, models/*.keras, jobs/*.json
+    (those of the final training), study.journal and metrics.json. Validation decides everything;
+    the test split is read once, for the final table, and the search then takes no more trials. Run
+    again with the same arguments to resume an interrupted search. `scheduler` is the address of a
+    Dask scheduler (default: processes here). With `luts` Yosys counts the LUTs of the table's
+    networks on the front, also of a search that is finished; `on_count` gets the name of each.
+    Raise `ConfigError` if no network meets the budget.
     """
     alkaid("trace")  # not installed: said now, not by the first worker
     if luts:
         find(YOSYS)
-    window = dataset.window
-    data = _search_data(config, dataset.hold(), window)
+    window = dataset.hold().window
     with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
-        finished = _finished(out, trials)
-        if finished is not None:
-            return _with_counts(out, finished, on_count) if luts else finished
-        for name in ("trials", "models", "final", "figures"):
-            run.folder(name)
-        with workers_of(data, workers, scheduler) as pool:
-            study = _Search(config, window, out, trials, on_progress or (lambda _: None))
-            records = study.run(pool)
-            finalists = _finalists(config, records, window)
-            table = final_table(
-                finalists,
-                config.uniform(),
-                config.goal,
-                config.space.float_recipe,
-                config.uniform_recipe,
-                seeds=[config.seed + _SEEDS_APART + i for i in range(config.seeds)],
-                folder=out,
-                pool=pool,
-                dataset=dataset,
-                on_done=study.on_final,
-            )
-        metrics = {
-            "schema": 1,
-            "metric": config.metric,
-            "cost": config.cost,
-            "budget": config.budget,
-            "split_by": dataset.split_by,
-            "front_end": to_plain(dataset.summary),
-            "trials": [record.to_plain() for record in records],
-            "states": {s: sum(r.result.state == s for r in records) for s in _STATES},
-            "front": [point.name for point in front_of(config.goal, records)],
-            "hypervolume": volumes(config.goal, records),
-            **table,
-        }
-        write_json(out / "metrics.json", metrics)
-        return _with_counts(out, metrics, on_count) if luts else metrics
+        result = _finished(out, trials)
+        if result is None:
+            run.prepare()
+            run.folder("trials")
+            data = _search_data(config, dataset, window, out.absolute())
+            seeds = tuple(config.seed + _SEEDS_APART + i for i in range(config.seeds))
+            with workers_of(data, workers, scheduler) as pool:
+                study = _Search(config, window, out, trials, on_progress or (lambda _: None))
+                records = study.run(pool)
+                finalists = _finalists(config, records, window)
+                trained = train_finalists(finalists, config, seeds, pool, study.on_final)
+            result = _result(config, dataset, out, records, finalists, trained, seeds)
+            write_json(out / "metrics.json", result.to_plain())
+        return _with_counts(out, result, on_count) if luts else result
+
+
+def _result(
+    config: SearchConfig,
+    dataset: Dataset,
+    out: Path,
+    records: Sequence[TrialRecord],
+    finalists: Sequence[Finalist],
+    trained: dict[str, Measured | str],
+    seeds: tuple[int, ...],
+) -> SearchResult:
+    goal = config.goal
+    rows, left_out, smaller = final_table(finalists, trained, goal, len(seeds), out, dataset)
+    return SearchResult(
+        metric=config.metric,
+        cost=goal.cost,
+        budget=config.budget,
+        split_by=dataset.split_by,
+        front_end=dataset.summary,
+        trials=tuple(records),
+        states={s: sum(r.result.state == s for r in records) for s in _STATES},
+        front=tuple(point.name for point in front_of(goal, records)),
+        hypervolume=tuple(volumes(goal, records)),
+        seeds=seeds,
+        clusters={name: ClassCounts(**n) for name, n in dataset.class_counts.items()},
+        rows=tuple(rows),
+        left_out=tuple(left_out),
+        smaller=tuple(smaller),
+    )
 
 
 def _with_counts(
-    out: Path, metrics: dict[str, Any], on_count: Callable[[str], None] | None
-) -> dict[str, Any]:
+    out: Path, result: SearchResult, on_count: Callable[[str], None] | None
+) -> SearchResult:
     """Count the networks on the front: they are small, seconds each."""
-    for row in metrics["rows"]:
-        if row["on_front"]:
-            names = [f"{row['name']}_seed{i}" for i in range(len(metrics["seeds"]))]
-            row.update(to_plain(count_luts(out, names, on_count)))
-            write_json(out / "metrics.json", metrics)
-    return metrics
+    rows = list(result.rows)
+    for place, row in enumerate(rows):
+        if row.on_front:
+            names = [f"{row.name}_seed{i}" for i in range(len(result.seeds))]
+            counted = count_luts(out, names, on_count)
+            rows[place] = replace(row, luts=counted.luts or row.luts, counted=counted)
+            result = replace(result, rows=tuple(rows))
+            write_json(out / "metrics.json", result.to_plain())
+    return result
 
 
-def _finished(out: Path, trials: int) -> dict[str, Any] | None:
+def _finished(out: Path, trials: int) -> SearchResult | None:
     path = out / "metrics.json"
     if not path.exists():
         return None
-    metrics = read_document(path)
-    if not isinstance(metrics.get("trials"), list):
-        msg = f"{path}: no list of trials; the file is damaged, remove it"
-        raise RunError(msg)
-    made = len(metrics["trials"])
-    if made != trials:
+    result = read_result(path)
+    if len(result.trials) != trials:
         msg = (
-            f"{out}: finished with {made} trials, and the test split was read for its table; "
-            f"a search of {trials} trials needs another --out"
+            f"{out}: finished with {len(result.trials)} trials, and the test split was read for "
+            f"its table; a search of {trials} trials needs another --out"
         )
         raise RunError(msg)
-    return metrics
+    return result
 
 
-def _search_data(config: SearchConfig, dataset: Dataset, window: tuple[int, int]) -> SearchData:
+def _search_data(
+    config: SearchConfig, dataset: Dataset, window: tuple[int, int], folder: Path
+) -> SearchData:
     names = [feature for one in config.space.inputs for feature in one.features]
-    names += [feature for one in config.uniform() for feature in one.spec.features]
+    names += [feature for _, spec in config.uniform() for feature in spec.features]
     features = tuple(dict.fromkeys(names))
     recipes = [config.space.float_recipe, config.uniform_recipe]  # of the same batch size
     plain, mirrored = (
         training_data(dataset, FeatureSet(features, mirror, window=window), recipes)
         for mirror in (False, True)
     )
-    return SearchData(plain, mirrored)
+    return SearchData(folder, plain, mirrored)
 
 
 class _Search:
@@ -264,16 +275,23 @@ def _finalists(
     front = front_of(goal, records)
     if not front:
         raise ConfigError(why_no_front(goal, records))
-    return [
+    chosen = [
         Finalist(
             name=point.name,
+            kind="front",
+            training=trial_name(point.record.number),
             trial=point.record.number,
             spec=space.spec(point.record.candidate, window),
             inputs=point.record.candidate.inputs,
             precision=point.record.candidate.precision,
             recipe=space.trained_by(point.record.candidate),
             mirror_x=space.input_set(point.record.candidate.inputs).mirror_x,
-            limit=min(goal.point(point.measured)[1] * _APART, most),
+            limit=min(goal.point(point.measured)[1] * _APART, most)
+            if point.record.candidate.kind == "learned"
+            else None,
         )
         for point in spaced(goal, front, _APART)
     ]
+    trials = list(dict.fromkeys(one.training for one in chosen))
+    chosen.sort(key=lambda one: trials.index(one.training))
+    return chosen + uniform_finalists(config, window)

@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pixelsieve.core.config import fingerprint, to_plain
+from pixelsieve.core.config import fingerprint, from_mapping
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.integer.exactness import Exactness, check_exactness
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.metrics.pareto import dominated_beyond
-from pixelsieve.metrics.statistics import METRICS, score
-from pixelsieve.networks.model_file import Card, Model, load_model, save_model
+from pixelsieve.metrics.statistics import score
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec
+from pixelsieve.studies.endings import Fitting, OnFront
 from pixelsieve.studies.search.goal import Goal, Measured
-from pixelsieve.training.candidates import MixedNetwork
-from pixelsieve.training.engine import Rows, Session
+from pixelsieve.training.engine import Monitor
 from pixelsieve.training.job import Job, TrainingData, run_job
-from pixelsieve.training.learned import refine_learned, train_learned
-from pixelsieve.training.recipe import REFINED, Recipe, override
+from pixelsieve.training.recipe import Recipe
 
-__all__ = [
-    "BitsTrainer",
-    "LearnedNetwork",
-    "NoNetworkError",
-    "SearchData",
-    "Trainer",
-    "Trial",
-    "TrialResult",
-    "file_of",
-    "run_trial",
-]
-
-_MOST_CHECKED = 20
-"""So many networks of a training of bits are measured, evenly along their list by size."""
+__all__ = ["SearchData", "Trial", "TrialResult", "run_trial", "train_exactly"]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchData:
-    """What each worker holds: all features that any network takes, as they are and mirrored."""
+    """What each worker holds: all features that any network takes, as they are and mirrored.
 
+    `folder` is that of the run, for the final training.
+    """
+
+    folder: Path
     plain: TrainingData
     mirrored: TrainingData
 
     def part(self, spec: NetworkSpec, mirror_x: bool) -> TrainingData:
-        """The inputs of one network, in its order."""
+        """Return the inputs of one network, in its order."""
         whole = self.mirrored if mirror_x else self.plain
         features = FeatureSet(spec.features, mirror_x, window=spec.window)
 
@@ -69,171 +54,31 @@ class SearchData:
         )
 
 
-def _not_exact(measured: Measured) -> str:
-    return f"not exact: the logits of {measured.differing} clusters differ"
+def train_exactly(
+    job: Job, float_job: Job, data: TrainingData, folder: Path, ending: OnFront | Fitting
+) -> dict[str, Measured] | str:
+    """Train a job in `folder`, and the float network that it starts from, if any.
 
-
-class NoNetworkError(Exception):
-    """The training gave no network that can be measured."""
-
-
-class Trainer:
-    """Trains in a temporary folder: the float network once, where a recipe needs it."""
-
-    def __init__(
-        self, data: SearchData, spec: NetworkSpec, float_recipe: Recipe, mirror_x: bool, seed: int
-    ) -> None:
-        self._spec = spec
-        self._seed = seed
-        self._data = data.part(spec, mirror_x)
-        self._float = Job(spec, None, float_recipe, seed)
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._folder = self._stack.enter_context(scratch_folder())
-        for name in ("models", "jobs"):
-            (self._folder / name).mkdir()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def quantized(self, precision: Precision, recipe: Recipe) -> tuple[Measured, bytes]:
-        """Train one quantized network; its figures and its file.
-
-        Raises `NoNetworkError` where it diverges, always says the same, or is not exact.
-        """
-        folder = self._folder
-        job = Job(self._spec, precision, recipe, self._seed)
-        monitors = {"auc": roc_auc}
-        try:
-            if recipe.needs_float:
-                job = replace(job, source=self._float.name)
-                run_job(self._float, folder, self._data, monitors)
-            run_job(job, folder, self._data, monitors)
-            path = folder / "models" / f"{job.name}.keras"
-            checked = check_exactness(load_model(path), self._data.validation)
-        except (DataError, ConfigError) as error:  # diverged, or the same logit for every input
-            raise NoNetworkError(str(error)) from error
-        measured = _measured(checked, self._data.validation.labels)
-        if measured.differing:
-            raise NoNetworkError(_not_exact(measured))
-        return measured, path.read_bytes()
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedNetwork:
-    """An exact network of a training of bits."""
-
-    measured: Measured
-    model: Model
-    candidate: MixedNetwork
-
-
-@dataclass(frozen=True, slots=True)
-class BitsTrainer:
-    """Trains weights and bits of one network with one seed."""
-
-    data: TrainingData
-    spec: NetworkSpec
-    precision: LearnedPrecision
-    recipe: Recipe
-    seed: int
-    goal: Goal
-
-    def networks(self) -> list[LearnedNetwork]:
-        """The exact ones of the networks on the way down to the budget, largest first.
-
-        Raises `NoNetworkError` where there is none.
-        """
-        start = initial_weights(self.spec, self.seed)
-        try:
-            candidates, _ = train_learned(
-                self.spec,
-                self.precision,
-                self.recipe,
-                start,
-                Rows(self.data.training, self.data.validation),
-                self._session(),
-            )
-        except (DataError, ConfigError) as error:
-            raise NoNetworkError(str(error)) from error
-        count = min(len(candidates), _MOST_CHECKED)
-        chosen = np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))
-        found, reasons = self._exact([candidates[i] for i in chosen])
-        if not found:
-            raise NoNetworkError(reasons[0])
-        return found
-
-    def refined(self, network: LearnedNetwork) -> list[LearnedNetwork]:
-        """The network trained further with its bits as they are, where that is exact."""
-        try:
-            candidates = refine_learned(
-                self.spec,
-                self.precision,
-                override(REFINED, batch_size=self.recipe.batch_size),
-                network.candidate,
-                Rows(self.data.training, self.data.validation),
-                self._session(),
-            )
-        except DataError:  # diverged
-            return []
-        return self._exact(candidates)[0]
-
-    def _session(self) -> Session:
-        metric = self.goal.metric
-        return Session(self.seed, {metric: lambda logits, labels: score(logits, labels)[metric]})
-
-    def _exact(self, candidates: Sequence[MixedNetwork]) -> tuple[list[LearnedNetwork], list[str]]:
-        """Those that are exact, and why the others are not."""
-        card = Card(
-            to_plain(self.recipe),
-            self.seed,
-            self.data.front_end,
-            self.data.detector,
-            learned=self.precision,
-        )
-        validation = self.data.validation
-        found, reasons = [], []
-        for candidate in candidates:
-            model = candidate.model(self.spec, self.data.training.features, card)
-            try:
-                measured = _measured(check_exactness(model, validation), validation.labels)
-            except ConfigError as error:
-                reasons.append(str(error))
-                continue
-            if measured.differing:
-                reasons.append(_not_exact(measured))
-            else:
-                found.append(LearnedNetwork(measured, model, candidate))
-        return found, reasons
-
-
-def _measured(checked: Exactness, labels: NDArray[np.float32]) -> Measured:
-    figures = score(checked.logits, labels)
-    return Measured(
-        **{name: figures[name] for name in METRICS},
-        tie_loss_90=figures.tie_loss_90,
-        tie_loss_95=figures.tie_loss_95,
-        tie_loss_98=figures.tie_loss_98,
-        tie_loss_99=figures.tie_loss_99,
-        luts=checked.cost.luts,
-        levels=checked.cost.levels,
-        ebops=checked.cost.ebops,
-        differing=max(checked.keras, checked.alkaid),
-    )
-
-
-def file_of(model: Model) -> bytes:
-    """The bytes of the model's `.keras` file."""
-    with scratch_folder() as folder:
-        path = folder / "model.keras"
-        save_model(path, model)
-        return path.read_bytes()
+    Returns the figures of the exact networks that `ending` keeps, by name, or why there is none:
+    diverged, the same logit for every input, not exact, over the budget.
+    """
+    monitors: dict[str, Monitor] = {"auc": roc_auc}
+    if job.recipe.learns_bits:
+        metric = ending.goal.metric
+        monitors = {metric: lambda logits, labels: score(logits, labels)[metric]}
+    try:
+        if job.recipe.needs_float:
+            job = replace(job, source=float_job.name)
+            run_job(float_job, folder, data, monitors)
+        result = run_job(job, folder, data, monitors, ending=ending)
+    except (DataError, ConfigError) as error:
+        return str(error)
+    where = str(folder / "jobs" / f"{job.name}.json")
+    return {one.model: from_mapping(Measured, one.exact, where) for one in result.networks}
 
 
 _OVER_BUDGET = 2.0
-"""A trial stops early where its first, short training costs this many budgets."""
+"""A trial stops early if its first, short training costs this many budgets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,28 +118,30 @@ class TrialResult:
 def run_trial(
     data: SearchData, trial: Trial, _report: Callable[[Any], None]
 ) -> tuple[TrialResult, list[bytes]]:
-    """Run one trial; its result, and the `.keras` files of its networks."""
-    first: Measured | None = None
-    try:
-        if isinstance(trial.precision, LearnedPrecision):
-            part = data.part(trial.spec, trial.mirror_x)
-            found = BitsTrainer(
-                part, trial.spec, trial.precision, trial.recipe, trial.seed, trial.goal
-            ).networks()
-            best = [found[i] for i in trial.goal.front([one.measured for one in found])]
-            models = [file_of(one.model) for one in best]
-            return TrialResult("complete", networks=tuple(one.measured for one in best)), models
-        with Trainer(data, trial.spec, trial.float_recipe, trial.mirror_x, trial.seed) as trainer:
-            if trial.first_epochs:
-                short = replace(trial.recipe, name="short", epochs=trial.first_epochs)
-                first, _ = trainer.quantized(trial.precision, short)
-                reason = _hopeless(first, trial)
-                if reason:
-                    return TrialResult("stopped", reason, first), []
-            measured, model = trainer.quantized(trial.precision, trial.recipe)
-            return TrialResult("complete", None, first, (measured,)), [model]
-    except NoNetworkError as error:
-        return TrialResult("failed", str(error), first), []
+    """Run one trial in a temporary folder; its result, and the `.keras` files of its networks."""
+    part = data.part(trial.spec, trial.mirror_x)
+    float_job = Job(trial.spec, None, trial.float_recipe, trial.seed)
+    with scratch_folder() as folder:
+        for name in ("models", "jobs"):
+            (folder / name).mkdir()
+
+        def trained(recipe: Recipe) -> dict[str, Measured] | str:
+            job = Job(trial.spec, trial.precision, recipe, trial.seed)
+            return train_exactly(job, float_job, part, folder, OnFront(trial.goal))
+
+        first: Measured | None = None
+        if trial.first_epochs and not trial.recipe.learns_bits:
+            short = trained(replace(trial.recipe, name="short", epochs=trial.first_epochs))
+            if isinstance(short, str):
+                return TrialResult("failed", short), []
+            (first,) = short.values()
+            if reason := _hopeless(first, trial):
+                return TrialResult("stopped", reason, first), []
+        found = trained(trial.recipe)
+        if isinstance(found, str):
+            return TrialResult("failed", found, first), []
+        files = [(folder / "models" / f"{name}.keras").read_bytes() for name in found]
+        return TrialResult("complete", None, first, tuple(found.values())), files
 
 
 def _hopeless(first: Measured, trial: Trial) -> str | None:
