@@ -20,7 +20,6 @@ from pixelsieve.core.errors import DataError
 from pixelsieve.core.files import replacing, telling_unwritable
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.data.windows import fitted
 from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.protobuf import (
     decode_example,
@@ -169,7 +168,7 @@ def _clusters(
         slices_e=charges if charges.shape[1] == _SLICES else None,
         signal=np.where(np.isin(labels, (0, 1)), labels, -1).astype(np.int8),
         truth=truth,
-        detector=fitted(detector, *charges.shape[2:]),
+        detector=detector.with_window(*charges.shape[2:]),
         origin=str(path),
         first_row=first_row,
         **columns,
