@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.files import replacing, telling_unwritable
-from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.clusters import Clusters, Columns
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.formats.crc32c import masked_crc32c
 from pixelsieve.formats.protobuf import (
@@ -153,7 +153,7 @@ def _clusters(
     first_row: int,
 ) -> Clusters:
     charges = _charges(logs, factor)
-    columns: dict[str, Any] = {}
+    columns: Columns = {}
     truth: dict[str, NDArray[Any]] = {}
     for table, into in ((_SCALARS, columns), (_TRUTH, truth)):
         for name, (ours, scale, decimals) in table.items():

@@ -23,8 +23,7 @@ from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
-from pixelsieve.formats.parquet import DAMAGE, damaged, open_file
-from pixelsieve.formats.schema_metadata import detector_said, schema_metadata
+from pixelsieve.formats.parquet import DAMAGE, damaged, detector_said, open_file, schema_metadata
 
 __all__ = ["Triple", "Writer", "find", "is_part", "iterate"]
 

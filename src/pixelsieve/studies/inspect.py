@@ -154,7 +154,7 @@ _CLASSES = ("signal", "bib")
 def inspect_parts(
     found: Dataset,
     front_end: FrontEnd | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
     events: int = 3,
 ) -> dict[str, Any]:
     """Describe clusters that need be neither split nor of both classes, as plain data.
