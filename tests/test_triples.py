@@ -13,7 +13,7 @@ from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Sensor
 from pixelsieve.formats import triples
-from pixelsieve.formats.schema_metadata import schema_metadata
+from pixelsieve.formats.parquet import schema_metadata
 from tests.format_files import assert_same, flat, full_clusters, rewrite, set_value
 
 KINDS = ("labels", "recon2D", "recon3D")

@@ -13,7 +13,7 @@ from pixelsieve.core.config import differences
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 
-__all__ = ["LOWEST_CHARGE_E", "Clusters", "concatenate", "require_both_classes"]
+__all__ = ["LOWEST_CHARGE_E", "Clusters", "Columns", "concatenate", "require_both_classes"]
 
 LOWEST_CHARGE_E = -1.0
 """Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
@@ -24,6 +24,10 @@ HIGHEST_CHARGE_E = 1e12
 
 _IMAGES = {"pixels_e": 1, "slices_e": 2}
 """Columns of images, and how many axes come before rows and columns."""
+
+
+Columns = dict[str, Any]
+"""Columns and what belongs to them, as arguments of `Clusters`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +235,7 @@ def concatenate(parts: Sequence[Clusters], origin: str | None = None) -> Cluster
         raise DataError(msg)
     names = set.intersection(*(set(p.columns()) for p in parts))
     truth_names = set.intersection(*(set(p.truth) for p in parts)) & names
-    joined: dict[str, Any] = {
-        n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)
-    }
+    joined: Columns = {n: np.concatenate([p.columns()[n] for p in parts]) for n in sorted(names)}
     truth = {n: joined.pop(n) for n in sorted(truth_names)}
     values = {p.code_values_e for p in parts}
     absent = dict.fromkeys(parts[0].columns().keys() - names - parts[0].truth.keys())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.config import require_between
-from pixelsieve.core.errors import ConfigError, nearest
+from pixelsieve.core.errors import ConfigError, DataError, nearest
 
 __all__ = [
     "DETECTORS",
@@ -145,6 +145,15 @@ class Detector:
             msg = f"unknown detector '{name}'{nearest(str(name), DETECTORS)}; known: "
             raise ConfigError(msg + ", ".join(DETECTORS))
         return DETECTORS[name]
+
+    def with_window(self, rows: int, columns: int) -> Detector:
+        """Return the same detector with another window; `DataError` for one that no sensor has."""
+        if (self.sensor.rows, self.sensor.columns) == (rows, columns):
+            return self
+        try:
+            return replace(self, sensor=replace(self.sensor, rows=rows, columns=columns))
+        except ConfigError as error:
+            raise DataError(str(error)) from error
 
 
 MUON_COLLIDER_VXD = Detector(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -50,12 +50,12 @@ class FeatureSet:
         """Hash of names, divisors and mirroring: equal sets make equal inputs."""
         return fingerprint(self)
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, object]:
         """Plain data for JSON."""
         return dict(to_plain(self))
 
     @classmethod
-    def from_plain(cls, data: dict[str, Any], where: str) -> FeatureSet:
+    def from_plain(cls, data: Mapping[str, object], where: str) -> FeatureSet:
         """Rebuild a saved set; raises `ConfigError` where the registry scales differently."""
         saved = from_mapping(cls, data, where)
         for name, divisor in zip(saved.names, saved.divisors, strict=True):

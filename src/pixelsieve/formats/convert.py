@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def convert(
     )
 
 
-def _common_provenance(sources: Sources) -> dict[str, Any]:
+def _common_provenance(sources: Sources) -> dict[str, object]:
     """What all Parquet sources say of their making, where they say the same."""
     if sources.format != "parquet":
         return {}
@@ -150,7 +150,7 @@ def _grouped(parts: Iterable[Clusters]) -> Iterator[Clusters]:
 
 @contextlib.contextmanager
 def _opened(
-    out: Path, to: Target, provenance: Mapping[str, Any]
+    out: Path, to: Target, provenance: Mapping[str, object]
 ) -> Iterator[parquet.Writer | triples.TripleWriter]:
     """A writer whose output takes its place when all went well."""
     _refuse_existing(out, to)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError, nearest
-from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.clusters import Clusters, Columns
 from pixelsieve.data.detector import MUON_PDG, Detector, straight_flight_ns
 
 __all__ = ["LABELS", "columns_of_labels", "doubtful_units", "is_signal", "labels_of_clusters"]
@@ -63,7 +63,7 @@ def columns_of_labels(
     signal: bool | None = None,
     z_global_mm: float | None = None,
     first_row: int = 0,
-) -> dict[str, Any]:
+) -> Columns:
     """Label columns as arguments of `Clusters` (signal, positions, times, truth).
 
     Slopes and the time after flight are computed where they are missing, other columns left out.
@@ -80,7 +80,7 @@ def columns_of_labels(
             msg = f"{path}: label column '{name}' is missing{hint}"
             raise DataError(msg)
     _add_derived(known, detector)
-    columns: dict[str, Any] = {}
+    columns: Columns = {}
     truth: dict[str, NDArray[Any]] = {}
     for name, ours in LABELS.items():
         if name not in known:

@@ -6,7 +6,10 @@ metadata key `pixelsieve`; a file without it is taken as muc-real.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+import json
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -16,18 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import DataError, nearest
-from pixelsieve.core.files import replacing, telling_unwritable
-from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.errors import ConfigError, DataError, RunError, nearest
+from pixelsieve.core.files import parse_json, replacing, take_hash, telling_unwritable, with_hash
+from pixelsieve.data.clusters import Clusters, Columns, concatenate
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.formats.schema_metadata import detector_said, metadata_said, schema_metadata
 
 __all__ = [
     "DAMAGE",
     "SPLIT_COLUMN",
     "Writer",
     "damaged",
+    "detector_said",
     "iterate",
     "open_file",
     "open_writer",
@@ -35,6 +38,7 @@ __all__ = [
     "read_detector",
     "read_provenance",
     "read_split_column",
+    "schema_metadata",
     "write",
 ]
 
@@ -47,6 +51,8 @@ _TRUTH = ("hit_time_ns", "total_charge_e")
 _TRUTH_PREFIX = "truth_"
 _WHOLE = {"signal": np.int8, "group_id": np.int64, "event_id": np.int64}
 _FEW_VALUES = ("signal", "truth_pdg", SPLIT_COLUMN)
+_KEY = b"pixelsieve"
+_SCHEMA = 1
 
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What reading a damaged Parquet file raises."""
@@ -110,7 +116,7 @@ def read_detector(path: Path) -> Detector:
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """How the clusters were made, as the file's writer said; empty where it said nothing."""
-    said = metadata_said(path, open_file(path)).get("provenance", {})
+    said = _metadata_said(path, open_file(path)).get("provenance", {})
     if not isinstance(said, dict):
         msg = f"{path}: the provenance in the schema's metadata is no table; write the file again"
         raise DataError(msg)
@@ -121,7 +127,7 @@ def write(
     clusters: Clusters,
     path: Path,
     row_group: int = 20_000,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
 ) -> None:
     """Write a file that `read` gives back unchanged; it appears whole or not at all."""
     with (
@@ -140,7 +146,7 @@ class Writer:
     in place, so wrap a path in `files.replacing`.
     """
 
-    def __init__(self, where: Path | IO[bytes], provenance: Mapping[str, Any] | None = None):
+    def __init__(self, where: Path | IO[bytes], provenance: Mapping[str, object] | None = None):
         self._where = where
         self._provenance = to_plain(provenance or {})
         self._file: pq.ParquetWriter | None = None
@@ -237,7 +243,7 @@ def _require_columns(path: Path, names: list[str]) -> None:
 
 
 def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) -> Clusters:
-    columns: dict[str, Any] = {}
+    columns: Columns = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()
         if column.null_count:
@@ -250,7 +256,7 @@ def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) 
             columns[name] = _numbers(column, name, origin, first_row)
     known = _REQUIRED + _OPTIONAL + _IMAGES
     truth = {k: columns.pop(k) for k in list(columns) if k not in known}
-    where: dict[str, Any] = {"detector": detector, "origin": origin, "first_row": first_row}
+    where: Columns = {"detector": detector, "origin": origin, "first_row": first_row}
     return Clusters(**columns, truth=truth, **where)
 
 
@@ -307,3 +313,61 @@ def _images(
         flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
     shape = (rows, columns) if name == "pixels_e" else (expected // pixels, rows, columns)
     return flat.reshape(-1, *shape)
+
+
+def schema_metadata(
+    detector: Detector,
+    provenance: Mapping[str, object] | None = None,
+    columns: Sequence[str] = (),
+) -> dict[bytes, str]:
+    """What the columns of a Parquet file cannot say, and their names, for its schema."""
+    said = {
+        "schema": _SCHEMA,
+        "detector": to_plain(detector),
+        "provenance": to_plain(provenance or {}),
+        "columns": list(columns),
+    }
+    return {_KEY: json.dumps(with_hash(said))}
+
+
+def _metadata_said(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
+    """What an open file says, empty where it says nothing; `DataError` where it is damaged."""
+    text = (file.schema_arrow.metadata or {}).get(_KEY)
+    if text is None:
+        return {}
+    try:
+        said = parse_json(text, str(path))
+    except RunError as error:
+        msg = f"{path}: the schema's metadata 'pixelsieve' is not valid JSON; write the file again"
+        raise DataError(msg) from error
+    if not isinstance(said, dict) or said.get("schema") != _SCHEMA:
+        msg = f"{path}: written with another schema; expected {_SCHEMA}"
+        raise DataError(msg)
+    if not take_hash(said):
+        msg = f"{path}: the schema's metadata 'pixelsieve' was changed; fetch or write it again"
+        raise DataError(msg)
+    _refuse_misspelt(path, said.get("columns"), file.schema_arrow.names)
+    return said
+
+
+def _refuse_misspelt(path: Path, written: Any, names: list[str]) -> None:
+    """Names of columns have no checksum: one letter other than written is damage."""
+    if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
+        return
+    lost = [n for n in written if n not in names]
+    new = [n for n in names if n not in written]
+    for one, name in itertools.product(lost, new):
+        if len(one) == len(name) and sum(map(operator.ne, one, name)) == 1:
+            msg = f"{path}: column '{one}' is now '{name}'; the file is damaged, fetch it again"
+            raise DataError(msg)
+
+
+def detector_said(path: Path, file: pq.ParquetFile) -> Detector | None:
+    """The detector that the schema of an open file names, None where it names none."""
+    said = _metadata_said(path, file)
+    if "detector" not in said:
+        return None
+    try:
+        return from_mapping(Detector, said["detector"], f"{path}: detector")
+    except ConfigError as error:
+        raise DataError(str(error)) from error

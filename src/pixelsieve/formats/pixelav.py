@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import DETECTORS, MUON_COLLIDER_VXD, Barrel, Detector, Sensor
-from pixelsieve.data.windows import fitted
 from pixelsieve.formats.labels import LABELS, columns_of_labels
 from pixelsieve.formats.tracklist import TrackJoin, TrackList
 
@@ -157,7 +156,7 @@ def _detector(
         for known in [told] if told else DETECTORS.values():
             if all(math.isclose(getattr(known.sensor, s), getattr(header, s)) for s in sizes):
                 sensor = replace(known.sensor, slice_ps=header.slice_ps)
-                return fitted(replace(known, sensor=sensor), window[0], window[1])
+                return replace(known, sensor=sensor).with_window(window[0], window[1])
         if told is None:
             return _new_detector(header, window)
     except ConfigError as error:

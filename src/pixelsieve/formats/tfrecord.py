@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.files import replacing, telling_unwritable
-from pixelsieve.data.clusters import Clusters
+from pixelsieve.data.clusters import Clusters, Columns
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
-from pixelsieve.data.windows import fitted
 from pixelsieve.formats.protobuf import (
     decode_example,
     decode_tensor,
@@ -160,7 +159,7 @@ def _clusters(
     first_row: int,
 ) -> Clusters:
     charges = _charges(logs, factor)
-    columns: dict[str, Any] = {}
+    columns: Columns = {}
     truth: dict[str, NDArray[Any]] = {}
     for table, into in ((_SCALARS, columns), (_TRUTH, truth)):
         for name, (ours, scale, decimals) in table.items():
@@ -175,7 +174,7 @@ def _clusters(
         slices_e=charges if charges.shape[1] == _SLICES else None,
         signal=np.where(np.isin(labels, (0, 1)), labels, -1).astype(np.int8),
         truth=truth,
-        detector=fitted(detector, *charges.shape[2:]),
+        detector=detector.with_window(*charges.shape[2:]),
         origin=str(path),
         first_row=first_row,
         **columns,

@@ -21,11 +21,9 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters
-from pixelsieve.data.detector import Detector
-from pixelsieve.data.windows import detector_of_pixels, fitted, window_of_columns
+from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
-from pixelsieve.formats.parquet import DAMAGE, damaged, open_file
-from pixelsieve.formats.schema_metadata import detector_said, schema_metadata
+from pixelsieve.formats.parquet import DAMAGE, damaged, detector_said, open_file, schema_metadata
 
 __all__ = ["Triple", "TripleWriter", "find", "is_part", "iterate"]
 
@@ -115,10 +113,10 @@ def iterate(
     said = labels.detector()
     if said:
         rows_columns = (said.sensor.rows, said.sensor.columns)
-        detector = fitted(detector, *rows_columns) if detector else said
+        detector = detector.with_window(*rows_columns) if detector else said
     pixels = flat.width if flat else None
     if deep:
-        pixels = window_of_columns(deep.path, deep.width, pixels, detector)
+        pixels = _window_of_columns(deep.path, deep.width, pixels, detector)
     images = deep or flat
     assert images is not None
     assert pixels is not None
@@ -126,7 +124,7 @@ def iterate(
         msg = f"{(flat or images).path}: {pixels} pixel columns; expected {said.sensor.n_pixels}, "
         msg += f"the window of detector '{said.name}' that {labels.path} names"
         raise DataError(msg)
-    fitting = detector_of_pixels((flat or images).path, pixels, detector)
+    fitting = _detector_of_pixels((flat or images).path, pixels, detector)
     window = (fitting.sensor.rows, fitting.sensor.columns)
     first_row = 0
     for part in zip(*(t.blocks(rows) for t in tables), strict=True):
@@ -318,3 +316,47 @@ class TripleWriter:
 def _by_pixel(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     columns = np.ascontiguousarray(images.reshape(len(images), -1).T)
     return {str(i): column for i, column in enumerate(columns)}
+
+
+_SLICES = 20
+# Windows of the public sets (rows, columns), with the detector of each.
+_WINDOWS = {273: (13, 21), 256: (16, 16), 1024: (32, 32)}
+
+
+def _detector_of_pixels(path: Path, pixels: int, detector: Detector | None) -> Detector:
+    """Return the detector of flat images of `pixels` charges.
+
+    A `detector` that the user named keeps its window if that fits, else gets the public sets'
+    window of that size (13 x 21, 16 x 16, 32 x 32). Without one, 13 x 21 is the muon collider's
+    and the square windows are the LHC's. Raise `DataError` for other sizes.
+    """
+    if detector and detector.sensor.n_pixels == pixels:
+        return detector
+    if pixels not in _WINDOWS:
+        known = ", ".join(f"{n} ({r} x {c})" for n, (r, c) in _WINDOWS.items())
+        msg = f"{path}: {pixels} pixel columns; expected {known}, or those of --detector"
+        raise DataError(msg)
+    default = MUON_COLLIDER_VXD if pixels == MUON_COLLIDER_VXD.sensor.n_pixels else SMART_PIXEL_LHC
+    return (detector or default).with_window(*_WINDOWS[pixels])
+
+
+def _window_of_columns(
+    path: Path, columns: int, pixels: int | None, detector: Detector | None
+) -> int:
+    """Return the pixels per slice in a table of `columns` charges that holds all slices.
+
+    `pixels` is what a file of the last slice has. Raise `DataError` if no whole number of slices
+    fits.
+    """
+    if pixels is None:
+        candidates = [detector.sensor.n_pixels] if detector else []
+        candidates += list(_WINDOWS)
+        fits = [c for c in candidates if columns == _SLICES * c]
+        fits += [c for c in candidates if columns and columns % c == 0]
+        pixels = fits[0] if fits else None
+    if not pixels or not columns or columns % pixels:
+        of = f"{pixels} pixels" if pixels else "a known window (273, 256 or 1024 pixels)"
+        msg = f"{path}: {columns} pixel columns; expected whole time slices of {of}"
+        msg += f" ({_SLICES} slices of 13 x 21 make 5460)"
+        raise DataError(msg)
+    return pixels

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.workers import default_workers
-from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters
+from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters, Columns
 from pixelsieve.data.windows import recenter, shift_window
 from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
 from pixelsieve.front_end.settings import FrontEnd
@@ -85,7 +85,7 @@ def read_out(front_end: FrontEnd, clusters: Clusters, *, gain: float = 1.0) -> R
         )
         raise DataError(msg)
     keys = cluster_keys(clusters, front_end.seed)
-    changes: dict[str, Any] = {"group_id": clusters.groups().astype(np.int64)}
+    changes: Columns = {"group_id": clusters.groups().astype(np.int64)}
     if front_end.time_resolution_ps is not None:
         changes["hit_time_measured_ns"] = _measured_time(front_end, clusters, keys)
     collected = clusters.pixels_e if gain == 1 else clusters.pixels_e * np.float32(gain)
@@ -211,7 +211,7 @@ class Chip:
         if self.gain != 1:
             gain, images = np.float32(self.gain), ("pixels_e", "slices_e")
             columns = clusters.columns()
-            scaled: dict[str, Any] = {
+            scaled: Columns = {
                 name: np.maximum(columns[name] * gain, LOWEST_CHARGE_E)
                 for name in images
                 if name in columns
