@@ -18,6 +18,7 @@ from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, read_json
 from pixelsieve.core.workers import Task, Workers
 from pixelsieve.features import FeatureSet
+from pixelsieve.metrics.statistics import Mean
 from pixelsieve.networks.model_file import model_hash, save_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import Dense, NetworkSpec
@@ -305,7 +306,7 @@ def test_uniform_networks_are_named_and_trained_as_the_rest(tmp_path: Path) -> N
 def test_a_network_of_no_cost_divides_nothing() -> None:
     def line(name: str, kind: str, quality: float, luts: float) -> Any:
         return SimpleNamespace(
-            name=name, kind=kind, validation={"mean": quality}, luts={"mean": luts}
+            name=name, kind=kind, validation=Mean(quality, 0.0), cost=lambda _name: luts
         )
 
     table = [line("a", "front", 0.9, 0.0), line("b", "uniform", 0.8, 70.0)]
