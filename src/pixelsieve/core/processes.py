@@ -117,10 +117,6 @@ def _end(noted: dict[str, None]) -> None:
             time.sleep(0.05)
 
 
-if __name__ == "__main__":
-    _end(_listen(int(sys.argv[1])))
-
-
 _AT_OUR_WORD = ("sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 """The program starts at a line on its input, after its limits are set and the guard knows of it.
 
@@ -202,3 +198,7 @@ def _limit_memory(process_id: int, gib: float) -> None:
         # Data, not address space: WebAssembly reserves far more addresses than it fills.
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(process_id, resource.RLIMIT_DATA, (limit, limit))
+
+
+if __name__ == "__main__":
+    _end(_listen(int(sys.argv[1])))
