@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
@@ -77,9 +78,9 @@ def one_thread() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Workers that `submit` gives a task to for a future of its result.
+    """Where work goes: `submit` gives a future of a task's result, `size` run side by side.
 
-    `size` is how many there are when the work begins. Of `Workers` of a scheduler more may come.
+    To a scheduler more workers may come later, so it gets all tasks that can run.
     """
 
     submit: Submit
@@ -94,9 +95,9 @@ class Workers:
     ) -> Iterator[tuple[str, Any]]:
         """Run all tasks; yield the name and result of each as soon as it is done.
 
-        `at_once` tasks at most are under way or have results that wait here (default: as many as
-        there are workers). An error in a task ends the whole run: `PixelsieveError` as it was, the
-        loss of a worker as `RunError`, anything else as `WorkerError`.
+        `at_once` tasks at most are under way or have results that wait here. An error in a task
+        ends the whole run: `PixelsieveError` as it was, the loss of a worker as `RunError`,
+        anything else as `WorkerError`.
         """
         names = {task.name for task in tasks}
         for task in tasks:
@@ -107,12 +108,17 @@ class Workers:
         events = SimpleQueue[tuple[str, Any]]()
         waiting, done = list(tasks), set[str]()
         running: dict[str, Future[Any]] = {}
+
+        def tell(name: str, item: Any) -> None:
+            events.put((name, item))
+
         try:
             while waiting or running:
                 ready = (task for task in waiting if done.issuperset(task.after))
                 for task in list(itertools.islice(ready, most - len(running))):
                     waiting.remove(task)
-                    self._start(task, running, events)
+                    running[task.name] = self.submit(task, partial(tell, task.name))
+                    running[task.name].add_done_callback(partial(tell, task.name))
                 name, item = events.get()
                 if item is running.get(name):
                     value = _result_of(running.pop(name), name)
@@ -124,13 +130,6 @@ class Workers:
         finally:
             for future in running.values():
                 future.cancel()
-
-    def _start(
-        self, task: Task, running: dict[str, Future[Any]], events: SimpleQueue[tuple[str, Any]]
-    ) -> None:
-        future = self.submit(task, lambda item: events.put((task.name, item)))
-        running[task.name] = future
-        future.add_done_callback(lambda one: events.put((task.name, one)))
 
 
 def _result_of(future: Future[Any], name: str) -> Any:
@@ -208,7 +207,7 @@ def _processes(shared: Any, size: int) -> Iterator[Submit]:
                 if not idle:
                     idle.append(_Process(folder, unsent.pop()))
                     started.append(idle[-1])
-                    ending.enter_context(ending_with_us(idle[-1].process_id))
+                    ending.enter_context(ending_with_us(idle[-1].process.pid))
                 process = idle.pop()
             try:
                 return process.call(task, report)
@@ -220,11 +219,12 @@ def _processes(shared: Any, size: int) -> Iterator[Submit]:
         finally:
             with lock:
                 unsent.clear()  # so that no more are started
-                for process in started:
-                    process.terminate()
+                for one in started:
+                    one.process.terminate()
             pool.shutdown(cancel_futures=True)
-            for process in started:
-                process.close()
+            for one in started:
+                one.connection.close()
+                one.process.wait()
 
 
 class _Process:
@@ -235,44 +235,36 @@ class _Process:
     """
 
     def __init__(self, folder: Path, shared: Any) -> None:
-        self._connection, theirs = Pipe()
+        self.connection, theirs = Pipe()
         self._unsent = [shared]
         paths = json.dumps([str(Path(path).absolute()) for path in sys.path])
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 (this program itself)
+            self.process = subprocess.Popen(  # noqa: S603 (this program itself)
                 [sys.executable, "-c", _MAIN, paths, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **one_thread(), "TMPDIR": str(folder)},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self.process_id = self._process.pid
-        self.terminate = self._process.terminate
 
     def call(self, task: Task, report: Report) -> Any:
         try:
-            self._connection.send((task.function, task.arguments, *self._unsent))
+            self.connection.send((task.function, task.arguments, *self._unsent))
             self._unsent.clear()
-            while True:
-                kind, value = self._connection.recv()
-                if kind == "error":
-                    raise value
-                if kind == "done":
-                    return value
-                report(value)
+            while (answer := self.connection.recv())[0] == "report":
+                report(answer[1])
         except (EOFError, ConnectionError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=5)
+                self.process.wait(timeout=5)
             msg = (
-                f"{task.name}: its worker process died (exit code {self._process.returncode}; a "
+                f"{task.name}: its worker process died (exit code {self.process.returncode}; a "
                 "negative one is a signal, -9 often lack of memory); run the same command again "
                 "to go on"
             )
             raise RunError(msg) from error
-
-    def close(self) -> None:
-        self._connection.close()
-        self._process.wait()
+        if answer[0] == "error":
+            raise answer[1]
+        return answer[1]
 
 
 _MAIN = """
