@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from pixelsieve.core.errors import DataError
+from pixelsieve.core.errors import DataError, GuaranteeError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.networks.precision import Precision
 from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session, roughness
+from pixelsieve.training.job import TrainingData
 from pixelsieve.training.recipe import Recipe, learning_rates
 from pixelsieve.training.uniform import train_uniform
 from tests.conftest import make_clusters
@@ -182,3 +183,11 @@ def test_checkpoints_of_other_jobs_and_damaged_ones_are_ignored(tmp_path: Path) 
     for head in ("[]", "{}", '{"job": "mark"}', '{"job": "mark", "counts": {"a": 1}}', "NaN"):
         np.savez(path, head=np.array(head))
         assert Checkpoint(path, "mark").load() is None
+
+
+def test_features_that_no_table_shows_are_an_error() -> None:
+    training, validation = tables()
+    data = TrainingData(training, validation, "")
+    assert data.tables(SPEC.features)[1] is validation
+    with pytest.raises(GuaranteeError, match="no table of y_profile; there are those of x_profile"):
+        data.tables(("y_profile",))
