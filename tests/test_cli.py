@@ -283,13 +283,14 @@ def test_help_and_version_are_no_errors() -> None:
 
 
 def test_only_verbs_that_resume_promise_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from pixelsieve.formats import dataset
+    from pixelsieve.formats import dataset, sources
 
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
     for name in ("find_files", "load", "read_parts"):
         monkeypatch.setattr(dataset, name, interrupted)
+    monkeypatch.setattr(sources, "find_files", interrupted)
     data = ["--data", "a.parquet", "--out", tmp_path / "out"]
     for arguments, resumes in (
         (["train", *data], True),
