@@ -16,15 +16,18 @@ from hypothesis import strategies as st
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.integer import exactness
-from pixelsieve.integer.exactness import ExactPoint, exact_point, front
+from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec
 from pixelsieve.networks.weights import initial_weights
+from pixelsieve.studies.endings import Refined
 from pixelsieve.training.candidates import Candidate, Met, meet
 from pixelsieve.training.checkpoint import Checkpoint
 from pixelsieve.training.engine import EpochRecord, Rows
+from pixelsieve.training.job import TrainedNetwork
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
 
@@ -227,20 +230,47 @@ def test_refining_keeps_bits_and_zeros() -> None:
     np.testing.assert_array_equal(scaled, np.rint(scaled))
 
 
-def test_exact_points_and_their_front() -> None:
+def test_the_exact_front_of_a_training_and_what_becomes_of_it() -> None:
     pytest.importorskip("alkaid", reason="alkaid is not installed")
     training, validation = tables()
     models = [c.model(SPEC, training.features, {}) for c in found()]
-    points = [p for m in models if (p := exact_point(m, validation)) is not None]
-    assert len(points) > 2
-    best = front(points, lambda p: p.auc)
-    assert [p.traced_luts for p in best] == sorted({p.traced_luts for p in best})
-    assert [p.auc for p in best] == sorted({p.auc for p in best})
-    for point in points:
-        assert any(b.traced_luts <= point.traced_luts and b.auc >= point.auc for b in best)
     nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
-    assert exact_point(replace(models[0], weights=nothing), validation) is None
-    assert isinstance(points[0], ExactPoint)
+    refined: list[float | None] = []
+
+    def network(index: int, model: Model) -> TrainedNetwork:
+        def refine() -> list[TrainedNetwork]:
+            refined.append(found()[index].ebops)
+            return [network(0, replace(models[0], weights=nothing))]  # of which nothing is left
+
+        one = found()[index]
+        return TrainedNetwork(model, one.epoch, one.ebops, one.merits, refine)
+
+    networks = [network(i, model) for i, model in enumerate(models)]
+    largest = networks[0].ebops
+    assert largest is not None
+    chosen, kept = Refined("n", PRECISION, largest)(networks, validation)
+    assert chosen in [one for one, _ in kept.values()]
+    assert list(kept) == [f"n_{i:02d}" for i in range(len(kept))]
+    points = [exact for _, exact in kept.values() if exact is not None]
+    assert len(points) == len(kept) == len(refined) > 2
+    sizes = [exact["luts"] for exact in points]
+    assert sizes == sorted(sizes, reverse=True)
+    assert not any(exact["differing"] for exact in points)
+    # Each network is smaller, or better in one of the two merits, than every other.
+    traced = {
+        name: check_exactness(one.model, validation).cost.traced_luts
+        for name, (one, _) in kept.items()
+    }
+    for name, (_, exact) in kept.items():
+        assert exact is not None
+        smaller = [kept[n][1] or {} for n, luts in traced.items() if luts < traced[name]]
+        assert any(
+            all(other[merit] < exact[merit] for other in smaller)
+            for merit in ("auc", "rejection_98")
+        )
+    assert set(refined) == {one.ebops for one, _ in kept.values()}
+    with pytest.raises(ConfigError, match="--refine 1: no network of so few EBOPs"):
+        Refined("n", PRECISION, 1.0)(networks, validation)
 
 
 @settings(max_examples=50)
