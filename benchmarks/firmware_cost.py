@@ -174,14 +174,14 @@ def learned_cases(folder: Path) -> list[Case]:
     points = [
         (point["luts"], point["network"])
         for runs in read_json(folder / "validation_points.json").values()
-        for run in runs
-        for point in run["points"]
+        for points in runs
+        for point in points
     ]
     chosen = dict(min(points, key=lambda p: abs(p[0] - wanted)) for wanted in LEARNED_LUTS)
     return [
         Case(
-            "learned", name.removesuffix(".json"), 0, 0, round(3 * luts),
-            functools.partial(read_integer_network, folder / "networks" / name),
+            "learned", name.replace("/models/", " "), 0, 0, round(3 * luts),
+            functools.partial(read_integer_network, folder / f"{name}.json"),
         )
         for luts, name in chosen.items()
     ]  # fmt: skip

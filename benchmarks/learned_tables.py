@@ -93,7 +93,7 @@ def tables(results: dict[str, list[Any]], *, test: bool) -> str:
     for name, runs in results.items():
         case = CASES[name]
         lines = [f"**{name}** (rejection at 98 % efficiency; best by {case.merit})", "", HEAD]
-        by_seed = [list(choices(case, r["points"])) for r in runs]
+        by_seed = [list(choices(case, points)) for points in runs]
         lines += [
             row(line[0][0], [point for _, point in line], test=test)
             for line in zip(*by_seed, strict=True)

@@ -20,11 +20,13 @@ from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.metrics.pareto import on_front
-from pixelsieve.networks.model_file import Card
+from pixelsieve.networks.model_file import Card, Model
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
+from pixelsieve.studies.endings import Refined
 from pixelsieve.training.candidates import MixedNetwork, Snapshot, keep_unbeaten
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session
+from pixelsieve.training.job import Offer
 from pixelsieve.training.learned import refine_learned, train_learned
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
 
@@ -241,6 +243,49 @@ def test_exact_networks_and_their_front() -> None:
     nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
     with pytest.raises(ConstantLogitError):
         check_exactness(replace(models[0], weights=nothing), validation)
+
+
+def test_the_exact_front_of_a_training_and_what_becomes_of_it() -> None:
+    pytest.importorskip("alkaid", reason="alkaid is not installed")
+    training, validation = tables()
+    models = [c.model(SPEC, training.features, Card()) for c in found()]
+    nothing = {k: {n: v * 0 for n, v in vs.items()} for k, vs in models[0].weights.items()}
+    refined: list[float | None] = []
+
+    def network(index: int, model: Model) -> Offer:
+        def refine() -> list[Offer]:
+            refined.append(found()[index].ebops)
+            return [network(0, replace(models[0], weights=nothing))]  # of which nothing is left
+
+        one = found()[index]
+        return Offer(model, one.epoch, one.ebops, one.merits, refine)
+
+    networks = [network(i, model) for i, model in enumerate(models)]
+    largest = networks[0].ebops
+    assert largest is not None
+    chosen, kept = Refined("n", PRECISION, largest)(networks, validation)
+    assert chosen in [one for one, _ in kept.values()]
+    assert list(kept) == [f"n_{i:02d}" for i in range(len(kept))]
+    points = [exact for _, exact in kept.values() if exact is not None]
+    assert len(points) == len(kept) == len(refined) > 2
+    sizes = [exact["luts"] for exact in points]
+    assert sizes == sorted(sizes, reverse=True)
+    assert not any(exact["differing"] for exact in points)
+    # Each network is smaller, or better in one of the two merits, than every other.
+    traced = {
+        name: check_exactness(one.model, validation).cost.traced_luts
+        for name, (one, _) in kept.items()
+    }
+    for name, (_, exact) in kept.items():
+        assert exact is not None
+        smaller = [kept[n][1] or {} for n, luts in traced.items() if luts < traced[name]]
+        assert any(
+            all(other[merit] < exact[merit] for other in smaller)
+            for merit in ("auc", "rejection_98")
+        )
+    assert set(refined) == {one.ebops for one, _ in kept.values()}
+    with pytest.raises(ConfigError, match="--refine 1: no network of so few EBOPs"):
+        Refined("n", PRECISION, 1.0)(networks, validation)
 
 
 @settings(max_examples=50)

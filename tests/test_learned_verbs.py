@@ -19,7 +19,9 @@ from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json
 from pixelsieve.core.programs import Tool
 from pixelsieve.formats.dataset import load
+from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
+from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import (
     LearnedPrecision,
@@ -187,6 +189,35 @@ def test_train_gives_a_front_and_firmware_takes_any_of_it(
     assert load_model(lost).precision == load_model(Path(kept)).precision
 
 
+def test_refined_networks_are_a_front_of_exact_ones_for_each_seed(
+    dataset_file: Path, network_file: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "--data", dataset_file, "--network", network_file, "--out", run]
+    words += ["--bits", "learned:40", "--epochs", 30, *QUICK[2:], "--refine", 600, "--seeds", 2]
+    result = pixelsieve(*words)
+    assert result.exit_code == 0, result.output
+    for seed in range(2):
+        name = f"learned_40ebops_seed{seed}"
+        assert f"Networks of {name}, validation" in result.stdout
+        told = read_json(run / "jobs" / f"{name}.json")
+        exact = [one["exact"] for one in told["networks"]]
+        assert told["exact"] in exact
+        assert not any(one["differing"] for one in exact)
+        for one in told["networks"]:
+            assert one["ebops"] <= 600
+            model = load_model(run / "models" / f"{one['model']}.keras")
+            table = model.features.table(load([dataset_file]).validation)
+            assert check_exactness(model, table).cost.luts == one["exact"]["luts"]
+            assert roc_auc(model.logits(table), table.labels) == one["exact"]["auc"]
+    before = (run / "jobs" / "learned_40ebops_seed1.json").read_text()
+    assert pixelsieve(*words).exit_code == 0
+    assert (run / "jobs" / "learned_40ebops_seed1.json").read_text() == before
+    assert "holds a run with other settings (refine)" in refused(
+        pixelsieve(*words[:-3], 500, *words[-2:])
+    )
+
+
 def test_a_budget_that_is_not_reached_is_said(
     dataset_file: Path, network_file: Path, tmp_path: Path
 ) -> None:
@@ -224,6 +255,7 @@ def test_a_worker_that_does_not_see_the_run_says_so(tmp_path: Path) -> None:
         (["train", "--bits", "learned:40", "--recipe", "sieve"], "is for uniform bits"),
         (["train", "--bits", "4", "--recipe", "learned"], "is for learned bits, not for 4"),
         (["compare", "--bits", "4,learned:40", "--recipe", "sieve"], "none is for learned bits"),
+        (["train", "--bits", "4", "--refine", 100], "--refine: for learned bits; give --bits"),
         (["compare", "--bits", "17"], "--bits is 17; expected 2 to 16"),
     ],
 )

@@ -268,14 +268,40 @@ def _searched(record: TrialRecord) -> SearchResult:
     one = Mean(0.5, 0.1)
     labels = np.arange(20) % 2
     row = SearchRow(
-        *("trial_0003", "front", 3, "dense_4", "scalars", 25, Precision(4), "4/8/8"),
-        *(RECIPES["sieve"], one, None, "no ADC", one, one, one, one),
-        *((score(np.arange(20.0), labels),), {"auc": one}),
+        name="trial_0003",
+        kind="front",
+        trial=3,
+        network="dense_4",
+        inputs="scalars",
+        parameters=25,
+        precision=Precision(4),
+        bits="4/8/8",
+        recipe=RECIPES["sieve"],
+        luts=one,
+        feature_luts=None,
+        feature_luts_missing="no ADC",
+        levels=one,
+        ebops=one,
+        validation=one,
+        validation_auc=one,
+        by_seed=(score(np.arange(20.0), labels),),
+        test={"auc": one},
     )
     return SearchResult(
-        *("auc", "luts", None, "group", None, (record,), {"complete": 1}, ("trial_0003",)),
-        *((0.4,), (0,), {"test": ClassCounts(8, 9)}, (row,), (LeftOut("a", "b", "c"),)),
-        (Smaller("d", None, None),),
+        metric="auc",
+        cost="luts",
+        budget=None,
+        split_by="group",
+        front_end=None,
+        trials=(record,),
+        states={"complete": 1},
+        front=("trial_0003",),
+        hypervolume=(0.4,),
+        seeds=(0,),
+        clusters={"test": ClassCounts(8, 9)},
+        rows=(row,),
+        left_out=(LeftOut("a", "b", "c"),),
+        smaller=(Smaller("d", None, None),),
     )
 
 

@@ -92,12 +92,12 @@ def search(
     if luts:
         find(YOSYS)
     window = dataset.hold().window
+    data = _search_data(config, dataset, window, out.absolute())
     with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
         result = _finished(out, trials)
         if result is None:
             run.prepare()
             run.folder("trials")
-            data = _search_data(config, dataset, window, out.absolute())
             seeds = tuple(config.seed + _SEEDS_APART + i for i in range(config.seeds))
             with workers_of(data, workers, scheduler) as pool:
                 study = _Search(config, window, out, trials, on_progress or (lambda _: None))
