@@ -57,8 +57,8 @@ def main() -> None:
     jobs = jobs_of(config)
     identity = {"config": config, "data": data.fingerprint}
     identity |= {"teachers": teachers} if teachers else {}
-    with RunFolder(options.out, identity) as run:
-        run.prepare()
+    with RunFolder(options.out).claimed(identity) as run:
+        run.make()
         results = run_tasks(
             training_tasks(jobs, teachers),
             Shared(options.out, data),

@@ -27,8 +27,8 @@ CONFIG = {"bits": (2, 4), "seeds": 3}
 
 
 def test_the_manifest_tells_how_the_run_was_made(tmp_path: Path) -> None:
-    with RunFolder(tmp_path / "a" / "b", CONFIG) as run:
-        run.prepare()
+    with RunFolder(tmp_path / "a" / "b").claimed(CONFIG) as run:
+        run.make()
     manifest = read_json(tmp_path / "a" / "b" / "manifest.json")
     assert manifest["config"] == {"bits": [2, 4], "seeds": 3}
     assert manifest["versions"]["keras"].startswith("3.")
@@ -37,33 +37,33 @@ def test_the_manifest_tells_how_the_run_was_made(tmp_path: Path) -> None:
 
 def test_the_same_run_goes_on_and_another_is_refused(tmp_path: Path) -> None:
     for _ in range(2):
-        with RunFolder(tmp_path, CONFIG):
+        with RunFolder(tmp_path).claimed(CONFIG):
             pass
     with pytest.raises(RunError, match=r"other settings \(seeds\); choose another --out"):
-        RunFolder(tmp_path, {**CONFIG, "seeds": 4}).__enter__()
+        RunFolder(tmp_path).claimed({**CONFIG, "seeds": 4}).__enter__()
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RunError, match=r"holds other files \(thesis.tex"):
-        RunFolder(tmp_path, CONFIG).__enter__()
+        RunFolder(tmp_path).claimed(CONFIG).__enter__()
     assert (tmp_path / "thesis.tex").read_text() == "x"
 
 
 def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
     with (
-        RunFolder(tmp_path, CONFIG),
+        RunFolder(tmp_path).claimed(CONFIG),
         pytest.raises(RunError, match="another process works in this folder"),
     ):
-        RunFolder(tmp_path, CONFIG).__enter__()
-    with RunFolder(tmp_path, CONFIG):
+        RunFolder(tmp_path).claimed(CONFIG).__enter__()
+    with RunFolder(tmp_path).claimed(CONFIG):
         pass
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot be written .*; choose another --out"):
-        RunFolder(tmp_path / "file" / "run", CONFIG).__enter__()
+        RunFolder(tmp_path / "file" / "run").claimed(CONFIG).__enter__()
 
 
 def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
@@ -106,14 +106,14 @@ def test_json_of_any_depth_is_read_or_refused(tmp_path: Path) -> None:
 
 
 def test_what_killed_processes_left_is_removed_and_no_more(tmp_path: Path) -> None:
-    with RunFolder(tmp_path, CONFIG) as run:
-        run.prepare()
+    with RunFolder(tmp_path).claimed(CONFIG) as run:
+        run.make()
     left = [tmp_path / "jobs" / ".a-12345678.part.npz", tmp_path / ".metrics-abcdefgh.part.json"]
     for path in left:
         path.write_text("half")
     with replacing(tmp_path / "models" / "b.keras") as busy:
         busy.write_text("at work")
-        with RunFolder(tmp_path, CONFIG):
+        with RunFolder(tmp_path).claimed(CONFIG):
             pass
         assert busy.exists()
     assert not any(path.exists() for path in left)
@@ -126,8 +126,8 @@ def test_what_killed_processes_left_is_removed_and_no_more(tmp_path: Path) -> No
 
 
 def test_hidden_files_of_others_stay(tmp_path: Path) -> None:
-    with RunFolder(tmp_path, CONFIG) as run:
-        run.prepare()
+    with RunFolder(tmp_path).claimed(CONFIG) as run:
+        run.make()
     theirs = (
         ".my.particles.txt",
         ".notes.part",
@@ -138,7 +138,7 @@ def test_hidden_files_of_others_stay(tmp_path: Path) -> None:
     kept = [tmp_path / "jobs" / name for name in (*theirs, "a-12345678.part.npz")]
     for path in kept:
         path.write_text("mine")
-    with RunFolder(tmp_path, CONFIG):
+    with RunFolder(tmp_path).claimed(CONFIG):
         pass
     other = tmp_path / "jobs" / ".a-b-12345678.part.json"  # of a-b.json, which may be begun now
     other.write_text("half")

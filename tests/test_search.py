@@ -548,8 +548,8 @@ def test_a_folder_in_use_is_one_line(tmp_path: Path) -> None:
     from pixelsieve.core.runs import RunFolder
 
     with (
-        RunFolder(tmp_path / "r", to_plain(CONFIG)),
+        RunFolder(tmp_path / "r").claimed(to_plain(CONFIG)),
         pytest.raises(RunError, match="another process works in this folder"),
-        RunFolder(tmp_path / "r", to_plain(CONFIG)),
+        RunFolder(tmp_path / "r").claimed(to_plain(CONFIG)),
     ):
         pass

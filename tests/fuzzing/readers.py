@@ -233,24 +233,22 @@ def _run_state(folder: Path) -> None:
 
     from pixelsieve.core.files import write_json
     from pixelsieve.core.runs import RunFolder
-    from pixelsieve.firmware.resources import RESOURCES
-    from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
     from pixelsieve.studies.search.goal import Measured
     from pixelsieve.studies.search.records import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.studies.search.trial import TrialResult
     from pixelsieve.training.engine import Checkpoint
 
-    with RunFolder(folder, _CONFIG):
+    with RunFolder(folder).claimed(_CONFIG):
         pass
     measured = Measured(0.9, 0.95, 0.9, 0.8, 0.7, 0.6, 100.0, 5.0, 80, 0)
     candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
     record = TrialRecord(3, candidate, TrialResult("complete", None, measured, (measured,)))
     write_json(folder / "trial_0003.json", record)
     write_json(folder / "metrics.json", _searched(record).to_plain())
-    write_json(folder / RESOURCES, {"schema": 1, "models": {"a": {"name": "a"}}})
+    write_json(RunFolder(folder).resources, {"schema": 1, "models": {"a": {"name": "a"}}})
     reports = [{"model": None, "sha256": "ab", "file": "csynth.xml", "lut": 5}]
-    write_json(folder / VENDOR_REPORTS, {"schema": 1, "reports": reports})
+    write_json(RunFolder(folder).vendor_reports, {"schema": 1, "reports": reports})
     state = {"weights": [np.zeros((2, 2), np.float32)], "step": [np.array(3)]}
     Checkpoint(folder / "job.npz", "ab", every_s=0).save_when_due(lambda: state, [{"loss": 0.5}])
 
@@ -314,7 +312,7 @@ def _read_run_state(folder: Path) -> None:
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.training.engine import Checkpoint
 
-    with RunFolder(folder, _CONFIG):
+    with RunFolder(folder).claimed(_CONFIG):
         pass
     candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
     read_record(folder / "trial_0003.json", 3, candidate)

@@ -11,6 +11,7 @@ import typer
 
 from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError, GuaranteeError
+from pixelsieve.core.runs import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,7 +157,7 @@ class _Subject:
 
     def folder(self, model: Model, suffix: str = "") -> Path:
         """Return the folder of the result."""
-        return self.out or self.run / "firmware" / f"{model.name}{suffix}"
+        return self.out or RunFolder(self.run).firmware(f"{model.name}{suffix}")
 
 
 def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, json: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.runs import RunFolder
 
 __all__ = ["report"]
 
@@ -42,7 +43,7 @@ def report(
         msg = "--out: missing; the page of several runs needs a file, e.g. --out comparison.html"
         raise ConfigError(msg)
     records = [read_run(path) for path in runs]
-    page = out or runs[0] / "report.html"
+    page = out or RunFolder(runs[0]).page
     write_report(records, page)
     console = Console()
     if figures:

@@ -9,6 +9,7 @@ import typer
 
 from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.runs import RunFolder
 
 if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Dataset
@@ -68,14 +69,14 @@ def robustness(
     from pixelsieve.studies.models import approaches_of
     from pixelsieve.studies.robustness import RobustnessSettings
     from pixelsieve.studies.robustness import robustness as measure
-    from pixelsieve.studies.robustness_plan import ROBUSTNESS, read_variations
+    from pixelsieve.studies.robustness_plan import read_variations
 
     options.require_efficiency(efficiency)
     options.require_one(workers, scheduler)
     others = _others(other or [])
     wanted = None if variations is None else read_variations(variations)
     approaches = approaches_of(run, model or [])
-    folder = out or run / "robustness"
+    folder = out or RunFolder(run).robustness.parent
     require_writable(folder, folder)
     given = options.read_parts(data)
     samples = {label: options.read_parts(files) for label, files in others.items()}
@@ -93,7 +94,7 @@ def robustness(
         )
     with telling_unwritable(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / ROBUSTNESS, result)
+        write_json(folder / RunFolder(run).robustness.name, result)
         figures.robustness(result, folder / "robustness")
     if json:
         options.print_json(result)
@@ -124,7 +125,7 @@ def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Dataset
         if differing := constants_that_differ(models[0], dataset.detector):
             told = "; ".join(differing)
             options.warn(f"{models[0].origin}: trained on another detector than {label}'s: {told}")
-    manifest = run / "manifest.json"
+    manifest = RunFolder(run).manifest
     said = read_json(manifest) if manifest.is_file() else {}
     trained = said.get("config", {}).get("data") if isinstance(said, dict) else None
     hashes = set(trained.values()) if isinstance(trained, dict) else set()

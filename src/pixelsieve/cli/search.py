@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixelsieve.cli import options
+from pixelsieve.core.runs import RunFolder
 
 if TYPE_CHECKING:
     from pixelsieve.studies.search.goal import SearchConfig
@@ -104,7 +105,7 @@ def search(
             on_progress=progress.on_progress,
             on_count=progress.on_count,
         )
-    figure(pareto_choices(result), out / "figures" / "pareto", size=(6.0, 4.8))
+    figure(pareto_choices(result), RunFolder(out).figures / "pareto", size=(6.0, 4.8))
     if json:
         options.print_json(result.to_plain())
         return

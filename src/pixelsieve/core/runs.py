@@ -7,10 +7,10 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pixelsieve import __version__
@@ -23,87 +23,185 @@ __all__ = ["RunFolder"]
 
 _PACKAGES = ("jax", "jaxlib", "keras", "hgq2", "numpy", "optax", "pyarrow", "scikit-learn", "scipy")
 _SUBFOLDERS = ("models", "jobs", "figures")
+_OTHER_OUT = "choose another --out"
 
 
+@dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run folder, locked while it is open (a context manager).
+    """A run folder: where everything in it lies. No other module joins its names.
 
-    `manifest.json` holds the resolved configuration, its hash, the versions, the git state and
-    the command. What killed processes left half-written is removed. Raises `RunError` where the
-    folder cannot be written, is in use by another process, or belongs to a run with another
-    configuration.
+    Making the value touches no disk; `claimed` makes the folder and locks it.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
-        self.path = path
-        self._config = to_plain(config)
-        self._lock = contextlib.ExitStack()
+    path: Path
 
-    def __enter__(self) -> Self:
-        with telling_unwritable(self.path, "choose another --out"):
-            self.path.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(locked(self.path / ".lock", self.path))
-            with telling_unwritable(self.path, "choose another --out"):
-                self._claim()
-                remove_leftovers(self.path)
-            self._lock = stack.pop_all()
-        return self
+    @property
+    def manifest(self) -> Path:
+        """Configuration, its hash, versions, git state and command."""
+        return self.path / "manifest.json"
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.close()
+    @property
+    def metrics(self) -> Path:
+        """Figures of merit of a comparison or of a search."""
+        return self.path / "metrics.json"
 
-    def _claim(self) -> None:
-        manifest_path = self.path / "manifest.json"
-        if manifest_path.exists():
-            saved = read_document(manifest_path)
-            if not isinstance(saved.get("config"), dict):
-                msg = f"{manifest_path}: no manifest of a run; choose another --out"
-                raise RunError(msg)
-            if saved.get("pixelsieve") != __version__:
-                msg = (
-                    f"{self.path}: made by pixelsieve {saved.get('pixelsieve')}, this is "
-                    f"{__version__}; choose another --out"
-                )
-                raise RunError(msg)
-            if saved.get("config_hash") != fingerprint(self._config):
-                theirs = saved["config"]
-                keys = sorted(
-                    k
-                    for k in theirs.keys() | self._config.keys()
-                    if theirs.get(k) != self._config.get(k)
-                )
-                msg = (
-                    f"{self.path}: holds a run with other settings ({', '.join(keys)}); "
-                    "choose another --out or remove the folder"
-                )
-                raise RunError(msg)
-            return
-        others = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-        if others:
-            msg = f"{self.path}: holds other files ({others[0]}, ...); choose another --out"
+    @property
+    def curves(self) -> Path:
+        """Histograms, slices and single clusters of the test split, for figures."""
+        return self.path / "curves.json"
+
+    @property
+    def history(self) -> Path:
+        """Every epoch of every training."""
+        return self.path / "history.parquet"
+
+    @property
+    def predictions(self) -> Path:
+        """Logits of the test clusters, a column per network."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def resources(self) -> Path:
+        """LUTs and levels of the models, estimated and counted."""
+        return self.path / "resources.json"
+
+    @property
+    def vendor_reports(self) -> Path:
+        """Figures of vendor tools that the user brought."""
+        return self.path / "vendor_reports.json"
+
+    @property
+    def import_report(self) -> Path:
+        """What became of each layer of an imported model."""
+        return self.path / "import.json"
+
+    @property
+    def test_read(self) -> Path:
+        """Which networks were scored on the test split, once."""
+        return self.path / "test_read.json"
+
+    @property
+    def study(self) -> Path:
+        """The trials of a search as Optuna reads them."""
+        return self.path / "study.journal"
+
+    @property
+    def page(self) -> Path:
+        """The report of the run, unless the user names another file."""
+        return self.path / "report.html"
+
+    @property
+    def robustness(self) -> Path:
+        """Figures at a frozen threshold, unless the user names another folder."""
+        return self.path / "robustness" / "robustness.json"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of figures, each as PNG and PDF."""
+        return self.path / "figures"
+
+    def model(self, name: str) -> Path:
+        """The model file of that name; its integers are `integers`."""
+        return self.path / "models" / f"{name}.keras"
+
+    def integers(self, name: str) -> Path:
+        """The integer network of a model."""
+        return self.model(name).with_suffix(".json")
+
+    def models(self) -> dict[str, Path]:
+        """The model files by name; raise `RunError` for a folder without any."""
+        paths = {p.stem: p for p in sorted((self.path / "models").glob("[!.]*.keras"))}
+        if not paths:
+            msg = f"{self.path}: no models in it; expected the folder of a run (models/NAME.keras)"
             raise RunError(msg)
-        write_json(manifest_path, _manifest(self._config))
+        return paths
 
-    def folder(self, name: str) -> Path:
-        """The subfolder `name`, made where it is not there."""
-        path = self.path / name
-        try:
-            path.mkdir(exist_ok=True)
-        except OSError as error:
-            msg = f"{path}: cannot be made ({error.strerror or error}); choose another --out"
-            raise RunError(msg) from error
-        return path
+    def job(self, name: str) -> Path:
+        """The result of a training."""
+        return self.path / "jobs" / f"{name}.json"
 
-    def prepare(self) -> None:
-        """Make the usual subfolders."""
-        for name in _SUBFOLDERS:
-            self.folder(name)
+    def jobs(self) -> list[Path]:
+        """The results of all trainings, by name."""
+        return sorted((self.path / "jobs").glob("[!.]*.json"))
+
+    def trials(self) -> list[Path]:
+        """The results of all trials of a search, by number."""
+        return sorted((self.path / "trials").glob("[!.]*.json"))
+
+    def firmware_folders(self) -> list[Path]:
+        """The firmware folders of its models, by name."""
+        return sorted((self.path / "firmware").glob("[!.]*"))
+
+    def checkpoint(self, name: str) -> Path:
+        """The state of a training that is under way."""
+        return self.path / "jobs" / f"{name}.npz"
+
+    def teacher(self, name: str) -> Path:
+        """The logits of boosted trees that teach."""
+        return self.path / "teachers" / f"{name}.npz"
+
+    def trial(self, name: str) -> Path:
+        """The result of a trial of a search."""
+        return self.path / "trials" / f"{name}.json"
+
+    def firmware(self, name: str) -> Path:
+        """The firmware folder of a model, unless the user names another one."""
+        return self.path / "firmware" / name
+
+    @contextlib.contextmanager
+    def claimed(self, config: Mapping[str, Any]) -> Iterator[Self]:
+        """Lock the folder for a run with that configuration, and give it.
+
+        The folder is made if it is not there, and what killed processes left half-written is
+        removed. Raise `RunError` if it cannot be written, is in use by another process, or belongs
+        to a run with another configuration.
+        """
+        with telling_unwritable(self.path, _OTHER_OUT):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path / ".lock", self.path):
+            with telling_unwritable(self.path, _OTHER_OUT):
+                self._claim(to_plain(config))
+                remove_leftovers(self.path)
+            yield self
+
+    def _claim(self, config: dict[str, Any]) -> None:
+        if not self.manifest.exists():
+            others = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+            if others:
+                msg = f"{self.path}: holds other files ({others[0]}, ...); {_OTHER_OUT}"
+                raise RunError(msg)
+            write_json(self.manifest, _manifest(config))
+            return
+        saved = read_document(self.manifest)
+        theirs = saved.get("config")
+        if not isinstance(theirs, dict):
+            msg = f"{self.manifest}: no manifest of a run; {_OTHER_OUT}"
+            raise RunError(msg)
+        if saved.get("pixelsieve") != __version__:
+            msg = (
+                f"{self.path}: made by pixelsieve {saved.get('pixelsieve')}, this is "
+                f"{__version__}; {_OTHER_OUT}"
+            )
+            raise RunError(msg)
+        if saved.get("config_hash") != fingerprint(config):
+            keys = sorted(
+                k for k in theirs.keys() | config.keys() if theirs.get(k) != config.get(k)
+            )
+            msg = (
+                f"{self.path}: holds a run with other settings ({', '.join(keys)}); "
+                f"{_OTHER_OUT} or remove the folder"
+            )
+            raise RunError(msg)
+
+    def make(self, *names: str) -> None:
+        """Make these subfolders (default: those of a training) if they are not there."""
+        for name in names or _SUBFOLDERS:
+            path = self.path / name
+            try:
+                path.mkdir(exist_ok=True)
+            except OSError as error:
+                msg = f"{path}: cannot be made ({error.strerror or error}); {_OTHER_OUT}"
+                raise RunError(msg) from error
 
 
 def _manifest(config: dict[str, Any]) -> dict[str, Any]:

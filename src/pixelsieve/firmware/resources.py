@@ -17,6 +17,7 @@ from pixelsieve.core.errors import (
 from pixelsieve.core.files import read_kept, telling_unwritable, write_json
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import YOSYS, Tool, find
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.firmware.ports import Design, Timing
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.synthesis import (
@@ -31,7 +32,6 @@ from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.run_models import pick_model, quantized_models
 
 __all__ = [
-    "RESOURCES",
     "Counted",
     "Resources",
     "counted_luts",
@@ -46,7 +46,6 @@ _SECONDS: dict[Measure, float] = {"luts": 0.005, "gates": 0.01}
 _START_S = 2.0
 """Seconds of Yosys per LUT of alkaid's estimate, and to start."""
 
-RESOURCES = "resources.json"
 _SCHEMA = 1
 
 
@@ -118,7 +117,7 @@ def resources_of_run(
     Models that are not measured now keep what the file said of them. Raise as `quantized_models`
     and `measure` do.
     """
-    path = run / RESOURCES
+    path = RunFolder(run).resources
     models = quantized_models(run, model)
     kept = kept_resources(run)
     for name, one in models.items():
@@ -133,7 +132,7 @@ def resources_of_run(
 
 def kept_resources(run: Path) -> dict[str, Resources]:
     """Return what `run`/resources.json holds by model; raise `RunError` if it is damaged."""
-    path = run / RESOURCES
+    path = RunFolder(run).resources
     kept = read_kept(path, _SCHEMA, "models", dict) or {}
     try:
         return {name: from_mapping(Resources, one, name) for name, one in kept.items()}

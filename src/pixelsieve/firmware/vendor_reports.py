@@ -9,17 +9,17 @@ from pathlib import Path
 from pixelsieve.core.config import from_mapping
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, read_kept, telling_unwritable, write_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.firmware.vendor_formats import VendorReport, read_report
 
-__all__ = ["VENDOR_REPORTS", "import_reports", "vendor_reports"]
+__all__ = ["import_reports", "vendor_reports"]
 
-VENDOR_REPORTS = "vendor_reports.json"
 _SCHEMA = 1
 
 
 def vendor_reports(run: Path) -> list[VendorReport]:
     """Return what was imported so far; raise `RunError` for a damaged file."""
-    path = run / VENDOR_REPORTS
+    path = RunFolder(run).vendor_reports
     kept = read_kept(path, _SCHEMA, "reports", list) or []
     if not all(isinstance(one, dict) and "sha256" in one for one in kept):
         msg = f"{path}: a report without sha256; the file is damaged, remove it"
@@ -40,10 +40,7 @@ def import_reports(
     same file again takes the place of the older entry. Raise `RunError` for a folder that is no
     run, `ConfigError` for an unknown model, `DataError` for a file that is no report.
     """
-    known = sorted(p.stem for p in (run / "models").glob("[!.]*.keras"))
-    if not known:
-        msg = f"{run}: no models in it; expected the folder of a run (models/NAME.keras)"
-        raise RunError(msg)
+    known = list(RunFolder(run).models())
     if model is not None and model not in known:
         msg = f"--model {model}: not in {run}; it has {', '.join(known)}"
         raise ConfigError(msg)
@@ -53,7 +50,7 @@ def import_reports(
         of = model or (report.top if report.top in known else None)
         report = replace(report, model=of, sha256=file_hash(file))
         kept = [*(one for one in kept if one.sha256 != report.sha256), report]
-    path = run / VENDOR_REPORTS
+    path = RunFolder(run).vendor_reports
     with telling_unwritable(path):
         write_json(path, {"schema": _SCHEMA, "reports": kept})
     return kept

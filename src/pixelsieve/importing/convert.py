@@ -330,8 +330,9 @@ def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path
             raise RunError(msg) from error
         return out, report
     identity = {"import": {"sha256": report.sha256, **to_plain(options)}}
-    with RunFolder(out, identity) as run:
-        path = run.folder("models") / f"{model_name(source)}.keras"
+    with RunFolder(out).claimed(identity) as run:
+        run.make("models")
+        path = run.model(model_name(source))
         save_model(path, model)
-        write_json(out / "import.json", report)
+        write_json(run.import_report, report)
     return path, report

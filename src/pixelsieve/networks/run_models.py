@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pixelsieve.core.errors import ConfigError, RunError, nearest
+from pixelsieve.core.errors import ConfigError, nearest
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.networks.model_file import Model, load_model
 
 __all__ = [
-    "model_paths",
     "pick_model",
     "quantized_models",
     "the_path",
@@ -19,15 +19,6 @@ __all__ = [
 ]
 
 _ON_THE_WAY = re.compile(r"_\d\d+$")
-
-
-def model_paths(run: Path) -> dict[str, Path]:
-    """The model files of a run folder by name; `RunError` for a folder without any."""
-    paths = {p.stem: p for p in sorted((run / "models").glob("[!.]*.keras"))}
-    if not paths:
-        msg = f"{run}: no models in it; expected the folder of a run (models/NAME.keras)"
-        raise RunError(msg)
-    return paths
 
 
 def without_front(names: Iterable[str]) -> list[str]:
@@ -46,7 +37,7 @@ def unknown_model(
 
 
 def _named(run: Path, name: str | None) -> dict[str, Path]:
-    paths = model_paths(run)
+    paths = RunFolder(run).models()
     if name is None:
         return paths
     wanted = name.removesuffix(".keras")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pixelsieve.core.files import telling_unwritable
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.networks.precision import bits_suffix
 from pixelsieve.report import plot
 from pixelsieve.report.charts import bits_choices, colours, widths
@@ -37,7 +38,7 @@ def figures_of_run(run: RunRecord) -> list[str]:
 
     Raise `RunError` if the folder cannot be written.
     """
-    folder = run.path / "figures"
+    folder = RunFolder(run.path).figures
     with telling_unwritable(folder):
         folder.mkdir(exist_ok=True)
         names = [_draw(name, one, folder) for name, one in _charts_of(run)]
@@ -54,7 +55,7 @@ def figures_of_comparison(run: RunRecord) -> None:
         charts["metric_against_bits"] = bits_choices(run.comparison)
     for name, one in charts.items():
         if name.startswith(("roc", "metric", "training")) and one:
-            _draw(name, one, run.path / "figures")
+            _draw(name, one, RunFolder(run.path).figures)
 
 
 def _charts_of(run: RunRecord) -> list[tuple[str, tuple[Choice, ...]]]:

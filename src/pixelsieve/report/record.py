@@ -6,7 +6,7 @@ Files of an older version may lack what this one writes. What cannot be read is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,14 +16,13 @@ from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_document
 from pixelsieve.core.folders import MARKER
-from pixelsieve.firmware.resources import RESOURCES, Resources
+from pixelsieve.core.runs import RunFolder
+from pixelsieve.firmware.resources import Resources
 from pixelsieve.firmware.synthesis import Synthesis
 from pixelsieve.firmware.vendor_formats import VendorReport
-from pixelsieve.firmware.vendor_reports import VENDOR_REPORTS
 from pixelsieve.networks.precision import bits_label
-from pixelsieve.studies.explain import CURVES, Curves
+from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.robustness import RobustnessResult
-from pixelsieve.studies.robustness_plan import ROBUSTNESS
 from pixelsieve.studies.search.result import SearchResult
 from pixelsieve.studies.summary import Comparison, read_comparison
 from pixelsieve.training.warm_start import WarmStartRow
@@ -165,7 +164,8 @@ class RunRecord:
 
 def read_run(path: Path) -> RunRecord:
     """Read the run in folder `path`; raise `RunError` if it is none, or a file is damaged."""
-    if not (path / "manifest.json").is_file():
+    run = RunFolder(path)
+    if not run.manifest.is_file():
         msg = (
             f"{path}: no run (no manifest.json); expected a folder that compare, train or search "
             "made"
@@ -178,7 +178,8 @@ def read_run(path: Path) -> RunRecord:
     elif "recipes" in manifest.config:
         kind = "compare"
     read = _Reader()
-    metrics = _optional(path / "metrics.json")
+    made = [p / MARKER for p in run.firmware_folders() if (p / MARKER).is_file()]
+    metrics = _optional(run.metrics)
     comparison = read.of("comparison", _comparison, metrics if kind == "compare" else None)
     if comparison is not None and any(row.roc is None for row in comparison.rows):
         read.unreadable.append("ROC")
@@ -189,13 +190,13 @@ def read_run(path: Path) -> RunRecord:
         metrics is not None,
         comparison,
         read.of("search", _search, metrics if kind == "search" else None),
-        read.of("curves", _curves, _optional(path / CURVES)),
-        read.of("training", _jobs, _documents(path, "jobs/[!.]*.json")) or {},
-        read.of("firmware", _firmware, _documents(path, f"firmware/[!.]*/{MARKER}")) or {},
-        read.of("resources", _resources, _optional(path / RESOURCES)) or {},
-        read.of("vendor reports", _vendor, _optional(path / VENDOR_REPORTS)) or (),
-        len(list(path.glob("trials/[!.]*.json"))),
-        read.of("robustness", _robustness, _optional(path / "robustness" / ROBUSTNESS)),
+        read.of("curves", _curves, _optional(run.curves)),
+        read.of("training", _jobs, _documents(run.jobs())) or {},
+        read.of("firmware", _firmware, _documents(made)) or {},
+        read.of("resources", _resources, _optional(run.resources)) or {},
+        read.of("vendor reports", _vendor, _optional(run.vendor_reports)) or (),
+        len(run.trials()),
+        read.of("robustness", _robustness, _optional(run.robustness)),
         tuple(read.unreadable),
     )
 
@@ -222,7 +223,7 @@ class _Reader:
 
 
 def _manifest(path: Path) -> Manifest:
-    file = path / "manifest.json"
+    file = RunFolder(path).manifest
     document = read_document(file)
     if not isinstance(document.setdefault("config", {}), dict):
         msg = f"{file}: no manifest of a run ('config' is no table)"
@@ -241,9 +242,8 @@ def _optional(path: Path) -> Document | None:
     return read_document(path) if path.is_file() else None
 
 
-def _documents(path: Path, pattern: str) -> Document:
+def _documents(files: Sequence[Path]) -> Document:
     """Return the documents by the name of the file, or of its folder."""
-    files = sorted(path.glob(pattern))
     return {f.parent.name if f.name == MARKER else f.stem: read_document(f) for f in files}
 
 
@@ -262,7 +262,7 @@ def _search(document: Document) -> SearchResult:
 
 
 def _curves(document: Document) -> Curves:
-    return from_mapping(Curves, document, CURVES, strict=False)
+    return from_mapping(Curves, document, "curves.json", strict=False)
 
 
 def _jobs(documents: Document) -> dict[str, JobRecord]:
@@ -297,7 +297,7 @@ def _one_firmware(documents: Document, name: str) -> FirmwareRecord:
 
 def _resources(document: Document) -> dict[str, Resources]:
     return {
-        name: from_mapping(Resources, one, RESOURCES, strict=False)
+        name: from_mapping(Resources, one, "resources.json", strict=False)
         for name, one in _table(document, "models").items()
     }
 
@@ -308,8 +308,8 @@ class _VendorFile:
 
 
 def _vendor(document: Document) -> tuple[VendorReport, ...]:
-    return from_mapping(_VendorFile, document, VENDOR_REPORTS, strict=False).reports
+    return from_mapping(_VendorFile, document, "vendor_reports.json", strict=False).reports
 
 
 def _robustness(document: Document) -> RobustnessResult:
-    return from_mapping(RobustnessResult, document, ROBUSTNESS, strict=False)
+    return from_mapping(RobustnessResult, document, "robustness.json", strict=False)

@@ -26,7 +26,7 @@ from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.studies.explain import CURVES, curves
+from pixelsieve.studies.explain import curves
 from pixelsieve.studies.jobs import (
     Shared,
     compared_data,
@@ -168,8 +168,8 @@ def compare(
     shared = compared_data(
         out.absolute(), dataset, features, recipes, teachers, baselines=config.baselines
     )
-    with RunFolder(out, identity) as run:
-        run.prepare()
+    with RunFolder(out).claimed(identity) as run:
+        run.make()
         jobs = jobs_of(config)
         results = run_tasks(
             _tasks(jobs, teachers, config.baselines),
@@ -181,8 +181,8 @@ def compare(
         )
         trained = {job.name: results[job.name] for job in jobs}
         scores = {job.name: results[_predict_name(job.name)] for job in jobs}
-        _write_history(out / "history.parquet", trained)
-        _write_predictions(out / "predictions.parquet", scores, dataset.test)
+        _write_history(run.history, trained)
+        _write_predictions(run.predictions, scores, dataset.test)
         others: dict[str, BaselineScores] = {}
         if config.baselines:
             others["boosted trees, same inputs"] = results["baseline"]
@@ -206,12 +206,12 @@ def compare(
             detector=dataset.detector,
             teachers=tuple(_about_teacher(results[t.name]) for t in teachers),
         )
-        write_json(out / CURVES, curves(approaches, others, dataset.test))
-        write_json(out / "metrics.json", comparison.to_plain())
+        write_json(run.curves, curves(approaches, others, dataset.test))
+        write_json(run.metrics, comparison.to_plain())
         for row in rows if luts else ():
             if row.bits:
                 comparison = _with_counted(comparison, row, count_luts(out, row.models, on_count))
-                write_json(out / "metrics.json", comparison.to_plain())
+                write_json(run.metrics, comparison.to_plain())
         return comparison
 
 
@@ -244,7 +244,7 @@ def _tasks(
 
 def _predict(shared: Shared, name: str, _report: Callable[[Any], None]) -> NDArray[np.float32]:
     assert shared.test is not None
-    return load_model(shared.folder / "models" / f"{name}.keras").logits(shared.test)
+    return load_model(RunFolder(shared.folder).model(name)).logits(shared.test)
 
 
 def _baseline(shared: Shared, _report: Callable[[Any], None]) -> BaselineScores:

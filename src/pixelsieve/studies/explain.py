@@ -16,7 +16,6 @@ from pixelsieve.studies.inspect import display
 from pixelsieve.studies.summary import Approach
 
 __all__ = [
-    "CURVES",
     "ApproachCurves",
     "BaselineCurves",
     "Curves",
@@ -26,8 +25,6 @@ __all__ = [
     "curves",
 ]
 
-CURVES = "curves.json"
-"""The file of a run that holds them."""
 
 _SHOWN = 12
 """Clusters to look at of each kind."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import fingerprint
 from pixelsieve.core.errors import ConfigError, DataError, RunError
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Task
 from pixelsieve.data.splits import SPLIT_NAMES
 from pixelsieve.features import FeatureSet, FeatureTable, GrowingTable
@@ -252,7 +253,7 @@ def _train(
     result = run_job(job, shared.folder, shared.data, monitors, report, ending)
     names = [job.name, *(one.model for one in result.networks)]
     for name in names if job.precision is not None else []:
-        path = shared.folder / "models" / f"{name}.keras"
+        path = RunFolder(shared.folder).model(name)
         integers = path.with_suffix(".json")
         if not integers.exists() or integers.stat().st_mtime_ns < path.stat().st_mtime_ns:
             write_beside(path, from_model(load_model(path), name))

@@ -11,11 +11,12 @@ import numpy as np
 from pixelsieve.core.config import differences
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.data.detector import Detector
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.model_file import Model, load_model
-from pixelsieve.networks.run_models import model_paths, unknown_model, without_front
+from pixelsieve.networks.run_models import unknown_model, without_front
 
 __all__ = ["approaches_of", "as_trained", "constants_that_differ", "front_end_of"]
 
@@ -48,7 +49,7 @@ def approaches_of(run: Path, names: Sequence[str]) -> dict[str, list[Model]]:
     Raises `RunError` for a folder without models, `ConfigError` for unknown names and where
     nothing tells which of several is best.
     """
-    paths = model_paths(run)
+    paths = RunFolder(run).models()
     every: dict[str, list[str]] = {}
     for stem in sorted(without_front(paths), key=_by_seed):
         every.setdefault(_SEED.sub("", stem), []).append(stem)
@@ -86,7 +87,7 @@ def _validation_auc(run: Path, models: Sequence[Model]) -> float | None:
     """Mean over the networks at their best epoch, None where the run does not tell."""
     values = []
     for model in models:
-        path = run / "jobs" / f"{model.name}.json"
+        path = RunFolder(run).job(model.name)
         if not path.is_file():
             return None
         job = read_json(path)

@@ -22,7 +22,6 @@ from pixelsieve.simulation.generate import Sample
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 
 __all__ = [
-    "ROBUSTNESS",
     "DetectorVariations",
     "FrontEndVariations",
     "Plan",
@@ -34,9 +33,6 @@ __all__ = [
     "recorded",
     "varied_detector",
 ]
-
-ROBUSTNESS = "robustness.json"
-"""The file of a `RobustnessResult`."""
 
 
 @dataclass(frozen=True, slots=True)

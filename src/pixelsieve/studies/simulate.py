@@ -75,7 +75,7 @@ def simulate(
     with _workers(sample, workers, scheduler) as pool:
         ours = False
         try:
-            with RunFolder(folder, provenance):
+            with RunFolder(folder).claimed(provenance):
                 ours = True
                 missing = {f: count for f, count in chunks.items() if not paths[f].exists()}
                 firsts = {paths[first].name: first for first in missing}

@@ -135,10 +135,10 @@ def train_one(
     data = training_data(dataset, features, [j.recipe for j in jobs], teachers)
     identity = {**config.identity(), **dataset.identity}
     identity |= {"teachers": to_plain(teachers)} if teachers else {}
-    with RunFolder(out, identity) as run:
-        run.prepare()
+    with RunFolder(out).claimed(identity) as run:
+        run.make()
         if start is not None:
-            with replacing(run.folder("models") / f"{_START}.keras") as copy:
+            with replacing(run.model(_START)) as copy:
                 shutil.copyfile(start, copy)
         tasks, shared = (
             training_tasks(jobs, teachers, config.endings()),

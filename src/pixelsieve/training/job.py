@@ -17,6 +17,7 @@ from pixelsieve.core.archives import read_arrays
 from pixelsieve.core.config import Document, fingerprint, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, GuaranteeError, RunError, nearest
 from pixelsieve.core.files import file_hash, read_document, write_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.data.detector import Detector
 from pixelsieve.features import FeatureTable
 from pixelsieve.front_end import FrontEnd
@@ -330,10 +331,11 @@ def run_job(
     if ending is not None:
         identity["ending"] = [type(ending).__name__, to_plain(ending)]
     mark = fingerprint(identity)
-    path = folder / "jobs" / f"{job.name}.json"
-    if (saved := _finished(path, folder, job.name, mark)) is not None:
+    run = RunFolder(folder)
+    path = run.job(job.name)
+    if (saved := _finished(run, job.name, mark)) is not None:
         return saved
-    checkpoint = Checkpoint(path.with_suffix(".npz"), mark)
+    checkpoint = Checkpoint(run.checkpoint(job.name), mark)
     session = Session(job.seed, monitors, checkpoint, report)
     start = _start(job, folder, data)
     card = Card(to_plain(job.recipe), job.seed, data.front_end, data.detector, teacher)
@@ -344,7 +346,7 @@ def run_job(
         job.name: chosen,
         **{name: kept for name, (kept, _) in others.items()},
     }.items():
-        save_model(folder / "models" / f"{name}.keras", one.model)
+        save_model(run.model(name), one.model)
     result = JobResult(
         job.name,
         mark,
@@ -369,8 +371,9 @@ def run_job(
     return result
 
 
-def _finished(path: Path, folder: Path, name: str, mark: str) -> JobResult | None:
+def _finished(run: RunFolder, name: str, mark: str) -> JobResult | None:
     """Return the result of a job of that fingerprint if all its models are there."""
+    path = run.job(name)
     if not path.exists():
         return None
     document = read_document(path)
@@ -378,7 +381,7 @@ def _finished(path: Path, folder: Path, name: str, mark: str) -> JobResult | Non
         return None
     result = JobResult.from_plain(document, str(path))
     names = [name, *(one.model for one in result.networks)]
-    whole = all((folder / "models" / f"{one}.keras").exists() for one in names)
+    whole = all(run.model(one).exists() for one in names)
     return result if whole else None
 
 
@@ -462,7 +465,7 @@ def _start(job: Job, folder: Path, data: TrainingData) -> _Start:
     fresh = initial_weights(job.spec, job.seed)
     source = None
     if job.source is not None:
-        source = load_model(folder / "models" / f"{job.source}.keras")
+        source = load_model(RunFolder(folder).model(job.source))
     told = None
     if job.recipe.distillation:
         shown = data.copies(job.recipe) or (data.training,)
@@ -508,5 +511,6 @@ def _teacher_hash(name: str, folder: Path) -> str:
 
 
 def _teacher_path(name: str, folder: Path) -> Path:
-    trees = folder / "teachers" / f"{name}.npz"
-    return trees if trees.exists() else folder / "models" / f"{name}.keras"
+    run = RunFolder(folder)
+    trees = run.teacher(name)
+    return trees if trees.exists() else run.model(name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pixelsieve import __version__
 from pixelsieve.core.config import fingerprint, from_mapping, to_plain
 from pixelsieve.core.files import file_hash, read_document, replacing, write_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.features import FeatureTable
 from pixelsieve.networks.spec import NetworkSpec, network
 from pixelsieve.training.recipe import BOOSTED_TREES, OWN_FLOAT, Recipe
@@ -100,7 +101,7 @@ class TreesTeacher:
 
     def path(self, folder: Path) -> Path:
         """Where the run `folder` keeps its logits of the training clusters."""
-        return folder / "teachers" / f"{self.name}.npz"
+        return RunFolder(folder).teacher(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_document, write_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Task, Workers
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.network import from_model
@@ -165,8 +166,8 @@ def final_table(
 
 def _mark_test_read(folder: Path, names: Sequence[str]) -> None:
     """Note which networks the test split is read for; others may not read it again."""
-    path = folder / "test_read.json"
-    networks = {name: model_hash(folder / "models" / f"{name}.keras") for name in names}
+    path = RunFolder(folder).test_read
+    networks = {name: model_hash(RunFolder(folder).model(name)) for name in names}
     if not path.exists():
         write_json(path, {"networks": networks})
     elif read_document(path).get("networks") != networks:
@@ -184,7 +185,7 @@ def _row(
 ) -> SearchRow:
     names = [one.model(i) for i in range(seeds)]
     measured = [m for name in names if isinstance(m := trained[name], Measured)]
-    models = [load_model(folder / "models" / f"{name}.keras") for name in names]
+    models = [load_model(RunFolder(folder).model(name)) for name in names]
     by_seed = [_score_on_test(model, dataset) for model in models]
     luts, missing = feature_luts(models[0], dataset)
     return SearchRow(

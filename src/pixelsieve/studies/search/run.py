@@ -93,11 +93,10 @@ def search(
         find(YOSYS)
     window = dataset.hold().window
     data = _search_data(config, dataset, window, out.absolute())
-    with RunFolder(out, {**to_plain(config), **dataset.identity}) as run:
+    with RunFolder(out).claimed({**to_plain(config), **dataset.identity}) as run:
         result = _finished(out, trials)
         if result is None:
-            run.prepare()
-            run.folder("trials")
+            run.make("models", "jobs", "figures", "trials")
             seeds = tuple(config.seed + _SEEDS_APART + i for i in range(config.seeds))
             with workers_of(data, workers, scheduler) as pool:
                 study = _Search(config, window, out, trials, on_progress or (lambda _: None))
@@ -105,7 +104,7 @@ def search(
                 finalists = _finalists(config, records, window)
                 trained = train_finalists(finalists, config, seeds, pool, study.on_final)
             result = _result(config, dataset, out, records, finalists, trained, seeds)
-            write_json(out / "metrics.json", result.to_plain())
+            write_json(RunFolder(out).metrics, result.to_plain())
         return _with_counts(out, result, on_count) if luts else result
 
 
@@ -149,12 +148,12 @@ def _with_counts(
             counted = count_luts(out, names, on_count)
             rows[place] = replace(row, luts=counted.luts or row.luts, counted=counted)
             result = replace(result, rows=tuple(rows))
-            write_json(out / "metrics.json", result.to_plain())
+            write_json(RunFolder(out).metrics, result.to_plain())
     return result
 
 
 def _finished(out: Path, trials: int) -> SearchResult | None:
-    path = out / "metrics.json"
+    path = RunFolder(out).metrics
     if not path.exists():
         return None
     result = read_result(path)
@@ -194,7 +193,7 @@ class _Search:
     ) -> None:
         self._config = config
         self._window = window
-        self._folder = folder
+        self._run = RunFolder(folder)
         self._trials = trials
         self._on_progress = on_progress
 
@@ -208,7 +207,7 @@ class _Search:
             heard, number = told(config.goal, records), first // size
             asked = ask(space, heard, seed=config.seed, generation=number, count=size)
             records += self._generation(pool, records, asked[: self._trials - first])
-            write_study(self._folder / "study.journal", space, told(config.goal, records))
+            write_study(self._run.study, space, told(config.goal, records))
         return records
 
     def _generation(
@@ -230,7 +229,7 @@ class _Search:
             number = numbers[name]
             record = known[number] = TrialRecord(number, asked[number], result)
             for index, model in enumerate(models):
-                path = self._folder / "models" / f"{record.model(index)}.keras"
+                path = self._run.model(record.model(index))
                 with replacing(path) as temporary:
                     temporary.write_bytes(model)
             # The record comes last: a trial that has one is done.
@@ -254,7 +253,7 @@ class _Search:
         )
 
     def _path(self, number: int) -> Path:
-        return self._folder / "trials" / f"{trial_name(number)}.json"
+        return self._run.trial(trial_name(number))
 
     def _tell(self, records: Sequence[TrialRecord]) -> None:
         goal = self._config.goal

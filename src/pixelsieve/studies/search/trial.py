@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pixelsieve.core.config import fingerprint, from_mapping
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.processes import scratch_folder
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.metrics.pareto import dominated_beyond
@@ -73,7 +74,7 @@ def train_exactly(
         result = run_job(job, folder, data, monitors, ending=ending)
     except (DataError, ConfigError) as error:
         return str(error)
-    where = str(folder / "jobs" / f"{job.name}.json")
+    where = str(RunFolder(folder).job(job.name))
     return {one.model: from_mapping(Measured, one.exact, where) for one in result.networks}
 
 
@@ -122,8 +123,7 @@ def run_trial(
     part = data.part(trial.spec, trial.mirror_x)
     float_job = Job(trial.spec, None, trial.float_recipe, trial.seed)
     with scratch_folder() as folder:
-        for name in ("models", "jobs"):
-            (folder / name).mkdir()
+        RunFolder(folder).make()
 
         def trained(recipe: Recipe) -> dict[str, Measured] | str:
             job = Job(trial.spec, trial.precision, recipe, trial.seed)
@@ -140,7 +140,7 @@ def run_trial(
         found = trained(trial.recipe)
         if isinstance(found, str):
             return TrialResult("failed", found, first), []
-        files = [(folder / "models" / f"{name}.keras").read_bytes() for name in found]
+        files = [RunFolder(folder).model(name).read_bytes() for name in found]
         return TrialResult("complete", None, first, tuple(found.values())), files
 
 
