@@ -50,7 +50,10 @@ def robustness(
         Path | None,
         typer.Option(help="Folder to write (default: RUN/robustness).", file_okay=False),
     ] = None,
-    workers: options.Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="One-threaded worker processes (default: 1, this process).", min=1),
+    ] = None,
     scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
@@ -65,7 +68,6 @@ def robustness(
 
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.core.workers import default_workers
     from pixelsieve.report.figures.robustness import robustness as draw
     from pixelsieve.report.robustness_table import robustness_table
     from pixelsieve.studies.models import approaches_of
@@ -91,7 +93,7 @@ def robustness(
             samples,
             asked,
             progress.on_step,
-            workers=workers or default_workers(),
+            workers=workers or 1,
             scheduler=scheduler,
         )
     with telling_unwritable(folder, "choose another --out"):
