@@ -51,7 +51,10 @@ def robustness(
         Path | None,
         typer.Option(help="Folder to write (default: RUN/robustness).", file_okay=False),
     ] = None,
-    workers: options.Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="One-threaded worker processes (default: 1, this process).", min=1),
+    ] = None,
     scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
@@ -63,7 +66,6 @@ def robustness(
     """
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.core.workers import default_workers
     from pixelsieve.report import figures
     from pixelsieve.report.evaluation_tables import robustness_tables
     from pixelsieve.studies.models import approaches_of
@@ -89,7 +91,7 @@ def robustness(
             samples,
             settings,
             progress.on_step,
-            workers=workers or default_workers(),
+            workers=workers or 1,
             scheduler=scheduler,
         )
     with telling_unwritable(folder, "choose another --out"):
