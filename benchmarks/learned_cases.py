@@ -35,7 +35,7 @@ class Case:
     @property
     def precision(self) -> LearnedPrecision:
         """The bits, to be learned under the case's budget."""
-        return LearnedPrecision(self.budget)
+        return LearnedPrecision(float(self.budget))
 
 
 TIMED = {"rejection": (0.95, 0.97, 0.975, 0.98), "auc": (0.99, 0.994, 0.995)}

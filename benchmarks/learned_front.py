@@ -111,7 +111,7 @@ def main() -> None:
             *(spec, case.precision, recipe, 0),
             mirror_x=True,
             seeds=options.seeds,
-            refine=case.largest,
+            refine=float(case.largest),
         )
         if not options.test:
             train_one(config, dataset, run, on_done=lambda job: print(f"{job} done", flush=True))
