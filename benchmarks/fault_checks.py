@@ -15,8 +15,6 @@ import pyarrow.parquet as pq
 
 from pixelsieve.core.files import read_json
 
-__all__ = ["differences", "files_of", "half_written", "hashes", "same_contents"]
-
 VOLATILE = (
     "started",
     "command",

@@ -31,8 +31,6 @@ from pixelsieve.core.errors import PixelsieveError
 from tests.fuzzing.readers import READERS, Reader
 from tests.fuzzing.structures import damaged
 
-__all__ = ["Finding", "Outcome", "damaged_file", "make_material", "outcome", "run", "watch"]
-
 SECONDS = 75  # HDF5 is given 60 in a process of its own
 MEMORY = 1 << 30
 LONGEST_LINE = 1500

@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 from random import Random
 
-__all__ = ["HOSTILE_NUMBERS", "damaged_bytes", "damaged_text"]
-
 _SIZES = (0, 1, 0x7F, 0xFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**64 - 1)
 _LONGEST_BLOCK = 4096
 

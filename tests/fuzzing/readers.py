@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pixelsieve.studies.search.records import TrialRecord
     from pixelsieve.studies.search.result import SearchResult
 
-__all__ = ["READERS", "Reader", "json_of_run"]
-
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 DOCS = Path(__file__).parents[2] / "docs"

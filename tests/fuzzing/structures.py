@@ -25,8 +25,6 @@ from pixelsieve.core.files import with_hash
 from pixelsieve.formats.tfrecord import iterate_records, masked_crc32c
 from tests.fuzzing.mutators import damaged_bytes, damaged_text
 
-__all__ = ["damaged"]
-
 Damage = Callable[[bytes, Random], bytes]
 
 _VALUES: tuple[Any, ...] = (

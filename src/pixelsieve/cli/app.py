@@ -23,8 +23,6 @@ from pixelsieve.cli.search import search
 from pixelsieve.cli.simulate import simulate
 from pixelsieve.cli.train import train
 
-__all__ = ["app", "main"]
-
 _INTERRUPTED = 130
 # Typer brings its own copy of click or takes the installed one, by its version.
 _USAGE_ERROR: Any = typer.BadParameter.__base__

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.studies.summary import Comparison
 
-__all__ = ["compare"]
-
 
 @options.shows_errors
 @takes_training_options

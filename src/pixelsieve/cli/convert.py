@@ -11,8 +11,6 @@ import typer
 from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 
-__all__ = ["convert", "convert_model"]
-
 if TYPE_CHECKING:
     from pixelsieve.importing.convert import ImportOptions
 

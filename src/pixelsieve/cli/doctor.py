@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pixelsieve.cli import options
 
-__all__ = ["doctor"]
-
 
 @options.shows_errors(interrupted="interrupted")
 def doctor(json: options.Json = False) -> None:

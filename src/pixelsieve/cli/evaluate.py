@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pixelsieve.front_end import FrontEnd
     from pixelsieve.networks.model_file import Model
 
-__all__ = ["evaluate"]
-
 
 @options.shows_errors(interrupted="interrupted")
 def evaluate(

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pixelsieve.firmware.synthesis import Measure, Settings
     from pixelsieve.networks.model_file import Model
 
-__all__ = ["firmware"]
-
 
 @options.shows_errors(interrupted="interrupted")
 def firmware(

@@ -12,8 +12,6 @@ from pixelsieve.cli import options
 if TYPE_CHECKING:
     from pixelsieve.studies.inspect import Inspection
 
-__all__ = ["inspect"]
-
 
 @options.shows_errors(interrupted="interrupted")
 def inspect(

@@ -17,30 +17,6 @@ if TYPE_CHECKING:
     from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.report.spec import Table
 
-__all__ = [
-    "KNOWN_NETWORKS",
-    "KNOWN_RECIPES",
-    "CountLuts",
-    "Data",
-    "FrontEnd",
-    "Json",
-    "Scheduler",
-    "Workers",
-    "bits",
-    "load",
-    "open_dataset",
-    "precisions",
-    "print_json",
-    "read_parts",
-    "require_bits",
-    "require_efficiency",
-    "require_one",
-    "show",
-    "shows_errors",
-    "time_feature",
-    "warn",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -20,8 +20,6 @@ from rich.progress import (
 if TYPE_CHECKING:
     from pixelsieve.studies.search.run import Progress as SearchStep
 
-__all__ = ["ClusterProgress", "SearchProgress", "StepProgress", "TrainingProgress"]
-
 
 class _Bars:
     """Bars on standard error while in a `with` block; `extra` columns come last."""

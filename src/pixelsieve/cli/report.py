@@ -11,8 +11,6 @@ from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.runs import RunFolder
 
-__all__ = ["report"]
-
 
 @options.shows_errors(interrupted="interrupted")
 def report(

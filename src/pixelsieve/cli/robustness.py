@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks.model_file import Model
 
-__all__ = ["robustness"]
-
 
 @options.shows_errors(interrupted="interrupted")
 def robustness(

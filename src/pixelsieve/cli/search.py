@@ -13,8 +13,6 @@ from pixelsieve.core.runs import RunFolder
 if TYPE_CHECKING:
     from pixelsieve.studies.search.goal import SearchConfig
 
-__all__ = ["search"]
-
 
 @options.shows_errors
 def search(

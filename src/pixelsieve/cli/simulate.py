@@ -11,8 +11,6 @@ import typer
 from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 
-__all__ = ["simulate"]
-
 
 @options.shows_errors
 def simulate(

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pixelsieve.networks.precision import LearnedPrecision
     from pixelsieve.training.job import JobResult
 
-__all__ = ["train"]
-
 
 @options.shows_errors
 @takes_training_options

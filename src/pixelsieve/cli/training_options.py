@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pixelsieve.training.augmentation import Augmentation
     from pixelsieve.training.recipe import Recipe
 
-__all__ = ["TrainingOptions", "takes_training_options"]
-
 T = TypeVar("T")
 
 

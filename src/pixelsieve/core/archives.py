@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import RunError
 
-__all__ = ["LARGEST_BYTES", "read_arrays", "read_members"]
-
 LARGEST_BYTES = 1 << 29
 """No archive may unpack to more; the largest network of the zoo has under 1 MB."""
 

@@ -15,16 +15,6 @@ from typing import Any, TypeVar
 
 from pixelsieve.core.errors import ConfigError, nearest
 
-__all__ = [
-    "Document",
-    "content_hash",
-    "differences",
-    "fingerprint",
-    "from_mapping",
-    "read_toml",
-    "to_plain",
-]
-
 T = TypeVar("T")
 
 Document = dict[str, Any]

@@ -5,18 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = [
-    "ConfigError",
-    "ConstantLogitError",
-    "DataError",
-    "GuaranteeError",
-    "PixelsieveError",
-    "RunError",
-    "ToolError",
-    "WorkerError",
-    "nearest",
-]
-
 
 _LONGEST = 1000
 

@@ -18,23 +18,6 @@ from typing import Any, TypeVar
 from pixelsieve.core.config import Document, content_hash, to_plain
 from pixelsieve.core.errors import RunError
 
-__all__ = [
-    "distinct",
-    "file_hash",
-    "new_folder",
-    "parse_json",
-    "read_document",
-    "read_json",
-    "read_kept",
-    "remove_leftovers",
-    "replacing",
-    "require_writable",
-    "take_hash",
-    "telling_unwritable",
-    "with_hash",
-    "write_json",
-]
-
 _HASH = "contents_sha256"
 
 _RANDOM = "[a-z0-9_]{8}"

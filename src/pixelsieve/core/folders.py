@@ -11,16 +11,6 @@ from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import file_hash, require_writable, telling_unwritable
 from pixelsieve.core.locks import locked
 
-__all__ = [
-    "MARKER",
-    "check_replaceable",
-    "claimed_folder",
-    "failed_folder",
-    "keep_copy",
-    "put_back",
-    "replacing_folder",
-]
-
 MARKER = "verification.json"
 """The file by which a folder of ours is known."""
 

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import RunError
 
-__all__ = ["Group", "read_hdf5", "read_isolated"]
-
 _SECONDS = 60
 _COMPUTING = 10  # seconds, however busy the machine is
 _BYTES = 4 << 30  # of address space

@@ -11,8 +11,6 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from pixelsieve.core.errors import RunError
 
-__all__ = ["locked"]
-
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _WAIT_S = 0.2  # long enough to try again where the last holder removes its file meanwhile
 

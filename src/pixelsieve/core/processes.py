@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Finished", "ending_with_us", "run_bounded", "scratch_folder"]
-
 _LOOK_S = 1.0
 _DYING_S = 10.0
 

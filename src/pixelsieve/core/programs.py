@@ -19,18 +19,6 @@ from pathlib import Path
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.processes import run_bounded, scratch_folder
 
-__all__ = [
-    "GHDL",
-    "GXX",
-    "VERILATOR",
-    "YOSYS",
-    "Tool",
-    "Wanted",
-    "find",
-    "require_programs",
-    "run_tool",
-]
-
 _START_LIMIT_S = 300
 """Yosys in WebAssembly compiles itself on its first start: half a minute on four cores."""
 

@@ -19,8 +19,6 @@ from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import read_document, remove_leftovers, telling_unwritable, write_json
 from pixelsieve.core.locks import locked
 
-__all__ = ["RunFolder"]
-
 _PACKAGES = ("jax", "jaxlib", "keras", "hgq2", "numpy", "optax", "pyarrow", "scikit-learn", "scipy")
 _SUBFOLDERS = ("models", "jobs", "figures")
 _OTHER_OUT = "choose another --out"

@@ -32,8 +32,6 @@ from pixelsieve.core.processes import ending_with_us, scratch_folder
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Task", "Workers", "default_workers", "one_thread", "run_tasks", "workers_of"]
-
 Report = Callable[[Any], None]
 Submit = Callable[["Task", Report], Future[Any]]
 

@@ -13,8 +13,6 @@ from pixelsieve.core.config import differences
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 
-__all__ = ["LOWEST_CHARGE_E", "Clusters", "Columns", "concatenate", "require_both_classes"]
-
 LOWEST_CHARGE_E = -1.0
 """Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
 

@@ -12,22 +12,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.config import require_between
 from pixelsieve.core.errors import ConfigError, DataError, nearest
 
-__all__ = [
-    "DETECTORS",
-    "ELECTRON_MASS_EV",
-    "ELECTRON_PDG",
-    "LIGHT_MM_PER_NS",
-    "MUON_COLLIDER_VXD",
-    "MUON_MASS_EV",
-    "MUON_MASS_GEV",
-    "MUON_PDG",
-    "SMART_PIXEL_LHC",
-    "Barrel",
-    "Detector",
-    "Sensor",
-    "straight_flight_ns",
-]
-
 LIGHT_MM_PER_NS = 299.792458
 ELECTRON_MASS_EV = 510_998.95
 MUON_MASS_EV = 105_658_375.5

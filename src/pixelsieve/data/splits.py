@@ -10,15 +10,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, hash_pixels, require_both_classes, splitmix64
 
-__all__ = [
-    "SPLIT_NAMES",
-    "SplitCheck",
-    "assign_by_hash",
-    "large_cluster_hashes",
-    "large_clusters",
-    "require_disjoint",
-]
-
 SPLIT_NAMES = ("train", "validation", "test")
 
 _VALIDATION_SHARE = 0.15

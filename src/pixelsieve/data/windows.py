@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from pixelsieve.data.clusters import Clusters
 
-__all__ = ["centroid", "recenter", "shift_images", "shift_window"]
-
 # What is centered stays where it is, however the sums round.
 _CENTERED = 0.5 + 1e-9
 

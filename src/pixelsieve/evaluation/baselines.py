@@ -13,8 +13,6 @@ from pixelsieve.features import FeatureTable
 from pixelsieve.metrics.metrics import rank
 from pixelsieve.training.teachers import fit_trees, tree_scores
 
-__all__ = ["TIMES", "BaselineScores", "boosted_trees", "time_cut", "time_of"]
-
 TIMES = ("hit_time_measured", "hit_time_30ps", "hit_time_60ps")
 """Arrival times by name of the feature, the most realistic first."""
 

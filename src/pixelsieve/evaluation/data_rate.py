@@ -18,8 +18,6 @@ from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel
 from pixelsieve.evaluation.baselines import time_of
 from pixelsieve.metrics.metrics import EFFICIENCIES, rejection_at
 
-__all__ = ["OCCUPANCIES", "Occupancy", "Rate", "Slice", "data_rates", "slices"]
-
 _PT_EDGES_GEV = (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.5, 1, 2, 5, 10, 50, inf)
 """BIB has some MeV, signal some GeV."""
 

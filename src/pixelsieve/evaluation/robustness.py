@@ -25,8 +25,6 @@ from pixelsieve.metrics.threshold import (
 )
 from pixelsieve.networks.model_file import Model
 
-__all__ = ["Answered", "Merit", "Merits", "Network", "Networks", "answer", "compared", "seen_by"]
-
 _ROWS = 1024
 
 Networks = Sequence["Network"]

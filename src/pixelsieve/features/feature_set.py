@@ -12,8 +12,6 @@ from pixelsieve.core.errors import ConfigError, DataError, nearest
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Array
 
-__all__ = ["FeatureSet", "FeatureTable", "GrowingTable"]
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:

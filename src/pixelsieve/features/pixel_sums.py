@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters
 
-__all__ = ["Along", "Logic", "pixel_codes", "pixel_sums"]
-
 Along = Literal["rows", "columns", "pixels"]
 
 Logic = Literal["wiring", "code_sum", "hit_count", "hit_columns", "hit_rows"]

@@ -15,8 +15,6 @@ from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD
 from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
 
-__all__ = ["LARGEST_INPUT", "REGISTRY", "WINDOW", "Array", "Feature"]
-
 LARGEST_INPUT = float(np.nextafter(np.float32(1), np.float32(0)))
 """Largest float32 below 1: scaled features lie in [-1, 1)."""
 

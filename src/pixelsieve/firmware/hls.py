@@ -40,8 +40,6 @@ from pixelsieve.integer.file import to_document, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.model_file import Model, require_same_keras
 
-__all__ = ["HandOver", "hand_over", "hls_readme"]
-
 _VITIS = """## Synthesis
 
     cd project

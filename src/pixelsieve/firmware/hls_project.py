@@ -27,18 +27,6 @@ from pixelsieve.networks.model_file import Model
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "Backend",
-    "HlsLayer",
-    "HlsProject",
-    "HlsSettings",
-    "compile_c",
-    "hls4ml",
-    "simulate_c",
-    "write_project",
-    "write_test_bench",
-]
-
 Backend = Literal["Vitis", "Catapult"]
 
 TARGETS: Mapping[str, str] = {"Vitis": "xcvu13p-flga2577-2-e", "Catapult": "nangate-45nm"}

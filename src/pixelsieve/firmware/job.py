@@ -48,8 +48,6 @@ from pixelsieve.metrics.threshold import Threshold, choose_threshold
 from pixelsieve.networks.fixed_point import Codes
 from pixelsieve.networks.model_file import Model
 
-__all__ = ["Extras", "FirmwareResult", "make_firmware"]
-
 LARGEST_NETLIST = 5_000
 """LUTs (alkaid's estimate) up to which a netlist is simulated; larger ones compile for long."""
 

@@ -8,18 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = [
-    "RESERVED",
-    "Design",
-    "Language",
-    "Port",
-    "Span",
-    "Timing",
-    "Wiring",
-    "core_files",
-    "wiring",
-]
-
 Language = Literal["verilog", "vhdl"]
 """Of the files: Verilog 2001, or VHDL 2008."""
 

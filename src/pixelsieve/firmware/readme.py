@@ -11,8 +11,6 @@ from pixelsieve.firmware.verify import Verification
 from pixelsieve.integer.pixels import PIXELS, Z_NEGATIVE, PixelNetwork, Program
 from pixelsieve.metrics.threshold import Threshold
 
-__all__ = ["MIRRORED", "NUMBERS", "RECORDS", "port_meaning", "port_row", "readme"]
-
 NUMBERS = """\
 * `fixed<b,i>` is two's complement of `b` bits, `i` of them before the binary point (sign
   included): value = code / 2^(b-i). `ufixed<b,i>` is the same without a sign.

@@ -31,17 +31,6 @@ from pixelsieve.integer.file import to_document
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.run_models import pick_model, quantized_models
 
-__all__ = [
-    "Counted",
-    "Resources",
-    "counted_luts",
-    "expected_duration",
-    "kept_resources",
-    "measure",
-    "resources_of_run",
-    "synthesize",
-]
-
 _SECONDS: dict[Measure, float] = {"luts": 0.005, "gates": 0.01}
 _START_S = 2.0
 """Seconds of Yosys per LUT of alkaid's estimate, and to start."""

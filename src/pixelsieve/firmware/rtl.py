@@ -23,8 +23,6 @@ from pixelsieve.integer.logic import alkaid, fused, one_line, traced
 from pixelsieve.integer.pixel_logic import traced_from_pixels
 from pixelsieve.integer.pixels import PixelNetwork, Program
 
-__all__ = ["core_verilog", "design", "write_verilog"]
-
 _LARGEST_STAGES = 256
 
 

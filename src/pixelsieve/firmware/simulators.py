@@ -15,8 +15,6 @@ from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import Tool, run_tool
 from pixelsieve.firmware.ports import Design, Port
 
-__all__ = ["Answers", "bits_of", "pack", "simulate_verilog", "simulate_vhdl", "steps_of"]
-
 _WORD = 32
 _QUIET = ("UNUSEDSIGNAL", "ALWNEVER", "DECLFILENAME", "UNUSEDPARAM", "VARHIDDEN")
 _FAST_TO_COMPILE = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"

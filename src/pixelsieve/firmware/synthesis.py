@@ -20,19 +20,6 @@ from pixelsieve.core.files import replacing
 from pixelsieve.core.processes import Finished, run_bounded, scratch_folder
 from pixelsieve.core.programs import YOSYS, Tool, find
 
-__all__ = [
-    "NAND2_EQUIVALENTS",
-    "Gates",
-    "Luts",
-    "Measure",
-    "Settings",
-    "Synthesis",
-    "count_gates",
-    "count_luts",
-    "synthesize_gates",
-    "synthesize_luts",
-]
-
 Measure = Literal["luts", "gates"]
 SOURCES = ("*.v", "*.sv")
 BESIDE = ("*.vh", "*.svh", "*.mem", "*.hex", "*.dat")

@@ -15,16 +15,6 @@ from pixelsieve.firmware.simulators import bits_of
 from pixelsieve.integer.pixels import PixelNetwork, Program, pixel_corners
 from pixelsieve.networks.fixed_point import Codes
 
-__all__ = [
-    "VECTORS_FILE",
-    "Vectors",
-    "corner_codes",
-    "edge_codes",
-    "testbench_name",
-    "vectors",
-    "write_testbench",
-]
-
 _FIRST_CORNERS = 5
 """Of the corners, those at the threshold, at both ends of the range and at zero."""
 

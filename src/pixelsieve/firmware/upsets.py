@@ -15,23 +15,6 @@ from pixelsieve.integer.layers import IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.metrics.metrics import rejection_at
 
-__all__ = [
-    "EXHAUSTIVE_UP_TO",
-    "BitLoss",
-    "Flip",
-    "FlipStudy",
-    "Widths",
-    "every_flip",
-    "flip",
-    "flip_codes",
-    "flip_study",
-    "loss_by_layer_and_bit",
-    "sample_flips",
-    "stored_codes",
-    "stored_widths",
-    "with_codes",
-]
-
 Codes: TypeAlias = Mapping[str, NDArray[np.int64]]
 Widths: TypeAlias = Mapping[str, int | NDArray[np.int64]]
 """Bits a stored code, sign included: one number a layer, or one a weight (0: not stored)."""

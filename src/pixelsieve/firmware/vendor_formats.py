@@ -12,8 +12,6 @@ from typing import Literal
 
 from pixelsieve.core.errors import DataError
 
-__all__ = ["VendorReport", "read_report"]
-
 
 @dataclass(frozen=True, slots=True)
 class TextTable:

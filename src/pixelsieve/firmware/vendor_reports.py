@@ -12,8 +12,6 @@ from pixelsieve.core.files import file_hash, read_kept, telling_unwritable, writ
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.firmware.vendor_formats import VendorReport, read_report
 
-__all__ = ["import_reports", "vendor_reports"]
-
 _SCHEMA = 1
 
 

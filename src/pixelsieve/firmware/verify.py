@@ -24,16 +24,6 @@ from pixelsieve.networks.model_file import Model, stored_keras_model
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "AnswerCheck",
-    "Clock",
-    "FirstDifference",
-    "Verification",
-    "verify",
-    "verify_netlist",
-    "verify_vhdl",
-]
-
 _FLOAT32_BITS = 25  # 24 of the significand and the sign
 
 _KERAS_BATCH = 4096

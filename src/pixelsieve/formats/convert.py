@@ -18,8 +18,6 @@ from pixelsieve.data.windows import recenter
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
 
-__all__ = ["Conversion", "Target", "convert", "smeared"]
-
 Target = Literal["parquet", "triples"]
 
 _GROUP_ROWS, _GROUP_BYTES = 20_000, 1 << 26

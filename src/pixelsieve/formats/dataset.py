@@ -20,8 +20,6 @@ from pixelsieve.formats import parquet
 from pixelsieve.formats.sources import find_files
 from pixelsieve.front_end import FrontEnd, FrontEndSummary, Kept, NothingReadOutError, read_out
 
-__all__ = ["BY_HASH", "BY_NAME", "Dataset", "load", "open_dataset", "read_parts", "splits_by_name"]
-
 BY_NAME = "file name"
 """The `split_by` of files whose names say their split."""
 

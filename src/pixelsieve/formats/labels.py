@@ -15,8 +15,6 @@ from pixelsieve.core.errors import DataError, nearest
 from pixelsieve.data.clusters import Clusters, Columns
 from pixelsieve.data.detector import MUON_PDG, Detector, straight_flight_ns
 
-__all__ = ["LABELS", "columns_of_labels", "doubtful_units", "is_signal", "labels_of_clusters"]
-
 LABELS = MappingProxyType(
     {
         "x-entry": "truth_x_entry_um",

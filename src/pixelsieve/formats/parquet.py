@@ -25,23 +25,6 @@ from pixelsieve.core.files import parse_json, replacing, take_hash, telling_unwr
 from pixelsieve.data.clusters import Clusters, Columns, concatenate
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 
-__all__ = [
-    "DAMAGE",
-    "SPLIT_COLUMN",
-    "Writer",
-    "damaged",
-    "detector_said",
-    "iterate",
-    "open_file",
-    "open_writer",
-    "read",
-    "read_detector",
-    "read_provenance",
-    "read_split_column",
-    "schema_metadata",
-    "write",
-]
-
 SPLIT_COLUMN = "split"
 _REQUIRED = ("pixels_e", "signal", "z_global_mm", "y_local_mm")
 _TIMES = ("hit_time_30ps_ns", "hit_time_60ps_ns", "hit_time_measured_ns")

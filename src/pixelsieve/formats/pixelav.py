@@ -29,8 +29,6 @@ from pixelsieve.data.detector import DETECTORS, MUON_COLLIDER_VXD, Barrel, Detec
 from pixelsieve.formats.labels import LABELS, columns_of_labels
 from pixelsieve.formats.tracklist import TrackJoin, TrackList
 
-__all__ = ["iterate"]
-
 _MARK = b"<cluster>"
 _SLICE = b"<time slice"
 _TRUTH = tuple(LABELS)[:12]

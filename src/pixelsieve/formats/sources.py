@@ -17,17 +17,6 @@ from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
 from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
 
-__all__ = [
-    "FORMATS",
-    "Format",
-    "ReadOptions",
-    "Sources",
-    "find_files",
-    "find_sources",
-    "incomplete_samples",
-    "iterate",
-]
-
 Format = Literal["parquet", "triples", "tfrecord", "pixelav"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 

@@ -28,8 +28,6 @@ from pixelsieve.formats.protobuf import (
     encode_tensor,
 )
 
-__all__ = ["NORMALIZED_DIVISOR", "iterate", "iterate_records", "masked_crc32c", "write"]
-
 NORMALIZED_DIVISOR = 18.025
 """Divisor of the log-charges in the normalized family."""
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.files import replacing, telling_unwritable
 
-__all__ = ["TrackJoin", "TrackList", "read", "write"]
-
 _LADDERS = 16
 _WHOLE = ("flipped", "pdg", "ladder")
 

@@ -25,8 +25,6 @@ from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detecto
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
 from pixelsieve.formats.parquet import DAMAGE, damaged, detector_said, open_file, schema_metadata
 
-__all__ = ["Triple", "TripleWriter", "find", "is_part", "iterate"]
-
 _KINDS = ("labels", "recon2D", "recon3D")
 _WORD = re.compile("|".join(_KINDS))
 _INDEX = "__index_level_0__"

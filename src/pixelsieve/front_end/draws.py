@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from pixelsieve.data.clusters import Clusters, hash_pixels, splitmix64
 
-__all__ = ["Stream", "cluster_keys", "derived_seed", "normals", "uniforms"]
-
 
 class Stream(IntEnum):
     """What a draw is for; each stream is independent of the others."""

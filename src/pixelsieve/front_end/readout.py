@@ -17,18 +17,6 @@ from pixelsieve.data.windows import recenter, shift_window
 from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
 from pixelsieve.front_end.settings import FrontEnd
 
-__all__ = [
-    "GAINS",
-    "Chip",
-    "FrontEndSummary",
-    "Kept",
-    "NothingReadOutError",
-    "Readout",
-    "changed",
-    "digitise",
-    "read_out",
-]
-
 _CHUNK = 1024
 _PS_PER_NS = 1000.0
 

@@ -11,8 +11,6 @@ from typing import Literal
 from pixelsieve.core.config import from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError
 
-__all__ = ["FrontEnd", "read_front_end"]
-
 _MOST_BITS = 16
 _WIDEST_JITTER = 64
 

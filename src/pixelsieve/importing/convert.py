@@ -28,15 +28,6 @@ from pixelsieve.networks.model_file import Card, Model, save_model
 from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
 from pixelsieve.networks.spec import NetworkSpec, Weights
 
-__all__ = [
-    "ImportOptions",
-    "convert_model",
-    "import_model",
-    "model_name",
-    "precision_of",
-    "weights_of",
-]
-
 
 def precision_of(
     mapped: Mapped, input_bits: int | None, where: str

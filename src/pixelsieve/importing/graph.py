@@ -9,8 +9,6 @@ from typing import Any
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.importing.stored import Settings
 
-__all__ = ["Graph", "Node", "read_graph"]
-
 
 @dataclass(frozen=True, slots=True)
 class Node:

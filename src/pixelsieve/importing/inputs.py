@@ -11,8 +11,6 @@ from pixelsieve.features import REGISTRY, WINDOW
 from pixelsieve.networks.layers import Shape
 from pixelsieve.networks.spec import ZOO, NetworkSpec, network
 
-__all__ = ["assign_features", "recognized", "renamed_like"]
-
 
 def assign_features(
     shapes: Mapping[str, Shape], stated: Sequence[str] | None, where: str

@@ -15,18 +15,6 @@ from pixelsieve.importing.quantizers import HEADS, Function, WeightGrid
 from pixelsieve.networks.fixed_point import FixedPoint
 from pixelsieve.networks.layers import Conv, Dense, Shape
 
-__all__ = [
-    "Part",
-    "ReadLayer",
-    "apply_function",
-    "fold_normalization",
-    "input_shape",
-    "kernel_size",
-    "pool_size",
-    "require_channels_last",
-    "target_shape",
-]
-
 _WITH_ROUNDING = frozenset({"quantized_bits", "quantized_relu"})
 
 

@@ -28,8 +28,6 @@ from pixelsieve.importing.report import Mapped, ReportRow, Variables
 from pixelsieve.importing.stored import StoredModel
 from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 
-__all__ = ["map_graph"]
-
 _TRAINING_ONLY = ("Dropout", "GaussianNoise", "GaussianDropout")
 _IMAGE = 3
 

@@ -15,8 +15,6 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.importing.stored import Settings
 from pixelsieve.networks.fixed_point import FixedPoint
 
-__all__ = ["HEADS", "STRICT_HEADS", "Function", "WeightGrid", "read_function"]
-
 HEADS = frozenset(
     {
         "hard_sigmoid",

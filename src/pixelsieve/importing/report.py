@@ -16,8 +16,6 @@ from pixelsieve.importing.stored import Variable
 from pixelsieve.networks.fixed_point import FixedPoint
 from pixelsieve.networks.layers import Flatten, Layer, MaxPool, Shape
 
-__all__ = ["ImportReport", "Mapped", "ReportRow", "Variables"]
-
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:

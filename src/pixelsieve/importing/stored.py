@@ -15,8 +15,6 @@ from pixelsieve.core.archives import LARGEST_BYTES, read_members
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.isolated import Group, read_isolated
 
-__all__ = ["SUFFIXES", "Settings", "StoredModel", "Variable", "read_stored"]
-
 Settings = Mapping[str, Any]
 """A JSON object of Keras or of QKeras: settings of layers that we do not know before we read."""
 

@@ -13,8 +13,6 @@ from pixelsieve.integer.logic import fused, traced
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.model_file import Model
 
-__all__ = ["Exactness", "LogicCost", "check_exactness", "ebops"]
-
 
 @dataclass(frozen=True, slots=True)
 class LogicCost:

@@ -19,8 +19,6 @@ from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, P
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 
-__all__ = ["read_integer_network", "to_document", "write_beside", "write_integer_network"]
-
 _SCHEMA = 2
 _KIND = "pixelsieve integer network"
 _HASH = "sha256"

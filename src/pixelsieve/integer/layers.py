@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.networks.fixed_point import Codes, FixedPoint, Quantizer
 
-__all__ = ["IntegerInput", "IntegerLayer", "IntegerPool", "Patches"]
-
 
 @dataclass(frozen=True, slots=True)
 class Patches:

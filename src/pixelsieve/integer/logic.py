@@ -17,19 +17,6 @@ from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.fixed_point import Quantizer
 
-__all__ = [
-    "alkaid",
-    "compiled",
-    "fused",
-    "larger",
-    "logit_of",
-    "one_line",
-    "port_variables",
-    "quantized",
-    "traced",
-    "without_lost_shifts",
-]
-
 _CONSTANT = 5
 """alkaid's operation code of a constant."""
 

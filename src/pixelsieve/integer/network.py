@@ -24,13 +24,6 @@ from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Sha
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import MixedPrecision, Precision
 
-__all__ = [
-    "IntegerNetwork",
-    "IntegerRun",
-    "LayerCounters",
-    "from_model",
-]
-
 _CHUNK = 65_536
 _CHUNK_VALUES = 2**24
 """Clusters at a time: at most this many, and this many numbers of the widest layer."""

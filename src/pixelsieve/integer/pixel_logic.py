@@ -32,15 +32,6 @@ from pixelsieve.integer.pixels import (
 )
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 
-__all__ = [
-    "PixelCost",
-    "feature_cost",
-    "feature_program",
-    "feature_variables",
-    "pixel_cost",
-    "traced_from_pixels",
-]
-
 _LINES: tuple[Along, ...] = ("columns", "rows")
 
 

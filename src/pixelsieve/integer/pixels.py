@@ -25,19 +25,6 @@ from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.integer.network import IntegerNetwork, IntegerRun, LayerCounters
 from pixelsieve.networks.fixed_point import Codes, FixedPoint, Quantizer
 
-__all__ = [
-    "PIXELS",
-    "Z_NEGATIVE",
-    "PixelFeatures",
-    "PixelNetwork",
-    "Program",
-    "from_pixels",
-    "largest_code",
-    "pixel_corners",
-    "require_logic",
-    "scale_bits",
-]
-
 PIXELS = "pixels"
 """The port of the ADC codes, row by row."""
 

@@ -11,22 +11,6 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 
-__all__ = [
-    "EFFICIENCIES",
-    "EFFICIENCY",
-    "LARGEST_TIE_LOSS",
-    "RankedScores",
-    "RocCurve",
-    "ScoreHistogram",
-    "accuracy",
-    "rank",
-    "rejection_at",
-    "roc_auc",
-    "roc_curve",
-    "score_histogram",
-    "tie_loss_at",
-]
-
 EFFICIENCIES = (0.90, 0.95, 0.98, 0.99)
 """Signal efficiencies at which background rejection is quoted."""
 

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["dominated_beyond", "hypervolume", "on_front"]
-
 
 def on_front(quality: NDArray[Any], cost: NDArray[Any]) -> NDArray[np.bool_]:
     """Which points (n,) no other dominates: higher `quality` is better, lower `cost` is better.

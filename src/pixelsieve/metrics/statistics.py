@@ -21,20 +21,6 @@ from pixelsieve.metrics.metrics import (
     tie_loss_at,
 )
 
-__all__ = [
-    "METRICS",
-    "Interval",
-    "Mean",
-    "Metrics",
-    "PairedTest",
-    "bootstrap",
-    "corrected",
-    "mean_and_spread",
-    "paired_test",
-    "score",
-    "summarize",
-]
-
 _CHUNK = 25
 
 METRICS = ("accuracy", "auc", *(f"rejection_{100 * e:.0f}" for e in EFFICIENCIES))

@@ -19,18 +19,6 @@ from pixelsieve.metrics.metrics import (
     roc_auc,
 )
 
-__all__ = [
-    "FIGURES",
-    "Figures",
-    "Seen",
-    "Threshold",
-    "choose_threshold",
-    "draw_groups",
-    "error_of",
-    "figures_at",
-    "resampled",
-]
-
 FIGURES = ("signal_efficiency", "rejection", "rejection_reset", "auc")
 """At the frozen threshold the first two; at one set again for the same efficiency the third."""
 

@@ -22,8 +22,6 @@ from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["build", "logits_function", "mixed_logits_function", "patches", "pooled"]
-
 
 _Settings = dict[str, Any]
 """Keyword arguments of a layer of Keras or HGQ2."""

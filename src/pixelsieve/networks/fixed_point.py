@@ -10,19 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from pixelsieve.core.errors import ConfigError
 
-__all__ = [
-    "LARGEST_SUM_BITS",
-    "Codes",
-    "FixedPoint",
-    "Overflow",
-    "Quantizer",
-    "Rounding",
-    "best_integer_bits",
-    "exact_fractions",
-    "exact_grid",
-    "rounded",
-]
-
 Codes = NDArray[np.int64]
 
 Rounding = Literal["RND_CONV", "RND", "TRN"]

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.isolated import read_hdf5, read_isolated
 
-__all__ = ["KERAS_MEMBERS", "KerasPart", "read_keras_part"]
-
 _METADATA, _CONFIG, _WEIGHTS = KERAS_MEMBERS = (
     "metadata.json",
     "config.json",

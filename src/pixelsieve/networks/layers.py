@@ -9,8 +9,6 @@ from typing import Literal
 
 from pixelsieve.core.errors import ConfigError
 
-__all__ = ["Conv", "Dense", "Flatten", "Layer", "MaxPool", "Shape"]
-
 Shape = tuple[int, ...]
 """Of one cluster: (size,) of a vector, (rows, columns, channels) of an image."""
 

@@ -31,17 +31,6 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "Card",
-    "FileMark",
-    "Model",
-    "load_model",
-    "model_hash",
-    "require_same_keras",
-    "save_model",
-    "stored_keras_model",
-]
-
 _CARD = "pixelsieve.json"
 _WEIGHTS = "pixelsieve_weights.npz"
 _SCHEMA = 1

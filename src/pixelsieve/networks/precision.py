@@ -14,21 +14,6 @@ from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rou
 if TYPE_CHECKING:
     from hgq.config import QuantizerConfig
 
-__all__ = [
-    "LayerScale",
-    "LearnedPrecision",
-    "MixedPrecision",
-    "NamedQuantizer",
-    "Precision",
-    "bits_label",
-    "bits_order",
-    "bits_suffix",
-    "bits_text",
-    "element_config",
-    "parse_bits",
-    "quantizer_config",
-]
-
 SMALLEST_BITS = 2
 LARGEST_BITS = 16
 

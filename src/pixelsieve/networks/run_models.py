@@ -10,14 +10,6 @@ from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.networks.model_file import Model, load_model
 
-__all__ = [
-    "pick_model",
-    "quantized_models",
-    "the_path",
-    "unknown_model",
-    "without_front",
-]
-
 _ON_THE_WAY = re.compile(r"_\d\d+$")
 
 

@@ -18,24 +18,6 @@ from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.features import REGISTRY, WINDOW
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
-__all__ = [
-    "ZOO",
-    "Conv",
-    "Dense",
-    "Flatten",
-    "MaxPool",
-    "NetworkSpec",
-    "Weights",
-    "asic",
-    "initial_weights",
-    "model1",
-    "model2",
-    "model2_5",
-    "model3",
-    "network",
-    "read_network",
-]
-
 
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 

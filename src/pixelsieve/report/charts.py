@@ -14,16 +14,6 @@ from pixelsieve.studies.explain import ApproachCurves, BaselineCurves, Curves
 from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison
 from pixelsieve.training.recipe import FLOAT, RECIPES
 
-__all__ = [
-    "bits_choices",
-    "colours",
-    "roc_choices",
-    "scores_choices",
-    "slices_choices",
-    "training_choices",
-    "widths",
-]
-
 _DASH = "\N{EN DASH}"
 _LOWEST_EFFICIENCY = 0.8
 _TRAINING = (

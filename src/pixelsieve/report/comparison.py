@@ -18,23 +18,6 @@ if TYPE_CHECKING:
     from pixelsieve.training.recipe import Recipe
     from pixelsieve.training.warm_start import WarmStartRow
 
-__all__ = [
-    "METRIC_TITLES",
-    "Answer",
-    "answers",
-    "approach_columns",
-    "approach_rows",
-    "comparison_table",
-    "correction_line",
-    "learned_table",
-    "luts_table",
-    "mean_cell",
-    "paired_table",
-    "warm_start_table",
-    "warm_starts",
-    "warnings",
-]
-
 METRIC_TITLES = {
     "accuracy": "accuracy",
     "auc": "AUC",

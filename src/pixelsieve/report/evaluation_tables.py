@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from pixelsieve.metrics.statistics import Interval, Metrics
     from pixelsieve.studies.robustness import RobustnessResult, RobustnessRow
 
-__all__ = [
-    "data_rate_table",
-    "read_out_table",
-    "robustness_tables",
-    "scores_table",
-    "slices_table",
-]
-
 
 def read_out_table(front_end: FrontEndSummary) -> Table:
     """Return how many clusters have a pixel left after the front end; the rest is not read out."""

@@ -20,14 +20,6 @@ from pixelsieve.studies.explain import Seen
 from pixelsieve.studies.inspect import Display
 from pixelsieve.studies.robustness import ApproachRobustness, RobustnessResult
 
-__all__ = [
-    "event_display",
-    "figures_of_comparison",
-    "figures_of_run",
-    "mean_clusters",
-    "robustness",
-]
-
 _LOWEST_MEAN_E = 1.0
 _COLUMNS = {"slices": 2, "training_curves": 4}
 _SIZES = {"roc": (5.0, 4.4), "slices": (5.5, 3.2), "pareto": (6.0, 4.8), "volume": (6.0, 4.8)}

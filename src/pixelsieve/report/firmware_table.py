@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pixelsieve.firmware.verify import Verification
     from pixelsieve.integer.pixel_logic import PixelCost
 
-__all__ = ["firmware_tables", "hand_over_table", "resources_table", "vendor_table"]
-
 _YOSYS: dict[Measure, str] = {"luts": "LUTs", "gates": "NAND2 equivalents"}
 
 

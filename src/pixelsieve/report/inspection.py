@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pixelsieve.importing.report import ImportReport
     from pixelsieve.studies.inspect import Display, Histogram, Inspection
 
-__all__ = ["distribution_charts", "import_table", "inspection_lines", "inspection_tables"]
-
 _HUNDRED = 100.0
 _LONGEST_BARS = 20
 _HEIGHTS = " ▁▂▃▄▅▆▇█"

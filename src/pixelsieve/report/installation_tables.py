@@ -9,8 +9,6 @@ from pixelsieve.report.spec import Column, Row, Table
 if TYPE_CHECKING:
     from pixelsieve.studies.installation import Installation
 
-__all__ = ["installation_lines", "installation_tables"]
-
 
 def installation_tables(found: Installation) -> list[Table]:
     """Return the tools with their use, and the versions of packages."""

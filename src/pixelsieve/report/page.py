@@ -41,16 +41,6 @@ from pixelsieve.training.warm_start import WarmStartRow
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-__all__ = [
-    "command_of",
-    "config_lines",
-    "data_facts",
-    "drawn",
-    "firmware_command",
-    "render",
-    "write_report",
-]
-
 _TEMPLATES = Path(__file__).parent / "templates"
 _DASH = "\N{EN DASH}"
 

@@ -27,14 +27,6 @@ from pixelsieve.studies.search.result import SearchResult
 from pixelsieve.studies.summary import Comparison, read_comparison
 from pixelsieve.training.warm_start import WarmStartRow
 
-__all__ = [
-    "FirmwareRecord",
-    "JobRecord",
-    "Manifest",
-    "RunRecord",
-    "read_run",
-]
-
 T = TypeVar("T")
 
 _UNKNOWN = "not recorded"

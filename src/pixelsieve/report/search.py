@@ -20,13 +20,6 @@ from pixelsieve.report.spec import (
 from pixelsieve.studies.search.result import SearchResult, SearchRow, Smaller
 from pixelsieve.studies.search.space import Candidate
 
-__all__ = [
-    "pareto_choices",
-    "search_lines",
-    "search_table",
-    "volume_choices",
-]
-
 _COSTS = {"luts": "LUTs", "ebops": "EBOPs", "levels": "levels"}
 _COST_AXES = {"luts": "LUTs (alkaid's estimate)", "ebops": "EBOPs", "levels": "levels of adders"}
 

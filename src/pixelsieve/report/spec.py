@@ -5,22 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = [
-    "BASELINE",
-    "INK",
-    "Axis",
-    "Cell",
-    "Chart",
-    "Choice",
-    "Column",
-    "Point",
-    "Row",
-    "Series",
-    "Table",
-    "cell_of",
-    "numbers",
-]
-
 INK, BASELINE = "ink", "grey"
 """Colours that have a name: of float networks, and of baselines."""
 

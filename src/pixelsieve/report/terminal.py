@@ -13,8 +13,6 @@ from rich.text import Text
 
 from pixelsieve.report.spec import Cell, Column, Table, cell_of
 
-__all__ = ["tables"]
-
 
 def tables(table: Table, width: int) -> list[RichTable]:
     """Return the table as one or several tables that `width` characters hold.

@@ -13,8 +13,6 @@ from pixelsieve.data.detector import ELECTRON_PDG, LIGHT_MM_PER_NS, Barrel, stra
 from pixelsieve.simulation.burr import Burr, cut_burr_quantile
 from pixelsieve.simulation.tracks import Tracks
 
-__all__ = ["BIB_UNIFORMS", "BibModel", "Origin", "bib", "copula_factor"]
-
 BIB_UNIFORMS = 11
 """Uniform numbers that one background particle takes."""
 

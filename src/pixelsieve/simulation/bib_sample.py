@@ -16,8 +16,6 @@ from __future__ import annotations
 from pixelsieve.simulation.bib import BibModel, Origin
 from pixelsieve.simulation.burr import Burr
 
-__all__ = ["SAMPLE_BIB"]
-
 SAMPLE_BIB = BibModel(
     origins=(
         Origin(

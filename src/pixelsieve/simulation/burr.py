@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
 
-__all__ = ["Burr", "burr_cumulative", "burr_quantile", "cut_burr_quantile"]
-
 Floats = NDArray[np.float64]
 
 

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from pixelsieve.simulation.compilation import compiled, inlined
 from pixelsieve.simulation.streams import binomial
 
-__all__ = ["Geometry", "collect", "collect_inlined", "deposit"]
-
 _CDF_REACH, _CDF_STEPS = 4.8, 4096
 _NORMAL_CDF = np.array(
     [

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 
 import numba
 
-__all__ = ["compiled", "inlined"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -23,8 +23,6 @@ from pixelsieve.simulation.streams import start_states, uniforms
 from pixelsieve.simulation.tracks import Tracks
 from pixelsieve.simulation.transport import Transport, diffusion_um, drift_velocity_um_ns
 
-__all__ = ["Sample", "differences", "generate", "sample_from_mapping"]
-
 _TRACK_STREAM, _SENSOR_STREAM, _GROUP_STREAM = 1, 2, 3
 _RESOLUTIONS_NS = {"hit_time_30ps_ns": 0.030, "hit_time_60ps_ns": 0.060}
 _MOST_CLUSTERS = 2 * 10**9  # their products fit 64 bits

@@ -15,19 +15,6 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.detector import ELECTRON_MASS_EV
 from pixelsieve.simulation.compilation import compiled
 
-__all__ = [
-    "HARD_EV",
-    "PAIR_EV",
-    "STEP_UM",
-    "AliasTable",
-    "CollisionSpectrum",
-    "Ionization",
-    "IonizationTables",
-    "collision_spectrum",
-    "ionization_tables",
-    "pairs_of_a_step",
-]
-
 PAIR_EV = 3.68
 """Mean energy for an electron-hole pair in silicon, in eV."""
 HARD_EV = 6_000.0

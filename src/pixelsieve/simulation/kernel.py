@@ -12,8 +12,6 @@ from pixelsieve.simulation.compilation import compiled
 from pixelsieve.simulation.streams import uniform
 from pixelsieve.simulation.walk import Particle, Tables, walk_physical, walk_straight
 
-__all__ = ["simulate_tracks", "working_room"]
-
 _MARGIN = 8  # pixels around the window whose charge still counts for the centroid
 
 Floats = NDArray[np.float64]

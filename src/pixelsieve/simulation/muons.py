@@ -25,8 +25,6 @@ from pixelsieve.simulation.tracks import (
     radius_of_curvature_mm,
 )
 
-__all__ = ["MUON_UNIFORMS", "MuonGun", "Secondaries", "muons"]
-
 MUON_UNIFORMS = 10
 """Uniform numbers that one muon takes."""
 

@@ -16,8 +16,6 @@ from pixelsieve.simulation.kernel import simulate_tracks, working_room
 from pixelsieve.simulation.transport import Transport, weighting_potential
 from pixelsieve.simulation.walk import Tables
 
-__all__ = ["Response", "geometry_of", "prepare", "respond", "tables_of"]
-
 
 Floats = NDArray[np.float64]
 

@@ -15,8 +15,6 @@ from scipy import special
 from pixelsieve.data.clusters import splitmix64
 from pixelsieve.simulation.compilation import compiled, inlined
 
-__all__ = ["binomial", "normal", "poisson", "start_states", "uniform", "uniforms"]
-
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)

@@ -17,13 +17,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.detector import LIGHT_MM_PER_NS
 
-__all__ = [
-    "Tracks",
-    "arc_length_mm",
-    "half_turn_angle",
-    "radius_of_curvature_mm",
-]
-
 Floats = NDArray[np.float64]
 
 

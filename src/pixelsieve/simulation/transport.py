@@ -11,15 +11,6 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.detector import Detector, Sensor
 
-__all__ = [
-    "Transport",
-    "diffusion_um",
-    "drift_velocity_um_ns",
-    "lorentz_tangent",
-    "mobility_cm2_Vs",
-    "weighting_potential",
-]
-
 _BOLTZMANN_EV_K = 8.617333e-5
 _HALL = {"electron": 1.12, "hole": 0.9}
 

@@ -16,8 +16,6 @@ from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collec
 from pixelsieve.simulation.compilation import compiled, inlined
 from pixelsieve.simulation.streams import binomial, poisson, uniform
 
-__all__ = ["Particle", "Tables", "delta_range_um", "walk_delta", "walk_physical", "walk_straight"]
-
 _DELTA_STEPS = 14
 _RANGE_UM, _RANGE_POWER, _RANGE_BEND = 0.030, 1.73, -0.28  # practical range of 1 keV and its rise
 _RADIATION_LENGTH_UM = 93_700.0

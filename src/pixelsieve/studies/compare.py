@@ -49,8 +49,6 @@ from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 from pixelsieve.training.teachers import TreesResult, TreesTeacher
 
-__all__ = ["CompareConfig", "compare", "jobs_of", "teachers_for"]
-
 _TIME_NAMES = {
     "hit_time_measured": "measured",
     "hit_time_30ps": "30 ps",

@@ -16,8 +16,6 @@ from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.studies.search.goal import Goal, Measured
 from pixelsieve.training.job import Kept, Offer, at_budget
 
-__all__ = ["Fitting", "OnFront", "Refined"]
-
 _MOST_CHECKED = 20
 """So many networks of a training of bits are measured, evenly along their list by size."""
 

@@ -24,8 +24,6 @@ from pixelsieve.metrics.statistics import Interval, Metrics, bootstrap, score
 from pixelsieve.networks.model_file import Model, require_same_keras
 from pixelsieve.studies.models import constants_that_differ
 
-__all__ = ["Evaluation", "evaluate_model", "occupancy_of", "only", "settings_that_differ"]
-
 
 def only(dataset: Dataset, split: str) -> Dataset:
     """Return that split alone; `all` joins whatever is there.

@@ -18,22 +18,6 @@ from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet
 from pixelsieve.formats.dataset import BY_HASH, Dataset
 from pixelsieve.front_end import FrontEnd, FrontEndSummary
 
-__all__ = [
-    "Display",
-    "Duplicates",
-    "FeatureSummary",
-    "Histogram",
-    "Inspection",
-    "SharedGroups",
-    "SplitCounts",
-    "display",
-    "displays",
-    "distributions",
-    "duplicates",
-    "inspect_parts",
-    "shared_groups",
-]
-
 Values = NDArray[Any]
 
 _BINS = 50

@@ -32,8 +32,6 @@ from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
 from pixelsieve.firmware.synthesis import synthesize_luts
 
-__all__ = ["TOOLS", "Device", "Installation", "ToolStatus", "installation", "try_tool"]
-
 TOOLS = (VERILATOR, YOSYS, GXX, GHDL)
 
 _CODES = {"a": np.arange(-8, 8)[:, None]}

@@ -35,15 +35,6 @@ from pixelsieve.training.teachers import (
     trees_teacher,
 )
 
-__all__ = [
-    "Shared",
-    "compared_data",
-    "float_recipe_for",
-    "teachers_of",
-    "training_data",
-    "training_tasks",
-]
-
 
 def float_recipe_for(recipe: Recipe, float_recipe: Recipe, others: Sequence[Recipe]) -> Recipe:
     """How the float network is trained that `recipe` starts from: on the same augmentation.

@@ -18,8 +18,6 @@ from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.model_file import Model, load_model
 from pixelsieve.networks.run_models import unknown_model, without_front
 
-__all__ = ["approaches_of", "as_trained", "constants_that_differ", "front_end_of"]
-
 
 def front_end_of(model: Model) -> FrontEnd | None:
     """The front end that the model was trained with; None for none."""

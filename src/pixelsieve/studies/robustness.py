@@ -36,15 +36,6 @@ from pixelsieve.studies.robustness_plan import (
     recorded,
 )
 
-__all__ = [
-    "ApproachRobustness",
-    "RobustnessResult",
-    "RobustnessRow",
-    "RobustnessSettings",
-    "nominal_front_end",
-    "robustness",
-]
-
 _CHUNK = 20_000
 _FEW = 64
 _GIVEN = ""

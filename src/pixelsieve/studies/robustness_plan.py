@@ -21,19 +21,6 @@ from pixelsieve.front_end.readout import changed
 from pixelsieve.simulation.generate import Sample
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 
-__all__ = [
-    "DetectorVariations",
-    "FrontEndVariations",
-    "Plan",
-    "Variation",
-    "Variations",
-    "default_variations",
-    "make_plan",
-    "read_variations",
-    "recorded",
-    "varied_detector",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class FrontEndVariations:

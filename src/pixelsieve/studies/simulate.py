@@ -23,8 +23,6 @@ from pixelsieve.formats import parquet
 from pixelsieve.simulation.generate import Sample, differences, generate
 from pixelsieve.simulation.sensor_response import prepare
 
-__all__ = ["CHUNK", "simulate"]
-
 CHUNK = 20_000
 """Clusters a chunk: the unit of work, of resuming, and of a row group."""
 

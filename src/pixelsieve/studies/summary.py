@@ -36,24 +36,6 @@ from pixelsieve.training.job import JobResult, over_budget
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.warm_start import WarmStartRow
 
-__all__ = [
-    "COLLAPSED_AUC",
-    "PAIRED_METRICS",
-    "Approach",
-    "Baseline",
-    "ClassCounts",
-    "ComparedInputs",
-    "ComparedRow",
-    "Comparison",
-    "CountedLuts",
-    "MeanRoc",
-    "PairedRow",
-    "TeacherScore",
-    "count_luts",
-    "read_comparison",
-    "summarize_comparison",
-]
-
 PAIRED_METRICS = ("accuracy", "auc", "rejection_98")
 """Metrics of which approaches at equal bits are compared pair by pair."""
 

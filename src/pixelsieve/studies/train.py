@@ -29,8 +29,6 @@ from pixelsieve.training.job import Ending, Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
 from pixelsieve.training.teachers import TreesTeacher
 
-__all__ = ["TrainConfig", "train_one"]
-
 _START = "start"
 
 

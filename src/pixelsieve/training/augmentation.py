@@ -19,8 +19,6 @@ from pixelsieve.front_end import Chip, FrontEnd
 from pixelsieve.front_end.draws import Stream, cluster_keys, derived_seed, uniforms
 from pixelsieve.front_end.readout import GAINS, changed
 
-__all__ = ["Augmentation", "augmented", "read_augmentation", "varied"]
-
 _MOST_COPIES = 1024
 _WINDOW = ("window_x_px", "window_y_px")
 _LIMITS = {

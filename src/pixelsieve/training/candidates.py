@@ -16,8 +16,6 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 from pixelsieve.training.engine import TrainedNetwork
 from pixelsieve.training.learned_program import INPUTS, learning_layers
 
-__all__ = ["MixedNetwork", "Snapshot", "Variables", "final", "keep_unbeaten", "thinned"]
-
 _SLICE = 0.05
 """One candidate is kept per monitor and slice of this width in log(EBOPs)."""
 

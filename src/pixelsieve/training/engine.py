@@ -22,21 +22,6 @@ from pixelsieve.networks.precision import MixedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec, Weights
 from pixelsieve.training.recipe import Recipe, learning_rates
 
-__all__ = [
-    "Arrays",
-    "Checkpoint",
-    "EpochRecord",
-    "Monitor",
-    "OnDevice",
-    "Program",
-    "Rows",
-    "Session",
-    "TrainedNetwork",
-    "clip_norm",
-    "roughness",
-    "train",
-]
-
 Monitor = Callable[[NDArray[Any], NDArray[Any]], float]
 """A figure of merit to follow: (logits, labels) -> number."""
 

@@ -47,19 +47,6 @@ from pixelsieve.training.teachers import soft_labels
 from pixelsieve.training.uniform import train_uniform
 from pixelsieve.training.warm_start import WarmStartRow, fit_scales, warm_start
 
-__all__ = [
-    "Ending",
-    "Job",
-    "JobResult",
-    "Kept",
-    "Offer",
-    "OnTheWay",
-    "TrainingData",
-    "at_budget",
-    "over_budget",
-    "run_job",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

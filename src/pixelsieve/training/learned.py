@@ -38,8 +38,6 @@ from pixelsieve.training.learned_program import (
 from pixelsieve.training.recipe import LEAST_EPOCHS, Recipe
 from pixelsieve.training.teachers import softening_of
 
-__all__ = ["refine_learned", "train_learned"]
-
 _LEAST_HOLD = LEAST_EPOCHS - 1
 """Epochs before the EBOPs go down: those after the last but one of them are where they start."""
 

@@ -22,16 +22,6 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 from pixelsieve.training.engine import OnDevice
 from pixelsieve.training.teachers import Softening, cross_entropy
 
-__all__ = [
-    "INPUTS",
-    "LearnedProgram",
-    "Pressure",
-    "learned_program",
-    "learning_layers",
-    "start_ranges",
-    "start_variables",
-]
-
 INPUTS = "inputs"
 """Key of the bits of the inputs among the variables."""
 

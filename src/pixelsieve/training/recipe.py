@@ -17,22 +17,6 @@ from pixelsieve.core.config import Document, from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.training.augmentation import Augmentation
 
-__all__ = [
-    "BOOSTED_TREES",
-    "FLOAT",
-    "FLOAT_ORIGINAL",
-    "LEARNED",
-    "LEAST_EPOCHS",
-    "OWN_FLOAT",
-    "RECIPES",
-    "REFINED",
-    "Recipe",
-    "learning_rates",
-    "override",
-    "read_recipes",
-    "recipe",
-]
-
 
 _NUMBERS = ("initial_rate", "end_rate", "power", "warm_up", "distillation", "temperature")
 _HOTTEST = 100.0

@@ -17,21 +17,6 @@ from pixelsieve.features import FeatureTable
 from pixelsieve.networks.spec import NetworkSpec, network
 from pixelsieve.training.recipe import BOOSTED_TREES, OWN_FLOAT, Recipe
 
-__all__ = [
-    "TREE_FEATURES",
-    "Softening",
-    "TreesResult",
-    "TreesTeacher",
-    "cross_entropy",
-    "fit_trees",
-    "grow",
-    "soft_labels",
-    "softening_of",
-    "teacher_network",
-    "tree_scores",
-    "trees_teacher",
-]
-
 TREE_FEATURES = (
     "x_profile",
     "y_profile",

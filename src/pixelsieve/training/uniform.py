@@ -25,8 +25,6 @@ from pixelsieve.training.engine import (
 from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.teachers import Softening, cross_entropy, softening_of
 
-__all__ = ["StepLimits", "UniformProgram", "train_uniform", "uniform_program"]
-
 Tree = Any
 
 

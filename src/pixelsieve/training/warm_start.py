@@ -12,8 +12,6 @@ from pixelsieve.networks.fixed_point import best_integer_bits
 from pixelsieve.networks.precision import LayerScale, Precision
 from pixelsieve.networks.spec import Weights
 
-__all__ = ["WarmStartReport", "WarmStartRow", "fit_scales", "warm_start"]
-
 
 def fit_scales(weights: Weights, precision: Precision) -> Precision:
     """`precision` with the integer bits that fit kernel and bias of each layer best.

@@ -29,8 +29,6 @@ from pixelsieve.studies.search.trial import SearchData, train_exactly
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["Finalist", "final_table", "train_finalists", "uniform_finalists"]
-
 
 @dataclass(frozen=True, slots=True)
 class Finalist:

@@ -16,18 +16,6 @@ from pixelsieve.studies.search.sampler import Told
 from pixelsieve.studies.search.space import Candidate
 from pixelsieve.studies.search.trial import TrialResult
 
-__all__ = [
-    "FrontPoint",
-    "TrialRecord",
-    "front_of",
-    "read_record",
-    "spaced",
-    "told",
-    "trial_name",
-    "volumes",
-    "why_no_front",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:

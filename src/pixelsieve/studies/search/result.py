@@ -19,8 +19,6 @@ from pixelsieve.studies.search.records import TrialRecord
 from pixelsieve.studies.summary import ClassCounts, CountedLuts
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["LeftOut", "SearchResult", "SearchRow", "Smaller", "read_result"]
-
 _SCHEMA = 1
 
 

@@ -40,8 +40,6 @@ from pixelsieve.studies.search.space import Candidate
 from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
 from pixelsieve.studies.summary import ClassCounts, count_luts
 
-__all__ = ["Progress", "search"]
-
 _SEEDS_APART = 100_000
 """Seeds of the final training are so far beyond those of the trials."""
 

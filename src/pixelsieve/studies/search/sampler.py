@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-__all__ = ["Told", "ask", "write_study"]
-
 _RANDOM_TRIALS = 20
 """As many trials are drawn at random before the sampler learns from any."""
 

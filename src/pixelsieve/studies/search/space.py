@@ -29,8 +29,6 @@ from pixelsieve.training.recipe import (
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Candidate", "InputSet", "SearchSpace", "read_space"]
-
 _MOST_UNITS = 512
 _MOST_LAYERS = 8
 _ALONG_BEAM = (

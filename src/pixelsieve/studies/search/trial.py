@@ -23,8 +23,6 @@ from pixelsieve.training.engine import Monitor
 from pixelsieve.training.job import Job, TrainingData, run_job
 from pixelsieve.training.recipe import Recipe
 
-__all__ = ["SearchData", "Trial", "TrialResult", "run_trial", "train_exactly"]
-
 
 @dataclass(frozen=True, slots=True)
 class SearchData:
