@@ -42,9 +42,10 @@ from pixelsieve.integer.file import read_integer_network
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, network
+from pixelsieve.networks.spec import NetworkSpec, network
 from pixelsieve.studies.jobs import training_data
 from pixelsieve.training.job import Job, TrainingData, run_job
 from pixelsieve.training.recipe import FLOAT, override, recipe

@@ -31,9 +31,10 @@ from pixelsieve.formats.dataset import load
 from pixelsieve.integer.file import to_document
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at, roc_auc
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Card
 from pixelsieve.networks.precision import LearnedPrecision
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.learned import train_learned
 from pixelsieve.training.recipe import LEARNED, override

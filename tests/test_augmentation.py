@@ -17,9 +17,10 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset, load
 from pixelsieve.front_end import FrontEnd, read_out
 from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.studies.compare import CompareConfig, jobs_of
 from pixelsieve.studies.jobs import teachers_of, training_data
 from pixelsieve.studies.search.space import RecipeChoices, SearchSpace

@@ -16,9 +16,10 @@ from pixelsieve.core.files import file_hash, read_json
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import model_hash
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.studies.train import TrainConfig, train_one
 from pixelsieve.training.engine import Rows, Session
 from pixelsieve.training.job import Job

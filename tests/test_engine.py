@@ -10,8 +10,9 @@ import pytest
 from pixelsieve.core.errors import DataError, GuaranteeError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.metrics.metrics import roc_auc
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session, roughness
 from pixelsieve.training.job import TrainingData
 from pixelsieve.training.recipe import Recipe, learning_rates

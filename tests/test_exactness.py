@@ -15,9 +15,10 @@ from pixelsieve.integer.exactness import check_exactness, ebops
 from pixelsieve.integer.layers import IntegerPool
 from pixelsieve.integer.logic import alkaid, compiled, larger, traced
 from pixelsieve.integer.network import from_model
+from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from tests.conftest import make_clusters
 
 SPEC = NetworkSpec(

@@ -24,9 +24,10 @@ from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
 from pixelsieve.integer.layers import Patches
 from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.training.warm_start import fit_scales
 
 WINDOW = (4, 5)

@@ -19,9 +19,10 @@ from pixelsieve.firmware.testbench import Vectors, corner_codes, vectors
 from pixelsieve.integer.file import read_integer_network
 from pixelsieve.integer.layers import IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 
 from .test_firmware_images import GATE, image_model
 from .test_mixed_precision import mixed_model

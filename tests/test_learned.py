@@ -20,9 +20,10 @@ from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
 from pixelsieve.metrics.pareto import on_front
+from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.networks.model_file import Card, Model
 from pixelsieve.networks.precision import LearnedPrecision
-from pixelsieve.networks.spec import Conv, Dense, Flatten, MaxPool, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.studies.endings import Refined
 from pixelsieve.training.candidates import MixedNetwork, Snapshot, keep_unbeaten
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session

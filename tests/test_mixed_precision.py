@@ -22,13 +22,14 @@ from pixelsieve.networks.fixed_point import (
     exact_fractions,
     exact_grid,
 )
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model, load_model, save_model
 from pixelsieve.networks.precision import (
     LearnedPrecision,
     MixedPrecision,
     NamedQuantizer,
 )
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 
 TINY = NetworkSpec(
     "tiny",

@@ -6,9 +6,10 @@ import pytest
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import FeatureTable
 from pixelsieve.networks.build import build
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights, network
+from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights, network
 from tests.tiny_networks import read_weights
 
 LAYERS = ["xz_dense1", "yl_dense1", "merged_dense1", "merged_dense2", "merged_dense3", "output"]

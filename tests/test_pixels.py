@@ -35,9 +35,10 @@ from pixelsieve.integer.pixels import (
 )
 from pixelsieve.metrics.threshold import Threshold
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from tests.conftest import make_clusters
 
 FLASH = FrontEnd(threshold_e=400, adc="codes", adc_codes_e=(400.0, 1600.0, 2400.0))

@@ -19,9 +19,10 @@ from pixelsieve.core.files import file_hash, read_json
 from pixelsieve.core.workers import Task, Workers
 from pixelsieve.features import FeatureSet
 from pixelsieve.metrics.statistics import Mean
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import model_hash, save_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.report.search import pareto_choices
 from pixelsieve.studies import endings
 from pixelsieve.studies.endings import Fitting

@@ -22,9 +22,10 @@ from pixelsieve.front_end import FrontEnd
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import feature_cost
 from pixelsieve.networks import spec as networks
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model, load_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.report.search import search_table
 from pixelsieve.report.spec import cell_of
 from pixelsieve.studies import endings

@@ -12,14 +12,11 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet
 from pixelsieve.networks.build import build
+from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.networks.model_file import Model, load_model, save_model
 from pixelsieve.networks.precision import Precision
 from pixelsieve.networks.spec import (
     ZOO,
-    Conv,
-    Dense,
-    Flatten,
-    MaxPool,
     NetworkSpec,
     Weights,
     asic,

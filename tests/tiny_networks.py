@@ -10,9 +10,10 @@ from pixelsieve.features import FeatureSet
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model
 from pixelsieve.networks.precision import LayerScale, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec, Weights, initial_weights
+from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights
 
 if TYPE_CHECKING:
     import keras

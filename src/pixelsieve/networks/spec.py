@@ -18,7 +18,6 @@ from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.features import REGISTRY, WINDOW
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
-
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 

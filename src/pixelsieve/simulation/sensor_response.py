@@ -16,7 +16,6 @@ from pixelsieve.simulation.kernel import simulate_tracks, working_room
 from pixelsieve.simulation.transport import Transport, weighting_potential
 from pixelsieve.simulation.walk import Tables
 
-
 Floats = NDArray[np.float64]
 
 

@@ -15,7 +15,6 @@ from pixelsieve.metrics.metrics import EFFICIENCY, ScoreHistogram, rejection_at,
 from pixelsieve.studies.inspect import display
 from pixelsieve.studies.summary import Approach
 
-
 _SHOWN = 12
 """Clusters to look at of each kind."""
 

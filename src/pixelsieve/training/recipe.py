@@ -17,7 +17,6 @@ from pixelsieve.core.config import Document, from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.training.augmentation import Augmentation
 
-
 _NUMBERS = ("initial_rate", "end_rate", "power", "warm_up", "distillation", "temperature")
 _HOTTEST = 100.0
 

@@ -18,7 +18,6 @@ from pixelsieve.networks.spec import NetworkSpec, network
 from pixelsieve.studies.search.space import SearchSpace
 from pixelsieve.training.recipe import RECIPES, Recipe, override
 
-
 Cost = Literal["luts", "ebops", "levels"]
 """What may be made small: LUTs by alkaid's estimate, effective bit operations, levels of adders."""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pixelsieve.core.config import from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.features import WINDOW, FeatureSet
+from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.precision import LearnedPrecision, Precision
-from pixelsieve.networks.spec import Dense, NetworkSpec
+from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import (
     FLOAT,
