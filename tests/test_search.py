@@ -383,7 +383,7 @@ def test_a_damaged_file_of_the_final_training_is_one_line(tmp_path: Path) -> Non
     train_exactly(job, floats, data, tmp_path, other)
     assert path.stat().st_mtime_ns > written  # of other settings
     path.write_text(path.read_text()[:40])
-    with pytest.raises(RunError) as error:
+    with pytest.raises(RunError, match="remove the file and the network is trained again") as error:
         train_exactly(job, floats, data, tmp_path, ending)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
@@ -487,6 +487,10 @@ def test_every_network_of_a_trial_is_a_point_of_the_chart() -> None:
         record(1, 0.6, 200),
     ]
     metrics = {
+        **dict.fromkeys(("budget", "front_end")),
+        **{name: [] for name in ("seeds", "left_out", "smaller")},
+        "split_by": "hand",
+        "clusters": {},
         "metric": "rejection_98",
         "cost": "luts",
         "trials": [r.to_plain() for r in records],

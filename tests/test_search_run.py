@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pixelsieve.core.config import to_plain
-from pixelsieve.core.files import read_json
+from pixelsieve.core.files import read_document, read_json
 from pixelsieve.core.programs import YOSYS
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
@@ -144,7 +144,7 @@ def test_luts_of_the_front_are_counted_also_of_a_finished_search(
 
 
 def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file: Path) -> None:
-    metrics = json.loads((searched / "metrics.json").read_text())
+    metrics = read_document(searched / "metrics.json")
     assert len(metrics["trials"]) == len(metrics["hypervolume"]) == TRIALS
     assert sum(metrics["states"].values()) == TRIALS
     front = [r for r in metrics["rows"] if r["kind"] == "front"]
@@ -276,7 +276,7 @@ def test_a_report_shows_every_trial_and_the_table(searched: Path, tmp_path: Path
     text = page.read_text()
     assert "Not shown, since" not in text
     drawn = json.loads(text.split('id="data">')[1].split("</script>")[0])
-    metrics = json.loads((searched / "metrics.json").read_text())
+    metrics = read_document(searched / "metrics.json")
     points = [s["points"] for s in drawn["r0-pareto"][0]["charts"][0]["series"]]
     complete = sum(t["state"] == "complete" for t in metrics["trials"])
     assert len(points[0]) + len(points[1]) == complete

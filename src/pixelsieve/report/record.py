@@ -250,7 +250,7 @@ def _comparison(document: Document) -> Comparison:
 
 
 def _search(document: Document) -> SearchResult:
-    return SearchResult.from_plain(document, "metrics.json")
+    return SearchResult.from_plain(document, "metrics.json", strict=False)
 
 
 def _curves(document: Document) -> Curves:

@@ -161,7 +161,10 @@ class Offer:
     refine: Callable[[], list[Offer]] = list
 
 
-Kept = tuple[Offer, dict[str, tuple[Offer, dict[str, float] | None]]]
+Figures = dict[str, int | float]
+"""Figures of an integer program by name: merits, LUTs, levels, EBOPs."""
+
+Kept = tuple[Offer, dict[str, tuple[Offer, Figures | None]]]
 """The network that gets the job's name, and those under names of their own, each with the figures
 that the job's result tells of it as `exact`, if any."""
 
@@ -187,7 +190,7 @@ class OnTheWay:
     epoch: int
     ebops: float | None
     merits: dict[str, float]
-    exact: dict[str, float] | None = None
+    exact: Figures | None = None
 
     def to_plain(self) -> Document:
         """Return what jobs/NAME.json holds of it."""
@@ -217,7 +220,7 @@ class JobResult:
     warm_start: tuple[WarmStartRow, ...] | None = None
     ebops: float | None = None
     networks: tuple[OnTheWay, ...] = ()
-    exact: dict[str, float] | None = None
+    exact: Figures | None = None
 
     @property
     def best(self) -> EpochRecord:
@@ -327,7 +330,7 @@ def run_job(
     start = _start(job, folder, data)
     card = Card(to_plain(job.recipe), job.seed, data.front_end, data.detector, teacher)
     offers, history = _offers(job, start, data, card, session)
-    ending = ending or _Spaced(job.name, job.precision, next(iter(monitors)))
+    ending = ending or _Spaced(job.name, job.precision, next(iter(monitors), ""))
     chosen, others = ending(offers, data.tables(job.spec.features)[1])
     for name, one in {
         job.name: chosen,
@@ -363,10 +366,14 @@ def _finished(run: RunFolder, name: str, mark: str) -> JobResult | None:
     path = run.job(name)
     if not path.exists():
         return None
-    document = read_document(path)
-    if document.get("fingerprint") != mark:
-        return None
-    result = JobResult.from_plain(document, str(path))
+    try:
+        document = read_document(path)
+        if document.get("fingerprint") != mark:
+            return None
+        result = JobResult.from_plain(document, str(path))
+    except (RunError, ConfigError) as error:
+        msg = f"{error}; remove the file and the network is trained again"
+        raise RunError(msg) from error
     names = [name, *(one.model for one in result.networks)]
     whole = all(run.model(one).exists() for one in names)
     return result if whole else None

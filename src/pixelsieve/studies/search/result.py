@@ -118,13 +118,19 @@ class SearchResult:
         return {"schema": _SCHEMA, **plain}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], where: str) -> SearchResult:
-        """Read what metrics.json holds; raise `ConfigError` naming key and `where` if damaged."""
+    def from_plain(
+        cls, plain: Mapping[str, Any], where: str, *, strict: bool = True
+    ) -> SearchResult:
+        """Read what metrics.json holds; raise `ConfigError` naming key and `where` if damaged.
+
+        Unless `strict`, unknown keys are left out, for files that another version wrote.
+        """
         whole = {key: value for key, value in plain.items() if key != "schema"}
         whole |= {"trials": (), "rows": ()}
         trials = [TrialRecord.from_plain(one, f"{where}: trial") for one in plain["trials"]]
         rows = [_row(one, f"{where}: row") for one in plain["rows"]]
-        return replace(from_mapping(cls, whole, where), trials=tuple(trials), rows=tuple(rows))
+        result = from_mapping(cls, whole, where, strict=strict)
+        return replace(result, trials=tuple(trials), rows=tuple(rows))
 
 
 def read_result(path: Path) -> SearchResult:
