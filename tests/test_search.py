@@ -486,7 +486,7 @@ def test_every_network_of_a_trial_is_a_point_of_the_chart() -> None:
         TrialRecord(0, candidate(kind="learned"), TrialResult("complete", networks=many)),
         record(1, 0.6, 200),
     ]
-    metrics = {
+    metrics: dict[str, Any] = {
         **dict.fromkeys(("budget", "front_end")),
         **{name: [] for name in ("seeds", "left_out", "smaller")},
         "split_by": "hand",

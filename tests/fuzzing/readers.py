@@ -231,6 +231,8 @@ def _run_state(folder: Path) -> None:
 
     from pixelsieve.core.files import write_json
     from pixelsieve.core.runs import RunFolder
+    from pixelsieve.firmware.resources import Resources
+    from pixelsieve.firmware.vendor_formats import VendorReport
     from pixelsieve.studies.search.goal import Measured
     from pixelsieve.studies.search.records import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
@@ -244,8 +246,9 @@ def _run_state(folder: Path) -> None:
     record = TrialRecord(3, candidate, TrialResult("complete", None, measured, (measured,)))
     write_json(folder / "trial_0003.json", record)
     write_json(folder / "metrics.json", _searched(record).to_plain())
-    write_json(RunFolder(folder).resources, {"schema": 1, "models": {"a": {"name": "a"}}})
-    reports = [{"model": None, "sha256": "ab", "file": "csynth.xml", "lut": 5}]
+    costs = Resources("a", 9, 8, 0, 21.0, 3.0, 0, "0.8", "ab")
+    write_json(RunFolder(folder).resources, {"schema": 1, "models": {"a": costs}})
+    reports = [VendorReport("csynth.xml", "vitis-hls csynth", lut=5, sha256="ab")]
     write_json(RunFolder(folder).vendor_reports, {"schema": 1, "reports": reports})
     state = {"weights": [np.zeros((2, 2), np.float32)], "step": [np.array(3)]}
     Checkpoint(folder / "job.npz", "ab", every_s=0).save_when_due(lambda: state, [{"loss": 0.5}])

@@ -37,27 +37,32 @@ def search_table(search: SearchResult) -> Table:
         Column("bits w/a/i", number=True, group=_LAYERS),
         Column("parameters", number=True, group=_LAYERS),
     )
-    yosys = ["LUTs (Yosys)"] if counted else []
-    shares = (
-        f"{METRIC_TITLES[search.metric]}, validation",
-        *(f"{METRIC_TITLES[name]}, test" for name in metrics),
+    yosys = (("LUTs (Yosys)", "LUTs\nYosys", 0),) if counted else ()
+    titles = {name: METRIC_TITLES[name] for name in metrics}
+    short = {name: title.replace("rejection at", "rej.") for name, title in titles.items()}
+    figures = (
+        ("LUTs (estimate)", "LUTs\nest.", 0),
+        *yosys,
+        ("with features", "with\nfeatures", 2),
+        ("levels", "", 3),
+        ("EBOPs", "", 4),
+        *((f"{titles[n]}, validation", f"{short[n]}\nvalid.", 0) for n in (search.metric,)),
+        *((f"{titles[n]}, test", f"{short[n]}\ntest", int(n != search.metric)) for n in metrics),
     )
-    costs = ("LUTs (estimate)", *yosys, "with features", "levels", "EBOPs")
-    figures = (Column(name, number=True, group=_MERITS) for name in (*costs, *shares))
+    merits = (
+        Column(title, number=True, short=short, rank=rank, group=_MERITS)
+        for title, short, rank in figures
+    )
     kinds = [r.kind for r in rows]
     return Table(
         f"Smallest networks, {over_seeds}",
-        (Column("network"), *network, *figures, Column("front", group=_MERITS)),
+        (Column("network"), *network, *merits, Column("front", group=_MERITS)),
         tuple(
             Row(
                 (
                     *(r.name, r.network, r.inputs, r.bits, str(r.parameters)),
                     _estimate(r),
-                    *(
-                        [mean_cell(r.counted.counted_luts if r.counted else None)]
-                        if counted
-                        else []
-                    ),
+                    *([_counted(r)] if counted else []),
                     _with_features(r),
                     *(mean_cell(r.levels, 1), mean_cell(r.ebops), mean_cell(r.validation, 4)),
                     *(mean_cell(r.test[name], 4) for name in metrics),
@@ -67,6 +72,7 @@ def search_table(search: SearchResult) -> Table:
             )
             for i, r in enumerate(rows)
         ),
+        source="metrics.json",
     )
 
 
