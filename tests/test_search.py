@@ -28,7 +28,9 @@ from pixelsieve.studies import endings
 from pixelsieve.studies.endings import Fitting
 from pixelsieve.studies.search.final import smaller
 from pixelsieve.studies.search.goal import Goal, Measured, SearchConfig
-from pixelsieve.studies.search.records import (
+from pixelsieve.studies.search.result import (
+    SearchResult,
+    Smaller,
     TrialRecord,
     front_of,
     spaced,
@@ -36,7 +38,6 @@ from pixelsieve.studies.search.records import (
     volumes,
     why_no_front,
 )
-from pixelsieve.studies.search.result import SearchResult, Smaller
 from pixelsieve.studies.search.run import _Search
 from pixelsieve.studies.search.sampler import Told, ask, write_study
 from pixelsieve.studies.search.space import (

@@ -14,8 +14,7 @@ from scipy import integrate, stats
 
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.detector import LIGHT_MM_PER_NS, MUON_COLLIDER_VXD, MUON_MASS_GEV, Barrel
-from pixelsieve.simulation.bib import BIB_UNIFORMS, bib, copula_factor
-from pixelsieve.simulation.bib_sample import SAMPLE_BIB
+from pixelsieve.simulation.bib import BIB_UNIFORMS, SAMPLE_BIB, bib, copula_factor
 from pixelsieve.simulation.burr import Burr, burr_cumulative, cut_burr_quantile
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, Secondaries, muons
 from pixelsieve.simulation.tracks import (

@@ -17,7 +17,7 @@ from pixelsieve import __version__
 from pixelsieve.core.config import fingerprint, to_plain
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import read_document, remove_leftovers, telling_unwritable, write_json
-from pixelsieve.core.locks import locked
+from pixelsieve.core.folders import locked
 
 _PACKAGES = ("jax", "jaxlib", "keras", "hgq2", "numpy", "optax", "pyarrow", "scikit-learn", "scipy")
 _SUBFOLDERS = ("models", "jobs", "figures")

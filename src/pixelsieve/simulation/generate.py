@@ -14,8 +14,7 @@ from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor, straight_flight_ns
-from pixelsieve.simulation.bib import BIB_UNIFORMS, BibModel, bib
-from pixelsieve.simulation.bib_sample import SAMPLE_BIB
+from pixelsieve.simulation.bib import BIB_UNIFORMS, SAMPLE_BIB, BibModel, bib
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons
 from pixelsieve.simulation.sensor_response import respond

@@ -32,7 +32,6 @@ from pixelsieve.networks.model_file import (
 from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix
 from pixelsieve.networks.spec import NetworkSpec, Weights, initial_weights
 from pixelsieve.training.augmentation import Augmentation
-from pixelsieve.training.candidates import MixedNetwork
 from pixelsieve.training.engine import (
     Checkpoint,
     EpochRecord,
@@ -41,7 +40,7 @@ from pixelsieve.training.engine import (
     Session,
     TrainedNetwork,
 )
-from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.learned import MixedNetwork, refine_learned, train_learned
 from pixelsieve.training.recipe import OWN_FLOAT, REFINED, Recipe, override
 from pixelsieve.training.teachers import soft_labels
 from pixelsieve.training.uniform import train_uniform

@@ -17,7 +17,7 @@ from pixelsieve.core.workers import Task, Workers
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import feature_cost
-from pixelsieve.metrics.pareto import on_front
+from pixelsieve.metrics.metrics import on_front
 from pixelsieve.metrics.statistics import Metrics, mean_and_spread, score, summarize
 from pixelsieve.networks.model_file import Model, load_model, model_hash
 from pixelsieve.networks.precision import LearnedPrecision, Precision

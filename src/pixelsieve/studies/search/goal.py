@@ -10,8 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pixelsieve.core.errors import ConfigError, nearest
-from pixelsieve.metrics.metrics import EFFICIENCY, LARGEST_TIE_LOSS
-from pixelsieve.metrics.pareto import hypervolume, on_front
+from pixelsieve.metrics.metrics import EFFICIENCY, LARGEST_TIE_LOSS, hypervolume, on_front
 from pixelsieve.metrics.statistics import METRICS
 from pixelsieve.networks.precision import Precision
 from pixelsieve.networks.spec import NetworkSpec, network

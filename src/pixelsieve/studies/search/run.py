@@ -24,17 +24,18 @@ from pixelsieve.studies.search.final import (
     uniform_finalists,
 )
 from pixelsieve.studies.search.goal import Measured, SearchConfig
-from pixelsieve.studies.search.records import (
+from pixelsieve.studies.search.result import (
+    SearchResult,
     TrialRecord,
     front_of,
     read_record,
+    read_result,
     spaced,
     told,
     trial_name,
     volumes,
     why_no_front,
 )
-from pixelsieve.studies.search.result import SearchResult, read_result
 from pixelsieve.studies.search.sampler import ask, write_study
 from pixelsieve.studies.search.space import Candidate
 from pixelsieve.studies.search.trial import SearchData, Trial, run_trial

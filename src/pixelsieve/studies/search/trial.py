@@ -12,8 +12,7 @@ from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.metrics.metrics import roc_auc
-from pixelsieve.metrics.pareto import dominated_beyond
+from pixelsieve.metrics.metrics import dominated_beyond, roc_auc
 from pixelsieve.metrics.statistics import score
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
