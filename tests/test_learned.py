@@ -25,7 +25,6 @@ from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.studies.endings import Refined
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session
-from pixelsieve.training.job import Offer
 from pixelsieve.training.learned import (
     MixedNetwork,
     Snapshot,
@@ -34,6 +33,7 @@ from pixelsieve.training.learned import (
     train_learned,
 )
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
+from pixelsieve.training.run import Offer
 
 from .conftest import make_clusters
 

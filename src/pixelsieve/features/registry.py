@@ -342,35 +342,22 @@ _FEATURES = (
         lambda c: c.y_local_mm,
         logic="wiring",
     ),
-    Feature(
-        "hit_time_30ps",
-        "ns",
-        (-0.5, 20),
-        0.25,
-        "arrival time less straight flight at c, measured with 30 ps",
-        "wiring: time-to-digital converter",
-        _time("hit_time_30ps_ns"),
-        logic="wiring",
-    ),
-    Feature(
-        "hit_time_60ps",
-        "ns",
-        (-0.5, 20),
-        0.25,
-        "arrival time less straight flight at c, measured with 60 ps",
-        "wiring: time-to-digital converter",
-        _time("hit_time_60ps_ns"),
-        logic="wiring",
-    ),
-    Feature(
-        "hit_time_measured",
-        "ns",
-        (-0.5, 20),
-        0.25,
-        "arrival time less straight flight at c, as the front end measured it",
-        "wiring: time-to-digital converter",
-        _time("hit_time_measured_ns"),
-        logic="wiring",
+    *(
+        Feature(
+            name,
+            "ns",
+            (-0.5, 20),
+            0.25,
+            f"arrival time less straight flight at c, {measured}",
+            "wiring: time-to-digital converter",
+            _time(f"{name}_ns"),
+            logic="wiring",
+        )
+        for name, measured in (
+            ("hit_time_30ps", "measured with 30 ps"),
+            ("hit_time_60ps", "measured with 60 ps"),
+            ("hit_time_measured", "as the front end measured it"),
+        )
     ),
 )
 

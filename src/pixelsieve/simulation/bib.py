@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from pixelsieve.core.config import require_above_0, require_between
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.detector import ELECTRON_PDG, LIGHT_MM_PER_NS, Barrel, straight_flight_ns
 from pixelsieve.simulation.burr import Burr, cut_burr_quantile
@@ -88,13 +89,10 @@ class BibModel:
             msg = "'origins' is empty; expected at least one origin of background"
             raise ConfigError(msg)
         for name in ("positron_share", "same_sign_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                msg = f"'{name}' is {getattr(self, name):g}; expected 0 to 1"
-                raise ConfigError(msg)
-        for name in ("latest_ns", "z_power", "bend_width", "steepest_slope", "softest_pt_gev"):
-            if not 0 < getattr(self, name) < float("inf"):
-                msg = f"'{name}' is {getattr(self, name):g}; expected a number above 0"
-                raise ConfigError(msg)
+            require_between(self, name, 0.0, 1.0)
+        require_above_0(
+            self, "latest_ns", "z_power", "bend_width", "steepest_slope", "softest_pt_gev"
+        )
         if not (self.z_rise >= 0 and abs(self.y_tilt) <= 1):
             msg = "'z_rise' must be 0 or more and 'y_tilt' within -1 to 1"
             raise ConfigError(msg)

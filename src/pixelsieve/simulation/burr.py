@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.config import require_above_0
 
 Floats = NDArray[np.float64]
 
@@ -25,15 +25,7 @@ class Burr:
     tail: float
 
     def __post_init__(self) -> None:
-        for name in ("scale", "rise", "tail"):
-            if not 0 < getattr(self, name) < float("inf"):
-                msg = f"'{name}' is {getattr(self, name):g}; expected a number above 0"
-                raise ConfigError(msg)
-
-    @property
-    def median(self) -> float:
-        """The median, in the unit of `scale`."""
-        return float(self.scale * (2 ** (1 / self.tail) - 1) ** (1 / self.rise))
+        require_above_0(self, "scale", "rise", "tail")
 
     def quantile(self, u: Floats) -> Floats:
         """The value below which the share `u` lies, any shape."""

@@ -55,9 +55,7 @@ class Secondaries:
     delay_ns: Burr = field(default_factory=lambda: Burr(0.02347, 1.682, 1.183))
 
     def __post_init__(self) -> None:
-        if not 0 <= self.prompt_share <= 1:
-            msg = f"'prompt_share' is {self.prompt_share:g}; expected 0 to 1"
-            raise ConfigError(msg)
+        require_between(self, "prompt_share", 0.0, 1.0)
 
     def delays_ns(self, u: Floats) -> Floats:
         """Delays of the uniforms `u`: none for the prompt ones, rising beyond."""

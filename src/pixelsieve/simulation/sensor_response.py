@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.data.detector import ELECTRON_MASS_EV, MUON_MASS_EV, MUON_PDG, Detector
 from pixelsieve.simulation import transport
-from pixelsieve.simulation.charge import Counts, Geometry, Images
+from pixelsieve.simulation.charge import Counts, Exposure, Geometry, Images
 from pixelsieve.simulation.compilation import compiled
 from pixelsieve.simulation.ionization import PAIR_EV, Ionization, ionization_tables
 from pixelsieve.simulation.streams import uniform
@@ -141,18 +141,15 @@ def simulate_tracks(
     home = (image.shape[1] // 2, image.shape[2] // 2)
     for i in range(len(pixels)):
         state = states[i : i + 1]
+        to = Exposure(state, image, induced, potential, geometry)
         _clear(image, induced)
         particle = _start(
             state, cot_alpha[i], cot_beta[i], mass_ev[i], kinetic_ev[i], charge[i], home, geometry
         )
         if physical:
-            totals[i] = walk_physical(
-                state, image, induced, potential, geometry, tables, particle, end
-            )
+            totals[i] = walk_physical(to, tables, particle, end)
         else:
-            totals[i] = walk_straight(
-                state, image, induced, potential, geometry, tables, particle, beta_gamma[i]
-            )
+            totals[i] = walk_straight(to, tables, particle, beta_gamma[i])
         _accumulate(image)
         row, column = _centroid(image, home)
         shifts[i, 0], shifts[i, 1] = row - home[0], column - home[1]

@@ -14,7 +14,7 @@ from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.metrics.statistics import METRICS, score
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.studies.search.goal import Goal, Measured
-from pixelsieve.training.job import Kept, Offer, at_budget
+from pixelsieve.training.run import Kept, Offer, at_budget
 
 _MOST_CHECKED = 20
 """So many networks of a training of bits are measured, evenly along their list by size."""

@@ -25,8 +25,9 @@ from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.training.augmentation import augmented
 from pixelsieve.training.engine import Monitor
-from pixelsieve.training.job import Ending, Job, JobResult, TrainingData, run_job
+from pixelsieve.training.job import Job, JobResult, TrainingData
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.run import Ending, run_job
 from pixelsieve.training.teachers import (
     TreesResult,
     TreesTeacher,

@@ -25,8 +25,9 @@ from pixelsieve.studies.jobs import (
     training_data,
     training_tasks,
 )
-from pixelsieve.training.job import Ending, Job, JobResult
+from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
+from pixelsieve.training.run import Ending
 from pixelsieve.training.teachers import TreesTeacher
 
 _START = "start"

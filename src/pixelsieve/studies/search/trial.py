@@ -19,8 +19,9 @@ from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.studies.endings import Fitting, OnFront
 from pixelsieve.studies.search.goal import Goal, Measured
 from pixelsieve.training.engine import Monitor
-from pixelsieve.training.job import Job, TrainingData, run_job
+from pixelsieve.training.job import Job, TrainingData
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.run import run_job
 
 
 @dataclass(frozen=True, slots=True)
