@@ -26,6 +26,7 @@ from pixelsieve.training.engine import (
 )
 from pixelsieve.training.learned_program import (
     INPUTS,
+    LearnedState,
     Pressure,
     learned_program,
     learning_layers,
@@ -231,6 +232,9 @@ class _Path:
         return Pressure(targets.astype(np.float32), follows)
 
 
+_TREES = ("variables", "optimizer", "ranges")
+
+
 class _Learned:
     """The `engine.Program` of learned bits.
 
@@ -258,11 +262,9 @@ class _Learned:
         self._batches = rows.batches(recipe)
         self._clip = np.float32(clip_norm(recipe))
         self._bits_rate = np.float32(0.0 if path is None else 1.0)
-        self._variables = jax.tree.map(jnp.array, variables)
-        self._optimizer = self._program.start(self._variables)
-        self._ranges = start_ranges(self._variables)
-        factor = _NO_FACTOR if path is None else _FIRST_FACTOR
-        self._log_factor = jnp.asarray(log(factor), jnp.float32)
+        own = jax.tree.map(jnp.array, variables)
+        factor = jnp.asarray(log(_NO_FACTOR if path is None else _FIRST_FACTOR), jnp.float32)
+        self._state = LearnedState(own, self._program.start(own), start_ranges(own), factor)
         self._first = self._ebops = 1.0
         self._epochs = 0
         self.kept: list[Snapshot] = []
@@ -279,52 +281,41 @@ class _Learned:
             self._first = max(self._ebops, 1.0)
         else:
             pressure = self._path.pressure(number, self._first)
-        *carry, (loss, ebops) = self._program.epoch(
-            self._variables,
-            self._optimizer,
-            self._ranges,
-            self._log_factor,
-            inputs,
-            labels,
-            order,
-            rates,
-            pressure,
-            self._clip,
-            self._bits_rate,
+        self._state, (loss, ebops) = self._program.epoch(
+            self._state, inputs, labels, order, rates, pressure, self._clip, self._bits_rate
         )
-        self._variables, self._optimizer, self._ranges, self._log_factor = carry
         self._ebops = float(ebops)
         return {
             "train_loss": float(loss),
             "ebops": self._ebops,
-            "pressure": exp(float(self._log_factor)),
+            "pressure": exp(float(self._state.log_factor)),
         }
 
     def logits(self, inputs: OnDevice) -> Any:
-        return self._program.logits(self._variables, inputs)[0]
+        return self._program.logits(self._state.variables, inputs)[0]
 
     def keep(self, record: EpochRecord) -> None:
-        new = _snapshot(record, self._variables)
+        new = _snapshot(record, self._state.variables)
         if self._path is None:
             self._keep_best(new)
         elif new.epoch >= self._path.hold and new.ebops > 0:
             keep_unbeaten(self.kept, new)
 
     def _keep_best(self, new: Snapshot) -> None:
+        import jax
+
         best = {
             name: max((*self.kept, new), key=lambda one: (one.merits[name], -one.epoch))
             for name in new.merits
         }
         if any(one is new for one in best.values()):
-            new.variables = _copied(new.variables)
+            new.variables = jax.tree.map(np.array, new.variables)
         self.kept = list({one.epoch: one for one in best.values()}.values())
 
     def arrays(self) -> Arrays:
         return {
-            "variables": _leaves(self._variables),
-            "optimizer": _leaves(self._optimizer),
-            "ranges": _leaves(self._ranges),
-            "numbers": [np.asarray(self._log_factor), np.asarray([self._first, self._ebops])],
+            **{name: _leaves(getattr(self._state, name)) for name in _TREES},
+            "numbers": [np.asarray(self._state.log_factor), np.asarray([self._first, self._ebops])],
             "kept_epochs": [np.asarray([one.epoch for one in self.kept], np.int64)],
             **{f"kept_{one.epoch}": _leaves(one.variables) for one in self.kept},
         }
@@ -336,12 +327,10 @@ class _Learned:
         def like(tree: Any, leaves: Sequence[NDArray[Any]], convert: Callable[..., Any]) -> Any:
             return jax.tree.unflatten(jax.tree.structure(tree), [convert(one) for one in leaves])
 
-        fresh = self._variables
-        self._variables = like(fresh, arrays["variables"], jnp.array)
-        self._optimizer = like(self._optimizer, arrays["optimizer"], jnp.array)
-        self._ranges = like(self._ranges, arrays["ranges"], jnp.array)
+        fresh = self._state.variables
+        trees = (like(getattr(self._state, name), arrays[name], jnp.array) for name in _TREES)
         log_factor, numbers = arrays["numbers"]
-        self._log_factor = jnp.asarray(log_factor, jnp.float32)
+        self._state = LearnedState(*trees, jnp.asarray(log_factor, jnp.float32))
         self._first, self._ebops = (float(one) for one in numbers)
         self._epochs = len(history)
         self.kept = [
@@ -384,12 +373,6 @@ def _snapshot(record: EpochRecord, variables: Any) -> Snapshot:
         if name.startswith(start) and name != "validation_loss"
     }
     return Snapshot(int(record["epoch"]), record["ebops"], merits, variables)
-
-
-def _copied(variables: Any) -> Any:
-    import jax
-
-    return jax.tree.map(np.array, variables)
 
 
 def _leaves(tree: Any) -> list[NDArray[Any]]:

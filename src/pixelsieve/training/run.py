@@ -114,7 +114,7 @@ def run_job(
     start = _start(job, run, data)
     card = Card(to_plain(job.recipe), job.seed, data.front_end, data.detector, teacher)
     offers, history = _offers(job, start, data, card, session)
-    ending = ending or _Spaced(job.name, job.precision, next(iter(monitors)))
+    ending = ending or _Spaced(job.name, job.precision, next(iter(monitors), ""))
     chosen, others = ending(offers, data.tables(job.spec.features)[1])
     models = {job.name: chosen} | {name: kept for name, (kept, _) in others.items()}
     for name, kept in models.items():
