@@ -160,7 +160,8 @@ def test_alias_tables_draw_the_probabilities_they_were_made_of() -> None:
         head, tail = _probabilities(tables.head, row), _probabilities(tables.tail, row)
         drawn = head[-1] * tail
         drawn[: len(head) - 1] += head[:-1]
-        spectrum = collision_spectrum(float(np.exp(tables.log_beta_gamma[row])))
+        log_beta_gamma = tables.first_log_beta_gamma + row * tables.log_beta_gamma_step
+        spectrum = collision_spectrum(float(np.exp(log_beta_gamma)))
         np.testing.assert_allclose(drawn, pairs_of_a_step(spectrum, tables.step_um), atol=1e-8)
 
 

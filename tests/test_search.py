@@ -16,6 +16,7 @@ import pytest
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, read_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Task, Workers
 from pixelsieve.features import FeatureSet
 from pixelsieve.metrics.statistics import Mean
@@ -100,7 +101,7 @@ class Pool:
 def run(folder: Path, pool: Pool, config: SearchConfig = CONFIG, trials: int = 26) -> list[Any]:
     for name in ("trials", "models"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    study = _Search(config, WINDOW, folder, trials, lambda _: None)
+    study = _Search(config, WINDOW, RunFolder(folder), trials, lambda _: None)
     return [to_plain(record) for record in study.run(cast(Workers, pool))]
 
 
@@ -547,7 +548,6 @@ def test_hopeless_trials_stop_and_others_do_not() -> None:
 
 
 def test_a_folder_in_use_is_one_line(tmp_path: Path) -> None:
-    from pixelsieve.core.runs import RunFolder
 
     with (
         RunFolder(tmp_path / "r").claimed(to_plain(CONFIG)),

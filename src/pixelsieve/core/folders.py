@@ -123,7 +123,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         with telling_unwritable(path, _ADVICE):
             new.mkdir()
             yield new
-            sums = [f"{file_hash(p)}  {p.relative_to(new)}\n" for p in sorted(_files(new))]
+            files = sorted(p for p in new.rglob("*") if p.is_file())
+            sums = [f"{file_hash(p)}  {p.relative_to(new)}\n" for p in files]
             (new / SUMS).write_text("".join(sums), encoding="utf-8")
             if path.exists():
                 path.rename(old)
@@ -157,7 +158,3 @@ def _beside(path: Path, what: str) -> Path:
 def _remove(path: Path, *what: str) -> None:
     for one in what:
         shutil.rmtree(_beside(path, one), ignore_errors=True)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.rglob("*") if p.is_file())

@@ -81,18 +81,14 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
         return {path: told or _format(path)}
     if path.is_dir():
         _refuse_unfinished(path)
-        kinds = {s for s, kind in _SUFFIXES.items() if told is None or _is_read_as(kind, told)}
+        meant = (told, "parquet") if told == "triples" else (told,)
+        kinds = {s for s, kind in _SUFFIXES.items() if told is None or kind in meant}
         paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
     else:
         # Path.glob takes no pattern with a root or '..', which users do give.
         paths = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
     paths = sorted((p for p in paths if p.is_file()), key=lambda p: triples.natural(str(p)))
     return {p: told or _format(p) for p in paths if told != "triples" or triples.is_part(p)}
-
-
-def _is_read_as(kind: Format, told: Format) -> bool:
-    """Whether a folder's files with the suffix of `kind` are meant by the format `told`."""
-    return kind == told or (kind, told) == ("parquet", "triples")
 
 
 def _format(path: Path) -> Format:
@@ -153,24 +149,13 @@ def _read(
             msg = f"{path}: column 'split' would be lost; name files *_train, *_val, *_test instead"
             raise DataError(msg)
         return parquet.iterate(path, slices=options.slices)
+    told: dict[str, Any] = {"detector": options.detector, "slices": options.slices}
     if kind == "tfrecord":
-        return tfrecord.iterate(path, detector=options.detector, slices=options.slices)
+        return tfrecord.iterate(path, **told)
+    told |= {"signal": options.signal, "z_global_mm": options.z_global_mm}
     if kind == "pixelav":
-        return pixelav.iterate(
-            path,
-            detector=options.detector,
-            signal=options.signal,
-            tracks=tracklist.read(tracks) if tracks else None,
-            z_global_mm=options.z_global_mm,
-            slices=options.slices,
-        )
-    return triples.iterate(
-        triples.find([path])[0],
-        detector=options.detector,
-        signal=options.signal,
-        z_global_mm=options.z_global_mm,
-        slices=options.slices,
-    )
+        return pixelav.iterate(path, tracks=tracklist.read(tracks) if tracks else None, **told)
+    return triples.iterate(triples.find([path])[0], **told)
 
 
 def _require_alike(part: Clusters, first: Clusters) -> None:

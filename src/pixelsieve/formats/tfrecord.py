@@ -269,20 +269,16 @@ def decode_example(data: memoryview) -> dict[str, memoryview]:
     found: dict[str, memoryview] = {}
     for features in _parts(data, 1):
         for entry in _parts(features, 1):
-            name, value = None, None
-            for number, content in _fields(entry):
-                if number == 1 and isinstance(content, memoryview):
-                    try:
-                        name = str(content, "utf-8")
-                    except UnicodeDecodeError as error:
-                        msg = "the name of a feature is not text"
-                        raise FormatError(msg) from error
-                elif number == 2 and isinstance(content, memoryview):  # noqa: PLR2004 (field)
-                    value = content
-            if name is None or value is None:
+            names, values = _parts(entry, 1), _parts(entry, 2)
+            if not names or not values:
                 msg = "a feature without name or value"
                 raise FormatError(msg)
-            strings = [s for part in _parts(value, 1) for s in _parts(part, 1)]
+            try:
+                name = str(names[-1], "utf-8")
+            except UnicodeDecodeError as error:
+                msg = "the name of a feature is not text"
+                raise FormatError(msg) from error
+            strings = [s for part in _parts(values[-1], 1) for s in _parts(part, 1)]
             if len(strings) != 1:
                 msg = f"feature '{name}' holds {len(strings)} byte strings; expected one tensor"
                 raise FormatError(msg)

@@ -13,10 +13,10 @@ from pixelsieve.data.detector import ELECTRON_MASS_EV, MUON_MASS_EV, MUON_PDG, D
 from pixelsieve.simulation import transport
 from pixelsieve.simulation.charge import Counts, Exposure, Geometry, Images
 from pixelsieve.simulation.compilation import compiled
-from pixelsieve.simulation.ionization import PAIR_EV, Ionization, ionization_tables
+from pixelsieve.simulation.ionization import Ionization, Tables, ionization_tables
 from pixelsieve.simulation.streams import uniform
 from pixelsieve.simulation.transport import Transport, weighting_potential
-from pixelsieve.simulation.walk import Particle, Tables, walk_physical, walk_straight
+from pixelsieve.simulation.walk import Particle, walk_physical, walk_straight
 
 _MARGIN = 8  # pixels around the window whose charge still counts for the centroid
 
@@ -172,7 +172,7 @@ class Response:
 
 
 def geometry_of(detector: Detector, options: Transport) -> Geometry:
-    """The constants of the compiled loops."""
+    """Return the constants of the compiled loops."""
     sensor = detector.sensor
     step = _potential_step_um(detector) if options.n_slices else 0.0
     return Geometry(
@@ -193,23 +193,10 @@ def geometry_of(detector: Detector, options: Transport) -> Geometry:
     )
 
 
-@lru_cache(maxsize=4)
 def tables_of(ionization: Ionization) -> Tables:
-    """The ionization tables of the compiled loops."""
-    tables = ionization_tables(ionization.fano, ionization.charge_scale)
-    grid = tables.log_beta_gamma
-    return Tables(
-        step_um=tables.step_um,
-        first_log_beta_gamma=float(grid[0]),
-        log_beta_gamma_step=float(grid[1] - grid[0]),
-        head_keep=tables.head.keep,
-        head_alias=tables.head.alias,
-        tail_keep=tables.tail.keep,
-        tail_alias=tables.tail.alias,
-        hard_rate=tables.hard_rate,
-        hard_energy_ev=tables.hard_energy_ev,
-        pair_ev=PAIR_EV / ionization.charge_scale,
-        delta_rays=ionization.delta_rays,
+    """Return the ionization tables of the compiled loops."""
+    return ionization_tables(
+        ionization.fano, ionization.charge_scale, delta_rays=ionization.delta_rays
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pixelsieve.data.detector import ELECTRON_MASS_EV, LIGHT_MM_PER_NS
 from pixelsieve.simulation.charge import Exposure, Geometry, State, collect, collect_inlined
 from pixelsieve.simulation.compilation import compiled, inlined
+from pixelsieve.simulation.ionization import Tables
 from pixelsieve.simulation.streams import binomial, poisson, uniform
 
 _DELTA_STEPS = 14
@@ -29,22 +30,6 @@ _MOST_STEPS = 5_000  # a particle that turns along the sensor is followed for 5 
 _TAIL = math.log(1e5)
 
 Floats = NDArray[np.float64]
-
-
-class Tables(NamedTuple):
-    """`IonizationTables` and options as the compiled loops need them."""
-
-    step_um: float
-    first_log_beta_gamma: float
-    log_beta_gamma_step: float
-    head_keep: NDArray[np.float32]
-    head_alias: NDArray[np.uint16]
-    tail_keep: NDArray[np.float32]
-    tail_alias: NDArray[np.uint16]
-    hard_rate: Floats
-    hard_energy_ev: Floats
-    pair_ev: float
-    delta_rays: bool
 
 
 class Particle(NamedTuple):
@@ -88,7 +73,7 @@ def _pairs(
     """Pairs of one step; the head's row is given, as taking it costs more than drawing from it."""
     count = _draw(state, head_keep, head_alias)
     if count == len(head_keep) - 1:
-        count = _draw(state, tables.tail_keep[index], tables.tail_alias[index])
+        count = _draw(state, tables.tail.keep[index], tables.tail.alias[index])
     return count
 
 
@@ -220,7 +205,7 @@ def walk_straight(to: Exposure, tables: Tables, particle: Particle, beta_gamma: 
     state, path = to.state, to.geometry.thickness_um / particle.us
     index = _grid_index(state, tables, beta_gamma)
     n_steps = int(path / tables.step_um + uniform(state))
-    keep, alias = tables.head_keep[index], tables.head_alias[index]
+    keep, alias = tables.head.keep[index], tables.head.alias[index]
     total = 0
     for i in range(n_steps):
         count = _pairs(state, keep, alias, tables, index)
@@ -269,7 +254,7 @@ def walk_physical(to: Exposure, tables: Tables, particle: Particle, end: Floats)
         # The last step is cut at the face; its loss is thinned in proportion.
         ahead = geometry.thickness_um - s if us > 0.0 else s
         part = min(1.0, ahead / (abs(us) * step + 1e-12))
-        keep, alias = tables.head_keep[index], tables.head_alias[index]
+        keep, alias = tables.head.keep[index], tables.head.alias[index]
         count = _pairs(state, keep, alias, tables, index) if uniform(state) < part else 0
         along = uniform(state) * part * step
         depth = min(max(s + us * along, 0.0), geometry.thickness_um)

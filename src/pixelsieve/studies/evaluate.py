@@ -114,7 +114,8 @@ def evaluate_model(model: Model, part: Dataset, occupancy: Occupancy | None = No
     require_same_keras(model)
     logits = model.logits(model.features.table(clusters))
     _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
-    read_out = _bib_read_out(part, split)
+    bib = part.counts[split]["bib"]
+    read_out = bib.read_out / bib.collected
     return Evaluation(
         model=model.origin,
         split=split,
@@ -129,9 +130,3 @@ def evaluate_model(model: Model, part: Dataset, occupancy: Occupancy | None = No
         data_rate=tuple(data_rates(logits, clusters, occupancy, read_out=read_out)),
         slices=tuple(slices(logits >= threshold, clusters)),
     )
-
-
-def _bib_read_out(part: Dataset, split: str) -> float:
-    """Return the fraction of the BIB clusters that the front end reads out."""
-    bib = part.counts[split]["bib"]
-    return bib.read_out / bib.collected

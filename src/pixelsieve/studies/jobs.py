@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,48 +93,16 @@ def training_data(
     features: FeatureSet,
     recipes: Sequence[Recipe],
     teachers: Iterable[Job | TreesTeacher] = (),
+    more: Mapping[str, Sequence[GrowingTable]] = MappingProxyType({}),
+    *hold: str,
 ) -> TrainingData:
     """Return train and validation inputs, also as `teachers` see them, and as `recipes` vary them.
 
-    Of the clusters no more is held than what networks see and what recipes vary. Raise
-    `ConfigError` for variations that the front end cannot have, `DataError` if a column is missing
-    or a recipe's batch is larger than the training split, before anything is written.
+    Of the clusters no more is held than what networks see and what recipes vary, and the splits
+    `hold`. The same pass fills the tables `more` by split. Raise `ConfigError` for variations that
+    the front end cannot have, `DataError` if a column is missing or a recipe's batch is larger
+    than the training split, before anything is written.
     """
-    return _seen(dataset, features, recipes, teachers, {})
-
-
-def compared_data(
-    folder: Path,
-    dataset: Dataset,
-    features: FeatureSet,
-    recipes: Sequence[Recipe],
-    teachers: Iterable[Job | TreesTeacher] = (),
-    *,
-    baselines: bool,
-) -> Shared:
-    """Return the same with inputs of the test split, whose clusters the dataset then holds.
-
-    With `baselines` also the inputs of all splits for classifiers that are no circuit. Raise as
-    `training_data`.
-    """
-    test = GrowingTable(features)
-    bare = [GrowingTable(features, saturated=False) for _ in SPLIT_NAMES] if baselines else []
-    more: dict[str, list[GrowingTable]] = {"test": [test]}
-    for name, one in zip(SPLIT_NAMES, bare, strict=False):
-        more.setdefault(name, []).append(one)
-    data = _seen(dataset, features, recipes, teachers, more, "test")
-    return Shared(folder, data, test.table(), tuple(one.table() for one in bare))
-
-
-def _seen(
-    dataset: Dataset,
-    features: FeatureSet,
-    recipes: Sequence[Recipe],
-    teachers: Iterable[Job | TreesTeacher],
-    more: Mapping[str, Sequence[GrowingTable]],
-    *hold: str,
-) -> TrainingData:
-    """One pass through the dataset that fills also the tables `more` by split."""
     sets = [features, *_other_sets(features, teachers)]
     training, validation = ([GrowingTable(one) for one in sets] for _ in range(2))
     tables: dict[str, list[GrowingTable]] = {"train": training, "validation": validation}
@@ -161,6 +130,29 @@ def _seen(
         np.concatenate(groups),
         {a: augmented(a, features, collected, dataset.front_end) for a in variations if collected},
     )
+
+
+def compared_data(
+    folder: Path,
+    dataset: Dataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher] = (),
+    *,
+    baselines: bool,
+) -> Shared:
+    """Return the same with inputs of the test split, whose clusters the dataset then holds.
+
+    With `baselines` also the inputs of all splits for classifiers that are no circuit. Raise as
+    `training_data`.
+    """
+    test = GrowingTable(features)
+    bare = [GrowingTable(features, saturated=False) for _ in SPLIT_NAMES] if baselines else []
+    more: dict[str, list[GrowingTable]] = {"test": [test]}
+    for name, one in zip(SPLIT_NAMES, bare, strict=False):
+        more.setdefault(name, []).append(one)
+    data = training_data(dataset, features, recipes, teachers, more, "test")
+    return Shared(folder, data, test.table(), tuple(one.table() for one in bare))
 
 
 def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
@@ -241,7 +233,8 @@ def _train(
     _require_folder(shared)
     monitors: dict[str, Monitor] = {"auc": roc_auc}
     if job.recipe.learns_bits:
-        monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
+        name = f"rejection_{100 * EFFICIENCY:.0f}"
+        monitors[name] = lambda logits, labels: rejection_at(logits, labels, EFFICIENCY)[0]
     result = run_job(job, shared.folder, shared.data, monitors, report, ending)
     names = [job.name, *(one.model for one in result.networks)]
     for name in names if job.precision is not None else []:
@@ -256,7 +249,3 @@ def _require_folder(shared: Shared) -> None:
     if not shared.folder.is_dir():
         msg = f"{shared.folder}: not seen by a worker; --out must be on a disk that all share"
         raise RunError(msg)
-
-
-def _rejection(logits: NDArray[Any], labels: NDArray[Any]) -> float:
-    return rejection_at(logits, labels, EFFICIENCY)[0]

@@ -328,9 +328,12 @@ class _Learned:
             return jax.tree.unflatten(jax.tree.structure(tree), [convert(one) for one in leaves])
 
         fresh = self._state.variables
-        trees = (like(getattr(self._state, name), arrays[name], jnp.array) for name in _TREES)
+        variables, optimizer, ranges = (
+            like(getattr(self._state, name), arrays[name], jnp.array) for name in _TREES
+        )
         log_factor, numbers = arrays["numbers"]
-        self._state = LearnedState(*trees, jnp.asarray(log_factor, jnp.float32))
+        factor = jnp.asarray(log_factor, jnp.float32)
+        self._state = LearnedState(variables, optimizer, ranges, factor)
         self._first, self._ebops = (float(one) for one in numbers)
         self._epochs = len(history)
         self.kept = [

@@ -195,15 +195,7 @@ LEARNED = Recipe(
 )
 """How weights and bits are learned; slow, since bits follow weights only slowly."""
 
-REFINED = Recipe(
-    "refined",
-    epochs=60,
-    initial_rate=1e-3,
-    end_rate=1e-6,
-    decay="cosine",
-    warm_start=False,
-    learns_bits=True,
-)
+REFINED = replace(LEARNED, name="refined", epochs=60, initial_rate=1e-3, end_rate=1e-6)
 """How the weights of a candidate are trained further with its bits as they are."""
 
 

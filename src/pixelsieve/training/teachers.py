@@ -84,10 +84,6 @@ class TreesTeacher:
         """E.g. `teacher_boosted_trees_seed0`."""
         return f"teacher_boosted_trees_seed{self.seed}"
 
-    def path(self, folder: Path) -> Path:
-        """Where the run `folder` keeps its logits of the training clusters."""
-        return RunFolder(folder).teacher(self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class TreesResult:
@@ -116,7 +112,7 @@ def grow(
     """
     from sklearn.metrics import roc_auc_score
 
-    path = teacher.path(folder)
+    path = RunFolder(folder).teacher(teacher.name)
     about = path.with_suffix(".json")
     mark = fingerprint({"teacher": to_plain(teacher), "data": data, "pixelsieve": __version__})
     if path.exists() and about.exists():
