@@ -548,7 +548,6 @@ def test_hopeless_trials_stop_and_others_do_not() -> None:
 
 
 def test_a_folder_in_use_is_one_line(tmp_path: Path) -> None:
-
     with (
         RunFolder(tmp_path / "r").claimed(to_plain(CONFIG)),
         pytest.raises(RunError, match="another process works in this folder"),

@@ -54,7 +54,7 @@ def read_members(
 ) -> dict[str, bytes]:
     """All members of a zip archive by name; folders are left out.
 
-    Raises `RunError` naming `where` for a file that is missing or damaged, a member that is there
+    Raise `RunError` naming `where` for a file that is missing or damaged, a member that is there
     twice or not among the `known` names (empty: any name), and one that unpacks to more than
     `most_bytes`, whatever size it states.
     """
@@ -112,7 +112,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes
 def read_arrays(source: Path | bytes, where: str) -> dict[str, NDArray[Any]]:
     """The arrays of a `.npz` by name, as `np.savez` writes them: numbers or text, never objects.
 
-    Raises `RunError` as `read_members` does, and for an array whose header asks for more or fewer
+    Raise `RunError` as `read_members` does, and for an array whose header asks for more or fewer
     bytes than there are.
     """
     members = read_members(source, where, ())
@@ -156,7 +156,7 @@ _REFUSED = 3
 def read_isolated(source: Path | bytes, where: str) -> Group:
     """`read_hdf5` in another process, with bounded memory and time.
 
-    Raises `RunError` where that refuses, and where the HDF5 library breaks down on the file.
+    Raise `RunError` if that refuses, and if the HDF5 library breaks down on the file.
     """
     name = "-" if isinstance(source, bytes) else str(source.absolute())
     try:
@@ -230,7 +230,7 @@ class Group:
 def read_hdf5(source: Path | bytes, where: str) -> Group:
     """Read every group, attribute and numeric array of a file or of its bytes.
 
-    Raises `RunError` naming `where` for files that are damaged, too large, or hold anything but
+    Raise `RunError` naming `where` for files that are damaged, too large, or hold anything but
     plain numbers of their own: links out of the file, virtual arrays, objects.
     """
     import h5py

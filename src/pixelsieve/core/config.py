@@ -191,7 +191,7 @@ def _float(value: int, where: str) -> float:
 
 
 def _where_in(where: str, index: int, value: Any) -> str:
-    """Which of a list of tables; a number among numbers needs no name."""
+    """Name one of a list of tables; a number among numbers needs no name."""
     return f"{where}, number {index + 1}" if isinstance(value, Mapping) else where
 
 
@@ -226,7 +226,7 @@ def to_plain(value: Any) -> Any:
 
 
 def differences(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
-    """Where two values differ as plain data: dotted key to (ours, theirs), of keys in both."""
+    """Return how two values differ as plain data: dotted key to (ours, theirs), of keys in both."""
     found: dict[str, tuple[Any, Any]] = {}
     one, other = to_plain(ours), to_plain(theirs)
     for key in [k for k in one if k in other]:

@@ -68,12 +68,12 @@ _ADVICE = "choose another --out"
 
 
 def failed_folder(path: Path) -> Path:
-    """Where a result that failed its check goes."""
+    """Return the place of a result that failed its check."""
     return path.with_name(f"{path.name}.failed")
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise `RunError` where `path` holds anything but an older result, or cannot be made."""
+    """Raise `RunError` if `path` holds anything but an older result, or cannot be made."""
     require_writable(path, path.absolute().parent)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
@@ -86,7 +86,7 @@ def check_replaceable(path: Path) -> None:
 def claimed_folder(path: Path) -> Iterator[None]:
     """Keep other processes from writing `path` while inside, and mend what a killed one left.
 
-    Raises `RunError` where the place cannot be written, is in use, or holds something else.
+    Raise `RunError` if the place cannot be written, is in use, or holds something else.
     """
     check_replaceable(path)
     made = [p for p in path.absolute().parents if not p.exists()]
@@ -114,7 +114,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success it takes its place.
 
     On an error the temporary folder is removed and what was there before stays. To be used in
-    `claimed_folder`. The file SHA256SUMS (for `sha256sum -c`) is added. Raises `RunError` where
+    `claimed_folder`. The file SHA256SUMS (for `sha256sum -c`) is added. Raise `RunError` if
     the place cannot be written, is full, or holds something else.
     """
     check_replaceable(path)

@@ -25,7 +25,7 @@ _OTHER_OUT = "choose another --out"
 
 
 class _Inside:
-    """Where a file or folder of that name lies in a run folder."""
+    """The path of a file or folder of that name in a run folder."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -36,7 +36,7 @@ class _Inside:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run folder: where everything in it lies. No other module joins its names.
+    """A run folder: the places of all that is in it. No other module joins its names.
 
     Making the value touches no disk; `claimed` makes the folder and locks it.
     """
@@ -58,7 +58,7 @@ class RunFolder:
     vendor_reports = _Inside("vendor_reports.json")
     """Figures of vendor tools that the user brought."""
     import_report = _Inside("import.json")
-    """What became of each layer of an imported model."""
+    """The fate of each layer of an imported model."""
     test_read = _Inside("test_read.json")
     """Which networks were scored on the test split, once."""
     study = _Inside("study.journal")

@@ -18,13 +18,13 @@ from pixelsieve.data.detector import MUON_COLLIDER_VXD
 Along = Literal["rows", "columns", "pixels"]
 
 Logic = Literal["wiring", "code_sum", "hit_count", "hit_columns", "hit_rows"]
-"""How logic makes a feature: as it arrives (`wiring`), or by the recipe of `pixel_sums`."""
+"""The way logic makes a feature: as it arrives (`wiring`), or by the recipe of `pixel_sums`."""
 
 
 def pixel_codes(clusters: Clusters, feature: str) -> NDArray[np.int64]:
     """ADC codes (n, rows, columns) of clusters that a front end has read out; 0 where silent.
 
-    Raises `DataError`, which names `feature`, for charges that no ADC has seen.
+    Raise `DataError`, which names `feature`, for charges that no ADC has seen.
     """
     values = np.array(clusters.code_values_e, np.float32)
     if not len(values):
@@ -107,11 +107,11 @@ class Feature:
         return ({"rows": window[0], "columns": window[1], None: 1}[self.along],)
 
     def size(self, window: tuple[int, int] = WINDOW) -> int:
-        """How many numbers there are for a window of (rows, columns)."""
+        """Return the number of inputs for a window of (rows, columns)."""
         return prod(self.shape(window))
 
     def steps_per_unit(self, adc_bits: int) -> int:
-        """How many steps of the whole number that logic makes are 1 of `unit`."""
+        """Return the steps of logic's whole number that make 1 of `unit`."""
         return 1 << adc_bits if self.logic == "code_sum" else 1
 
 

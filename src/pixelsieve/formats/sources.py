@@ -1,4 +1,4 @@
-"""What the paths that a user gives hold: which format, which files, in which order."""
+"""The sources that a user's paths name: which format, which files, in which order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPLITS = ("train", "val", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What the user says about the sources.
+    """The user's word on the sources.
 
     `detector` overrides the format's (its window comes from the data), `signal` the class,
     `tracks` are PixelAV's track lists (one a file), `z_global_mm` stands in for a missing
@@ -52,8 +52,8 @@ def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> 
     """The format of paths, folders and glob patterns, and their files.
 
     By the suffix (.parquet, .tfrecord, .out) and, for Parquet, by the name; `told` decides where
-    that is not enough. Raises `DataError` where there is nothing, where the format cannot be
-    told, where several are mixed, and for the folder of a simulation that is not finished.
+    that is not enough. Raise `DataError` if there is nothing, if the format cannot be
+    told, if several are mixed, and for the folder of a simulation that is not finished.
     """
     found: dict[Path, Format] = {}
     for pattern in patterns:
@@ -104,7 +104,7 @@ def _format(path: Path) -> Format:
 def iterate(sources: Sources, options: ReadOptions) -> Iterator[tuple[int, Clusters]]:
     """Read the sources part by part: the number of the file, and clusters of it.
 
-    Raises `DataError` for what is wrong with them, also where they do not belong together
+    Raise `DataError` for what is wrong with them, also if they do not belong together
     (columns, slices, detector), and `ConfigError` for options that the format has no use for.
     """
     _check(sources, options)
@@ -186,7 +186,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
     In order of their names, those of one name by their places, however they were given: the same
     files give the same rows, and `Dataset.identity`, which knows files by name, tells their order.
-    Raises `DataError` for the folder of a simulation that is not finished.
+    Raise `DataError` for the folder of a simulation that is not finished.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -207,7 +207,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 def _refuse_unfinished(folder: Path) -> None:
-    """Raise `DataError` where `simulate` began to fill the folder and files of it are missing."""
+    """Raise `DataError` if `simulate` began to fill the folder and files of it are missing."""
     manifest = folder / "manifest.json"
     if not manifest.exists():
         return
@@ -249,7 +249,7 @@ def incomplete_samples(files: Sequence[Path]) -> list[str]:
 
 
 def _clusters_of(provenance: Any) -> int:
-    """How many clusters were simulated, 0 where this is of no simulation."""
+    """Return the number of clusters simulated, 0 if this is of no simulation."""
     sample = provenance.get("simulation") if isinstance(provenance, Mapping) else None
     if not isinstance(sample, Mapping):
         return 0

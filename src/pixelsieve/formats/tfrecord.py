@@ -56,7 +56,7 @@ def iterate(
     Charges are rounded to the 0.1 e of the simulation and positions to 0.1 um, which undoes the
     float32 of the scaled values. Profiles and sizes are left out: they follow from the charges.
     A normalized file is known by log-charges that never exceed 1 and is undone (charges below 0
-    are lost). Time slices are kept where there are 20. Raises `DataError` naming file, record and
+    are lost). Time slices are kept where there are 20. Raise `DataError` naming file, record and
     feature for damage, missing features, other shapes and charges that are not log-scaled.
     """
     first_row = 0

@@ -49,7 +49,7 @@ def is_part(path: Path) -> bool:
 def find(paths: Iterable[Path]) -> list[Triple]:
     """The triples that files (any one of the three) and folders name, in natural order.
 
-    Raises `DataError` where the labels or both images are missing.
+    Raise `DataError` if the labels or both images are missing.
     """
     patterns: dict[tuple[Path, str], None] = {}
     for path in paths:
@@ -91,7 +91,7 @@ def iterate(
 
     `signal` says the class where names and PID do not (see `labels.is_signal`). `detector` comes
     before the one that the labels' schema may name (pixelsieve writes it there). Without `slices`
-    the big file is left alone if there is a `recon2D`. Raises `DataError` naming file and row for
+    the big file is left alone if there is a `recon2D`. Raise `DataError` naming file and row for
     wrong numbers of columns, files of unequal length, missing and non-finite values, and images
     that contradict each other.
     """

@@ -56,7 +56,7 @@ class RankedScores:
 
 
 def rank(scores: NDArray[Any], labels: NDArray[Any]) -> RankedScores:
-    """Sort once for every figure of merit. Raises `DataError` on NaN or a missing class."""
+    """Sort once for every figure of merit. Raise `DataError` on NaN or a missing class."""
     if not np.all(np.isfinite(scores)):
         msg = "scores: not all are finite numbers; the network has diverged"
         raise DataError(msg)

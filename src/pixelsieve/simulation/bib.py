@@ -30,8 +30,8 @@ class Origin:
     `delay_trend`. `cot_theta` is the law of |pz/pT|, its scale times exp(`cot_theta_trend`
     (x-1/2)), `tan_psi` that of |tan| of the crossing angle in the bending plane, `inverse_pt` that
     of 1/pT in 1/GeV. `rank_correlations` are Spearman's, of a Gaussian copula, in the order
-    delay-cot theta, delay-psi, cot theta-psi, delay-pT, cot theta-pT, psi-pT. Raises `ConfigError`
-    where lengths are wrong or no such correlations exist.
+    delay-cot theta, delay-psi, cot theta-psi, delay-pT, cot theta-pT, psi-pT. Raise `ConfigError`
+    if lengths are wrong or no such correlations exist.
     """
 
     name: str
@@ -67,7 +67,7 @@ class BibModel:
     The density of x = |z|/half length is 1 + `z_rise` x^`z_power`, that of y linear, from
     1 - `y_tilt` to 1 + `y_tilt`, both up to a factor; the sign of z is random. The track's angle in
     the image's y is psi - `bend` arctan(y/d) exp(-(psi/`bend_width`)^2), psi of random sign. Slopes
-    end near `steepest_slope`, delays at `latest_ns`, pT begins at `softest_pt_gev`. Raises
+    end near `steepest_slope`, delays at `latest_ns`, pT begins at `softest_pt_gev`. Raise
     `ConfigError` for values out of range.
     """
 
@@ -101,8 +101,8 @@ class BibModel:
 def copula_factor(rank_correlations: tuple[float, ...]) -> Floats:
     """Lower Cholesky factor (4, 4) of the Gaussian copula with these six rank correlations.
 
-    Pearson's correlation of the normals is 2 sin(pi rank/6) (Kruskal 1958). Raises `LinAlgError`
-    where no such copula exists.
+    Pearson's correlation of the normals is 2 sin(pi rank/6) (Kruskal 1958). Raise `LinAlgError`
+    if no such copula exists.
     """
     matrix = np.eye(4)
     matrix[np.tril_indices(4, -1)] = 2 * np.sin(np.pi / 6 * np.array(rank_correlations))

@@ -17,7 +17,7 @@ class Burr:
     """Scale (in the quantity's unit), power `rise` near 0 and power `rise * tail` far out.
 
     The cumulative distribution is 1 - (1 + (x/scale)^rise)^-tail (Burr 1942; Singh and Maddala
-    1976). Raises `ConfigError` unless all three are above 0.
+    1976). Raise `ConfigError` unless all three are above 0.
     """
 
     scale: float

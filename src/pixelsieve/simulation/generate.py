@@ -178,7 +178,7 @@ def sample_from_mapping(mapping: Document, where: str, **given: Any) -> Sample:
     Tables `ionization`, `transport`, `gun`, `bib`; `detector` is a preset's name, or a table with
     `preset` and the values of `sensor` and `barrel` that differ. Where field, bias, temperature
     or thickness differ, measured Lorentz tangent and diffusion give way to the formulas unless
-    given too. Raises `ConfigError`.
+    given too. Raise `ConfigError`.
     """
     plain = {**mapping, **{k: v for k, v in given.items() if v is not None}}
     detector = _detector(plain.pop("detector", MUON_COLLIDER_VXD.name), where)

@@ -95,7 +95,7 @@ _SINGLE_POINTS = 500  # energies between which the pairs of one collision are in
 
 @dataclass(frozen=True, slots=True)
 class Ionization:
-    """How tracks lose energy.
+    """The energy loss of tracks.
 
     `mode` "sample" is what the muc-real sample shows: straight tracks near minimum ionization,
     with the loss of beta gamma `effective_share` times the true one, at least `least_beta_gamma`
@@ -132,7 +132,7 @@ class AliasTable(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What the compiled loops draw from, on an even grid of log(beta gamma), and options.
+    """Tables that the compiled loops draw from, on an even grid of log(beta gamma), and options.
 
     `head` and `tail` draw the pairs of one step of `step_um`: the tail where the head gives its
     last number. `hard_rate` (m,) is the number of hard collisions per um, `hard_energy_ev`

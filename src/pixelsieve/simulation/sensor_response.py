@@ -158,7 +158,7 @@ def simulate_tracks(
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the sensor shows of n tracks.
+    """The sensor's answer to n tracks.
 
     `pixels_e` (n, rows, columns), `slices_e` (n, slices, rows, columns) or None; `shifts` (n, 2):
     rows and columns from the pixel that the track crosses at mid-depth to the middle of the

@@ -91,7 +91,7 @@ def poisson(state: NDArray[np.uint64], mean: float) -> int:
 
 @compiled
 def binomial(state: NDArray[np.uint64], n: int, p: float) -> int:
-    """How many of `n` take part with probability `p`; to the third moment above a mean of 4."""
+    """A count out of `n` of probability `p` each; to the third moment above a mean of 4."""
     if n <= 0 or p <= 0.0:
         return 0
     if p >= 1.0:

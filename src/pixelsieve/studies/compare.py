@@ -56,7 +56,7 @@ _TIME_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class CompareConfig:
-    """What to compare; together with the data files' hashes it identifies the run."""
+    """A comparison to make; together with the data files' hashes it identifies the run."""
 
     spec: NetworkSpec
     recipes: tuple[Recipe, ...]
@@ -125,7 +125,7 @@ def jobs_of(config: CompareConfig) -> list[Job]:
 
 
 def teachers_for(config: CompareConfig) -> list[Job | TreesTeacher]:
-    """What the jobs' teachers are, each once."""
+    """Return the jobs' teachers, each once."""
     found = (t for s in range(config.seeds) for t in _teachers(config, s).values())
     return list({teacher.name: teacher for teacher in found}.values())
 

@@ -113,7 +113,7 @@ class Refined:
         return at_budget([one.network for one in kept], self.precision, "auc"), _named(named)
 
 
-def _named(found: dict[str, _Exact]) -> dict[str, tuple[Offer, dict[str, float] | None]]:
+def _named(found: dict[str, _Exact]) -> dict[str, tuple[Offer, dict[str, int | float] | None]]:
     return {name: (one.network, to_plain(one.measured)) for name, one in found.items()}
 
 

@@ -39,7 +39,7 @@ from pixelsieve.training.teachers import (
 
 
 def float_recipe_for(recipe: Recipe, float_recipe: Recipe, others: Sequence[Recipe]) -> Recipe:
-    """How the float network is trained that `recipe` starts from: on the same augmentation.
+    """Return the recipe of the float network that `recipe` starts from: on the same augmentation.
 
     It is named for the first of `others` (all recipes, `recipe` too) with that augmentation.
     """
@@ -55,8 +55,8 @@ def teachers_of(
 ) -> dict[str, Job | TreesTeacher]:
     """The teachers of one seed by name of the recipe; none where a student is its own teacher.
 
-    A network learns by `float_recipe`, of clusters as they are. Raises `ConfigError` for unknown
-    networks, for one that takes no arrival time where the student does, and where different
+    A network learns by `float_recipe`, of clusters as they are. Raise `ConfigError` for unknown
+    networks, for one that takes no arrival time where the student does, and if different
     teachers would bear one name.
     """
     found: dict[str, Job | TreesTeacher] = {}

@@ -42,7 +42,7 @@ class TrainConfig:
     exactly and those on the front trained further (`endings.Refined`).
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
-    float network of its own. Raises `ConfigError` where nothing would be taken from it.
+    float network of its own. Raise `ConfigError` if nothing would be taken from it.
     """
 
     spec: NetworkSpec

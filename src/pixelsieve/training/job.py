@@ -29,7 +29,7 @@ from pixelsieve.training.warm_start import WarmStartRow
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train.
+    """A network to train.
 
     `source` names the float job that warm starts take, and distillation from the own float
     network; `teacher` names the job of another teacher. `label` is the job's name if it is not
@@ -88,7 +88,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What every job of a run shares.
+    """The data that every job of a run shares.
 
     `others` are the training and validation clusters as teachers with other inputs see them,
     `groups` (n,) the particle groups of the training clusters, `augmented` the training clusters'
@@ -134,7 +134,7 @@ class OnTheWay:
     epoch: int
     ebops: float | None
     merits: dict[str, float]
-    exact: dict[str, float] | None = None
+    exact: dict[str, int | float] | None = None
 
     def to_plain(self) -> Document:
         """Return what jobs/NAME.json holds of it."""
@@ -143,7 +143,7 @@ class OnTheWay:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a job went.
+    """The result of a job.
 
     `warm_start` has a row per layer, None without a warm start; `ebops` are of learned bits.
     `networks` are those kept under names of their own, `exact` are figures of the job's network if
@@ -163,7 +163,7 @@ class JobResult:
     warm_start: tuple[WarmStartRow, ...] | None = None
     ebops: float | None = None
     networks: tuple[OnTheWay, ...] = ()
-    exact: dict[str, float] | None = None
+    exact: dict[str, int | float] | None = None
 
     @property
     def best(self) -> EpochRecord:

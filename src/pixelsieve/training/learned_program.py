@@ -36,7 +36,7 @@ _LARGEST_FOLLOW = 0.05
 
 
 class Pressure(NamedTuple):
-    """What leads the cost down: log of its factor in the loss, and how that moves.
+    """The lead of the cost down to its budget: how the log of its factor in the loss moves.
 
     `targets` (batches,) are the logarithms of the EBOPs to have at each step; where `follows` is 0
     the factor stays.
@@ -76,7 +76,7 @@ def learning_layers(spec: NetworkSpec) -> list[Dense | Conv]:
 
 
 def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Weights) -> Tree:
-    """What training moves: weights, and bits behind the binary point of everything."""
+    """Return all that training moves: weights, and bits behind the binary point."""
     import jax.numpy as jnp
 
     def full(value: float, *shape: int) -> Any:

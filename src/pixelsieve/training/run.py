@@ -65,15 +65,15 @@ class Offer:
     refine: Callable[[], list[Offer]] = list
 
 
-Kept = tuple[Offer, dict[str, tuple[Offer, dict[str, float] | None]]]
+Kept = tuple[Offer, dict[str, tuple[Offer, dict[str, int | float] | None]]]
 """The network that gets the job's name, and those under names of their own, each with the figures
 that the job's result tells of it as `exact`, if any."""
 
 
 class Ending(Protocol):
-    """What is kept of a training's networks (largest first): a frozen dataclass of plain data.
+    """The choice among a training's networks (largest first): a frozen dataclass of plain data.
 
-    Raises `DataError` or `ConfigError` if no network can be kept.
+    Raise `DataError` or `ConfigError` if no network can be kept.
     """
 
     def __call__(self, networks: Sequence[Offer], validation: FeatureTable) -> Kept:

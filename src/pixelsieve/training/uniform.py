@@ -29,7 +29,7 @@ Tree = Any
 
 
 class StepLimits(NamedTuple):
-    """What bounds a step: `clip_norm` (inf: no clipping), lowest and highest weight values."""
+    """The bounds of a step: `clip_norm` (inf: no clipping), lowest and highest weight values."""
 
     clip_norm: float
     lowest: list[Any]

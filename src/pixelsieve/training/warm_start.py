@@ -34,7 +34,7 @@ def fit_scales(weights: Weights, precision: Precision) -> Precision:
 
 @dataclass(frozen=True, slots=True)
 class WarmStartRow:
-    """What happened to one layer.
+    """The fate of one layer.
 
     `largest_change` is the largest |quantized - float| of its weights; `saturated_share` the
     share of weights outside the range of their grid.

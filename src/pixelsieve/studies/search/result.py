@@ -25,7 +25,7 @@ from pixelsieve.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """What the file of a trial holds."""
+    """The contents of the file of a trial."""
 
     number: int
     candidate: Candidate
@@ -86,7 +86,7 @@ def trial_name(number: int) -> str:
 def read_record(path: Path, number: int, candidate: Candidate) -> TrialRecord | None:
     """The trial's file, None where it was not run yet.
 
-    Raises `RunError` for a damaged file, and where it holds another trial.
+    Raise `RunError` for a damaged file, and if it holds another trial.
     """
     if not path.exists():
         return None
@@ -103,7 +103,7 @@ def read_record(path: Path, number: int, candidate: Candidate) -> TrialRecord | 
 
 
 def told(goal: Goal, records: Sequence[TrialRecord]) -> list[Told]:
-    """What the sampler hears of each trial: one point, since Optuna knows no trial of several.
+    """Return the trials for the sampler: of each one point, since Optuna knows none of several.
 
     The network with the largest hypervolume of its own; of a stopped trial its first training. What
     is over the budget counts as of no quality.

@@ -53,7 +53,7 @@ _STATES = ("complete", "stopped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a search is: `done` of `total` in this phase, points on the front, its hypervolume.
+    """The progress of a search: `done` of `total` in a phase, points on the front, its volume.
 
     The phases are `trials` and `final training`.
     """
