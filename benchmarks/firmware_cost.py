@@ -47,8 +47,9 @@ from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.precision import Precision
 from pixelsieve.networks.spec import NetworkSpec, network
 from pixelsieve.studies.jobs import training_data
-from pixelsieve.training.job import Job, TrainingData, run_job
+from pixelsieve.training.job import Job, TrainingData
 from pixelsieve.training.recipe import FLOAT, override, recipe
+from pixelsieve.training.run import run_job
 
 SHAPES = ((8, 4), (14, 8), (14, 16), (21, 16, 8), (35, 32, 16), (35, 64, 32), (35, 128, 64))
 """Inputs, then the units of each hidden layer."""

@@ -22,8 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from pixelsieve.data.detector import MUON_COLLIDER_VXD
-from pixelsieve.simulation.bib import BIB_UNIFORMS, bib
-from pixelsieve.simulation.bib_sample import SAMPLE_BIB
+from pixelsieve.simulation.bib import BIB_UNIFORMS, SAMPLE_BIB, bib
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons
 
 Floats = NDArray[np.float64]

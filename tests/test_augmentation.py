@@ -27,8 +27,9 @@ from pixelsieve.studies.search.space import RecipeChoices, SearchSpace
 from pixelsieve.studies.train import TrainConfig
 from pixelsieve.training.augmentation import Augmentation, augmented, varied
 from pixelsieve.training.engine import Checkpoint, Rows, Session
-from pixelsieve.training.job import Job, run_job
+from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import FLOAT, RECIPES, Recipe, read_recipes
+from pixelsieve.training.run import run_job
 from pixelsieve.training.uniform import train_uniform
 from tests.conftest import make_clusters
 from tests.test_cli import QUICK, pixelsieve, refused
@@ -230,7 +231,7 @@ def test_a_network_learns_what_varies() -> None:
     for copies in ((), augmented(moving, FEATURES, clusters, None)):
         rows, start = Rows(table, shown, copies), initial_weights(SPEC, 0)
         session = Session(0, {"auc": roc_auc})
-        (best,), history = train_uniform(SPEC, None, recipe, start, rows, session)
+        best, history = train_uniform(SPEC, None, recipe, start, rows, session)
         aucs.append(history[best.epoch]["validation_auc"])
     assert aucs[1] > aucs[0] + 0.02
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pixelsieve.cli import app
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, read_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
@@ -128,21 +129,21 @@ def test_trees_teach_what_they_have_not_seen(tmp_path: Path) -> None:
     )[:, 1]
     teacher = TreesTeacher(features.names, 0)
     about = grow(teacher, tmp_path, training, validation, clusters.groups(), "data")
-    with np.load(teacher.path(tmp_path)) as file:
+    with np.load(RunFolder(tmp_path).teacher(teacher.name)) as file:
         taught = file["logits"]
     agree = [np.mean((p > 0) == (training.labels > 0)) for p in (by_heart - 0.5, taught)]
     assert agree[0] > 0.6
     assert agree[1] < 0.55
-    assert about.sha256 == file_hash(teacher.path(tmp_path))
+    assert about.sha256 == file_hash(RunFolder(tmp_path).teacher(teacher.name))
 
     # Again: nothing is done. Other data, or a damaged file: all is done again.
-    before = teacher.path(tmp_path).stat().st_mtime_ns
+    before = RunFolder(tmp_path).teacher(teacher.name).stat().st_mtime_ns
     again = grow(teacher, tmp_path, training, validation, clusters.groups(), "data")
     assert again == about
-    assert teacher.path(tmp_path).stat().st_mtime_ns == before
-    teacher.path(tmp_path).write_bytes(b"x")
+    assert RunFolder(tmp_path).teacher(teacher.name).stat().st_mtime_ns == before
+    RunFolder(tmp_path).teacher(teacher.name).write_bytes(b"x")
     grow(teacher, tmp_path, training, validation, clusters.groups(), "data")
-    with np.load(teacher.path(tmp_path)) as file:
+    with np.load(RunFolder(tmp_path).teacher(teacher.name)) as file:
         np.testing.assert_array_equal(file["logits"], taught)
 
 

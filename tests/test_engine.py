@@ -46,7 +46,7 @@ def run(precision: Precision | None = None, recipe: Recipe = RECIPE, **more: Any
     arguments: dict[str, Any] = {"seed": 5, "monitors": {"auc": roc_auc}, **more}
     rows = Rows(training, validation, soft_labels=arguments.pop("soft_labels", None))
     session = Session(**arguments)
-    (best,), history = train_uniform(SPEC, precision, recipe, start, rows, session)
+    best, history = train_uniform(SPEC, precision, recipe, start, rows, session)
     return Outcome(best.weights, best.epoch, history)
 
 
@@ -69,7 +69,7 @@ def test_one_step_is_one_step_of_adam() -> None:
     start = initial_weights(SPEC, 3)
     recipe = replace(RECIPE, epochs=1, batch_size=600, decay="constant", end_rate=1e-2)
     rows = Rows(training, validation)
-    (best,), _ = train_uniform(SPEC, None, recipe, start, rows, Session(0))
+    best, _ = train_uniform(SPEC, None, recipe, start, rows, Session(0))
     got = best.weights
     x = np.concatenate([training.inputs[n] for n in SPEC.features], axis=1).astype(np.float64)
     kernel = start["hidden"]["kernel"].astype(np.float64)

@@ -15,7 +15,7 @@ from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
-from pixelsieve.simulation.bib_sample import SAMPLE_BIB
+from pixelsieve.simulation.bib import SAMPLE_BIB
 from pixelsieve.simulation.generate import (
     Sample,
     differences,

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pixelsieve.core import isolated
+from pixelsieve.core import archives
 from pixelsieve.core.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.importing import stored
 from pixelsieve.importing.convert import ImportOptions, import_model
@@ -259,7 +259,7 @@ def test_hdf5_that_leads_out_of_its_file_is_refused(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored, "read_isolated", isolated.read_hdf5)
+    monkeypatch.setattr(stored, "read_isolated", archives.read_hdf5)
     path = tmp_path / "m.h5"
     path.write_bytes((MODELS / "asic_4b.h5").read_bytes())
     with h5py.File(path, "r+") as file:
@@ -268,27 +268,27 @@ def test_hdf5_that_leads_out_of_its_file_is_refused(
 
 
 def test_hdf5_is_read_where_little_memory_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.core.isolated "$@"'
-    monkeypatch.setattr(isolated, "_PROGRAM", ("sh", "-c", limited, sys.executable))
-    assert isolated.read_isolated(MODELS / "asic_4b.h5", "asic").arrays
+    limited = 'ulimit -v 3000000 && exec "$0" -m pixelsieve.core.archives "$@"'
+    monkeypatch.setattr(archives, "_PROGRAM", ("sh", "-c", limited, sys.executable))
+    assert archives.read_isolated(MODELS / "asic_4b.h5", "asic").arrays
 
 
 SPINNING = """
 import sys
-from pixelsieve.core import isolated
+from pixelsieve.core import archives
 def spin(*_):
     while True:
         pass
-isolated.read_hdf5 = spin
-sys.exit(isolated._main(*sys.argv[1:]))
+archives.read_hdf5 = spin
+sys.exit(archives._main(*sys.argv[1:]))
 """
 
 
 def test_hdf5_that_never_ends_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolated, "_PROGRAM", (sys.executable, "-c", SPINNING))
-    monkeypatch.setattr(isolated, "_COMPUTING", 2)
+    monkeypatch.setattr(archives, "_PROGRAM", (sys.executable, "-c", SPINNING))
+    monkeypatch.setattr(archives, "_COMPUTING", 2)
     with pytest.raises(RunError, match="asic: reading takes more than 2 s; the file is damaged"):
-        isolated.read_isolated(MODELS / "asic_4b.h5", "asic")
+        archives.read_isolated(MODELS / "asic_4b.h5", "asic")
 
 
 @pytest.mark.parametrize(

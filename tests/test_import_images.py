@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelsieve.core import isolated
+from pixelsieve.core import archives
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import FeatureTable
 from pixelsieve.importing import stored
@@ -20,7 +20,7 @@ IMAGES = ("log_charges", "code_image")
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "read_isolated", isolated.read_hdf5)
+    monkeypatch.setattr(stored, "read_isolated", archives.read_hdf5)
 
 
 def saved(path: Path, shape: tuple[int, ...], join: Callable[[Any, Any, Any], Any]) -> Any:

@@ -10,6 +10,7 @@ from scipy import stats
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.detector import ELECTRON_MASS_EV, MUON_MASS_EV
 from pixelsieve.data.detector import MUON_COLLIDER_VXD as VXD
+from pixelsieve.simulation.charge import Exposure
 from pixelsieve.simulation.ionization import (
     HARD_EV,
     PAIR_EV,
@@ -49,11 +50,7 @@ def straight_pairs(depth_um: float, beta_gamma: float, n: int) -> NDArray[np.flo
     return np.array(
         [
             walk_straight(
-                states[i : i + 1],
-                image,
-                NO_SLICES,
-                NO_POTENTIAL,
-                geometry,
+                Exposure(states[i : i + 1], image, NO_SLICES, NO_POTENTIAL, geometry),
                 tables,
                 muon,
                 beta_gamma,
@@ -163,7 +160,8 @@ def test_alias_tables_draw_the_probabilities_they_were_made_of() -> None:
         head, tail = _probabilities(tables.head, row), _probabilities(tables.tail, row)
         drawn = head[-1] * tail
         drawn[: len(head) - 1] += head[:-1]
-        spectrum = collision_spectrum(float(np.exp(tables.log_beta_gamma[row])))
+        log_beta_gamma = tables.first_log_beta_gamma + row * tables.log_beta_gamma_step
+        spectrum = collision_spectrum(float(np.exp(log_beta_gamma)))
         np.testing.assert_allclose(drawn, pairs_of_a_step(spectrum, tables.step_um), atol=1e-8)
 
 
@@ -222,8 +220,8 @@ def test_a_delta_ray_that_stays_inside_leaves_its_energy() -> None:
     pairs = []
     for i in range(300):
         ray = Particle(112.5, 112.5, 25.0, 1.0, 0.0, 0.0, ELECTRON_MASS_EV, 20_000.0, -1.0)
-        state = start_states(9, 0, i, 1)
-        pairs.append(walk_delta(state, image, NO_SLICES, NO_POTENTIAL, geometry, tables, ray))
+        to = Exposure(start_states(9, 0, i, 1), image, NO_SLICES, NO_POTENTIAL, geometry)
+        pairs.append(walk_delta(to, tables, ray))
     expected = 20_000 / PAIR_EV
     assert np.mean(pairs) == pytest.approx(expected, abs=4 * np.sqrt(expected / 300))
     assert image.sum() == sum(pairs)
@@ -236,11 +234,8 @@ def physical_ends(
     tables, image = tables_of(Ionization("physical")), np.zeros((1, 9, 9), np.int32)
     ends, pairs = np.zeros((n, 7)), np.zeros(n)
     for i in range(n):
-        state = start_states(7, 0, i, 1)
-        one = particle(kinetic_ev, mass_ev, charge)
-        pairs[i] = walk_physical(
-            state, image, NO_SLICES, NO_POTENTIAL, geometry, tables, one, ends[i]
-        )
+        to = Exposure(start_states(7, 0, i, 1), image, NO_SLICES, NO_POTENTIAL, geometry)
+        pairs[i] = walk_physical(to, tables, particle(kinetic_ev, mass_ev, charge), ends[i])
     return ends, pairs
 
 

@@ -18,18 +18,22 @@ from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.integer import exactness
 from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.integer.network import from_model
-from pixelsieve.metrics.metrics import roc_auc
-from pixelsieve.metrics.pareto import on_front
+from pixelsieve.metrics.metrics import on_front, roc_auc
 from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.networks.model_file import Card, Model
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from pixelsieve.studies.endings import Refined
-from pixelsieve.training.candidates import MixedNetwork, Snapshot, keep_unbeaten
 from pixelsieve.training.engine import Checkpoint, EpochRecord, Rows, Session
-from pixelsieve.training.job import Offer
-from pixelsieve.training.learned import refine_learned, train_learned
+from pixelsieve.training.learned import (
+    MixedNetwork,
+    Snapshot,
+    keep_unbeaten,
+    refine_learned,
+    train_learned,
+)
 from pixelsieve.training.recipe import LEARNED, REFINED, Recipe
+from pixelsieve.training.run import Offer
 
 from .conftest import make_clusters
 

@@ -32,9 +32,8 @@ from pixelsieve.networks.precision import (
     bits_text,
     parse_bits,
 )
-from pixelsieve.networks.run_models import pick_model
+from pixelsieve.networks.run_models import approaches_of, pick_model
 from pixelsieve.studies.jobs import training_tasks
-from pixelsieve.studies.models import approaches_of
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import LEARNED, RECIPES, override
 from tests.test_cli import PROGRAM, SMALL_NETWORK, pixelsieve, refused

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from pixelsieve.cli import app
-from pixelsieve.core import isolated
+from pixelsieve.core import archives
 from pixelsieve.core.errors import ConfigError, PixelsieveError, RunError
 from pixelsieve.features import FeatureTable
 from pixelsieve.importing import stored
@@ -66,8 +66,8 @@ Tree = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HDF5 is read here, to save a process for each file; `isolated` has tests of its own."""
-    monkeypatch.setattr(stored, "read_isolated", isolated.read_hdf5)
+    """HDF5 is read here, to save a process for each file; `archives` has tests of its own."""
+    monkeypatch.setattr(stored, "read_isolated", archives.read_hdf5)
 
 
 def reference_inputs(sizes: dict[str, int], seed: int, bits: int | None) -> dict[str, Any]:
@@ -526,7 +526,7 @@ def damaged() -> Iterator[tuple[str, bytes]]:
 @pytest.mark.parametrize("name", ["model1_8b.h5", "float_keras3.keras"])
 def test_another_process_reads_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here, _ = import_model(FOLDER / name, ImportOptions())
-    monkeypatch.setattr(stored, "read_isolated", isolated.read_isolated)
+    monkeypatch.setattr(stored, "read_isolated", archives.read_isolated)
     there, _ = import_model(FOLDER / name, ImportOptions())
     assert there.spec == here.spec
     assert there.precision == here.precision
@@ -539,19 +539,19 @@ def test_another_process_reads_the_same(name: str, monkeypatch: pytest.MonkeyPat
 def test_a_file_that_breaks_the_library_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored, "read_isolated", isolated.read_isolated)
+    monkeypatch.setattr(stored, "read_isolated", archives.read_isolated)
     (tmp_path / "cut.h5").write_bytes(SMALL.read_bytes()[:3000])
     assert "not a whole HDF5 file" in str(refusal(tmp_path / "cut.h5"))
     program = (sys.executable, "-c", "import os; os.kill(os.getpid(), 11)")
-    monkeypatch.setattr(isolated, "_PROGRAM", program)
+    monkeypatch.setattr(archives, "_PROGRAM", program)
     assert "HDF5 library breaks down on it" in str(refusal(SMALL))
-    monkeypatch.setattr(isolated, "_PROGRAM", (sys.executable, "-c", "while True: pass"))
-    monkeypatch.setattr(isolated, "_SECONDS", 1)
+    monkeypatch.setattr(archives, "_PROGRAM", (sys.executable, "-c", "while True: pass"))
+    monkeypatch.setattr(archives, "_SECONDS", 1)
     assert "takes more than 1 s" in str(refusal(SMALL))
 
 
 def test_damaged_files_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "read_isolated", isolated.read_isolated)
+    monkeypatch.setattr(stored, "read_isolated", archives.read_isolated)
     refused = 0
     for number, (what, data) in enumerate(damaged()):
         path = tmp_path / f"{number}{'.keras' if data.startswith(b'PK') else '.h5'}"
@@ -617,7 +617,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(
     with pytest.raises(RunError, match="expected a model file of at most 1000"):
         import_model(SMALL, ImportOptions())
     monkeypatch.setattr(stored, "_LARGEST_BYTES", 1 << 29)
-    monkeypatch.setattr(isolated, "_MOST_NUMBERS", 100)
+    monkeypatch.setattr(archives, "_MOST_NUMBERS", 100)
     with pytest.raises(RunError, match="numbers in all"):
         import_model(SMALL, ImportOptions())
 

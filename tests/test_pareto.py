@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelsieve.metrics.pareto import dominated_beyond, hypervolume, on_front
+from pixelsieve.metrics.metrics import dominated_beyond, hypervolume, on_front
 
 POINTS = st.lists(
     st.tuples(st.integers(0, 8).map(lambda i: i / 8), st.integers(0, 8).map(lambda i: 2.0**i)),

@@ -16,6 +16,7 @@ import pytest
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, read_json
+from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Task, Workers
 from pixelsieve.features import FeatureSet
 from pixelsieve.metrics.statistics import Mean
@@ -28,7 +29,9 @@ from pixelsieve.studies import endings
 from pixelsieve.studies.endings import Fitting
 from pixelsieve.studies.search.final import smaller
 from pixelsieve.studies.search.goal import Goal, Measured, SearchConfig
-from pixelsieve.studies.search.records import (
+from pixelsieve.studies.search.result import (
+    SearchResult,
+    Smaller,
     TrialRecord,
     front_of,
     spaced,
@@ -36,7 +39,6 @@ from pixelsieve.studies.search.records import (
     volumes,
     why_no_front,
 )
-from pixelsieve.studies.search.result import SearchResult, Smaller
 from pixelsieve.studies.search.run import _Search
 from pixelsieve.studies.search.sampler import Told, ask, write_study
 from pixelsieve.studies.search.space import (
@@ -99,7 +101,7 @@ class Pool:
 def run(folder: Path, pool: Pool, config: SearchConfig = CONFIG, trials: int = 26) -> list[Any]:
     for name in ("trials", "models"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    study = _Search(config, WINDOW, folder, trials, lambda _: None)
+    study = _Search(config, WINDOW, RunFolder(folder), trials, lambda _: None)
     return [to_plain(record) for record in study.run(cast(Workers, pool))]
 
 
@@ -550,8 +552,6 @@ def test_hopeless_trials_stop_and_others_do_not() -> None:
 
 
 def test_a_folder_in_use_is_one_line(tmp_path: Path) -> None:
-    from pixelsieve.core.runs import RunFolder
-
     with (
         RunFolder(tmp_path / "r").claimed(to_plain(CONFIG)),
         pytest.raises(RunError, match="another process works in this folder"),

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.formats import tfrecord
-from pixelsieve.formats.protobuf import (
+from pixelsieve.formats.tfrecord import (
     FormatError,
     decode_example,
     decode_tensor,
     encode_example,
     encode_tensor,
+    masked_crc32c,
 )
-from pixelsieve.formats.tfrecord import masked_crc32c
 from tests.conftest import make_clusters
 from tests.format_files import assert_same, full_clusters
 

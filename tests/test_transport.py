@@ -12,12 +12,13 @@ from scipy import special
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
 from pixelsieve.simulation import transport
-from pixelsieve.simulation.charge import Geometry, collect, deposit
+from pixelsieve.simulation.charge import Exposure, Geometry, collect, deposit
 from pixelsieve.simulation.sensor_response import geometry_of
 from pixelsieve.simulation.streams import start_states
 from pixelsieve.simulation.transport import Transport, weighting_potential
 
 NO_POTENTIAL = np.zeros((1, 1, 2), np.float32)
+NO_SLICES = np.zeros((0, 9, 9), np.float32)
 SENSOR = replace(MUON_COLLIDER_VXD.sensor, lorentz_tangent=None, diffusion_um=None)
 BY_FORMULA = replace(MUON_COLLIDER_VXD, sensor=SENSOR)
 
@@ -105,9 +106,10 @@ def test_shared_charge_is_the_integral_of_the_normal_law(
     geometry: Geometry, x: float, y: float, sigma: float
 ) -> None:
     image = np.zeros((1, 9, 9), np.int32)
-    count, packets, rng = 100, 20_000, state()
+    count, packets = 100, 20_000
+    to = Exposure(state(), image, NO_SLICES, NO_POTENTIAL, geometry)
     for _ in range(packets):
-        deposit(rng, image, 0, count, x, y, sigma, geometry)
+        deposit(to, 0, count, x, y, sigma)
     assert image.sum() == count * packets
     edges = np.arange(10) * 25.0
     in_x = np.diff(special.ndtr((edges - x) / sigma))
@@ -124,17 +126,8 @@ def test_electrons_spread_with_the_root_of_the_drift(geometry: Geometry) -> None
         sigma = geometry.diffusion_root_um * np.sqrt(length)
         y = 125.0 - sigma - geometry.tangent_electron * length
         image = np.zeros((1, 9, 9), np.int32)
-        collect(
-            state(),
-            image,
-            np.zeros((0, 9, 9), np.float32),
-            NO_POTENTIAL,
-            10**6,
-            112.5,
-            y,
-            s,
-            geometry,
-        )
+        to = Exposure(state(), image, NO_SLICES, NO_POTENTIAL, geometry)
+        collect(to, 10**6, 112.5, y, s)
         assert image[0, 5].sum() / 1e6 == pytest.approx(special.ndtr(-1), abs=0.002)
         assert image.sum() == 10**6
 
@@ -142,17 +135,8 @@ def test_electrons_spread_with_the_root_of_the_drift(geometry: Geometry) -> None
 def test_trapping_takes_electrons_with_the_time_they_drift(geometry: Geometry) -> None:
     trapping = geometry._replace(trapping_ns=0.5)
     image = np.zeros((1, 9, 9), np.int32)
-    collect(
-        state(),
-        image,
-        np.zeros((0, 9, 9), np.float32),
-        NO_POTENTIAL,
-        10**6,
-        112.5,
-        112.5,
-        10.0,
-        trapping,
-    )
+    to = Exposure(state(), image, NO_SLICES, NO_POTENTIAL, trapping)
+    collect(to, 10**6, 112.5, 112.5, 10.0)
     time = 40.0 / geometry.velocity_electron_um_ns
     assert image.sum() / 1e6 == pytest.approx(np.exp(-time / 0.5), abs=0.002)
 
@@ -181,7 +165,8 @@ def test_induced_charge_settles_to_the_collected_charge() -> None:
     step = geometry.potential_step_um
     potential = weighting_potential(25.0, 25.0, 50.0, step)
     image, induced = np.zeros((21, 9, 9), np.int32), np.zeros((20, 9, 9), np.float32)
-    collect(state(), image, induced, potential, 1000, 112.5, 120.0, 25.0, geometry)
+    to = Exposure(state(), image, induced, potential, geometry)
+    collect(to, 1000, 112.5, 120.0, 25.0)
     signal = np.cumsum(image[:20], axis=0) + induced
     hole_ns = 25.0 / geometry.velocity_hole_um_ns
     settled = int(np.ceil(hole_ns / 0.2)) - 1

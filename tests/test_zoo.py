@@ -177,7 +177,7 @@ def test_warm_starts_are_total(name: str) -> None:
     floats = initial_weights(spec, 1)
     precision = fit_scales(floats, Precision(4))
     started, report = warm_start(floats, initial_weights(spec, 0), precision)
-    assert report.summary == f"copied {len(spec.variables())} of {len(spec.variables())}"
+    assert [row.status for row in report] == ["copied"] * len(spec.variables())
     for layer, variables in floats.items():
         for variable, values in variables.items():
             np.testing.assert_array_equal(started[layer][variable], values)

@@ -11,8 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pixelsieve.studies.search.records import TrialRecord
-    from pixelsieve.studies.search.result import SearchResult
+    from pixelsieve.studies.search.result import SearchResult, TrialRecord
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -234,7 +233,7 @@ def _run_state(folder: Path) -> None:
     from pixelsieve.firmware.resources import Resources
     from pixelsieve.firmware.vendor_formats import VendorReport
     from pixelsieve.studies.search.goal import Measured
-    from pixelsieve.studies.search.records import TrialRecord
+    from pixelsieve.studies.search.result import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.studies.search.trial import TrialResult
     from pixelsieve.training.engine import Checkpoint
@@ -308,8 +307,7 @@ def _read_run_state(folder: Path) -> None:
     from pixelsieve.core.runs import RunFolder
     from pixelsieve.firmware.resources import kept_resources
     from pixelsieve.firmware.vendor_reports import vendor_reports
-    from pixelsieve.studies.search.records import read_record
-    from pixelsieve.studies.search.result import read_result
+    from pixelsieve.studies.search.result import read_record, read_result
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.training.engine import Checkpoint
 

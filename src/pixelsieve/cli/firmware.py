@@ -141,13 +141,13 @@ class _Subject:
     def load(self) -> tuple[Model, dict[str, Clusters]]:
         """Return the model and the splits as it saw them in training; warn of another detector."""
         from pixelsieve.networks.run_models import pick_model
-        from pixelsieve.studies.models import as_trained, constants_that_differ
+        from pixelsieve.studies.evaluate import constants_that_differ
 
         if not self.data:
             msg = "--data: missing; the threshold and the check need the clusters of the run"
             raise ConfigError(msg)
         model = pick_model(self.run, self.model)
-        parts = as_trained(model, options.load(self.data)).parts
+        parts = options.load(self.data).through(model.card.front_end).parts
         if differing := constants_that_differ(model, parts["test"].detector):
             told = "; ".join(differing)
             options.warn(f"{model.origin}: trained on another detector than the data's: {told}")
@@ -165,7 +165,6 @@ def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, js
     from pixelsieve.core.programs import VERILATOR, find
     from pixelsieve.firmware.job import make_firmware
     from pixelsieve.report.firmware_table import firmware_tables
-    from pixelsieve.studies.models import front_end_of
 
     find(VERILATOR)  # says at once what is missing
     model, parts = subject.load()
@@ -177,7 +176,7 @@ def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, js
         subject.folder(model, "_pixels" if extras.pixels else ""),
         efficiency=subject.efficiency,
         timing=timing,
-        extras=replace(extras, front_end=front_end_of(model)),
+        extras=replace(extras, front_end=model.card.front_end),
         jobs=jobs,
         on_step=lambda step: console.print(f"{step} ...", highlight=False, soft_wrap=True),
         on_flip=lambda done, total: _tell_tenths(console, "bit flips", done, total),

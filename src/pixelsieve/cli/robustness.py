@@ -64,9 +64,9 @@ def robustness(
     """
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
+    from pixelsieve.networks.run_models import approaches_of
     from pixelsieve.report import figures
     from pixelsieve.report.evaluation_tables import robustness_tables
-    from pixelsieve.studies.models import approaches_of
     from pixelsieve.studies.robustness import RobustnessSettings
     from pixelsieve.studies.robustness import robustness as measure
     from pixelsieve.studies.robustness_plan import read_variations
@@ -118,7 +118,7 @@ def _others(given: list[str]) -> dict[str, list[str]]:
 def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Dataset]) -> None:
     """Say where the threshold is not that of the run's own data or detector."""
     from pixelsieve.core.files import read_json
-    from pixelsieve.studies.models import constants_that_differ
+    from pixelsieve.studies.evaluate import constants_that_differ
 
     models = [model for every in approaches.values() for model in every]
     for label, dataset in read.items():

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, settings, files, run folders, workers, other programs."""
+"""The base of all rooms: errors, settings, files, run folders, workers, other programs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import tomllib
 import types
@@ -27,11 +28,20 @@ _BETWEEN_KEYS = re.compile(r"[,\n\[\]{}=#]")
 
 
 def require_between(owner: object, name: str, low: float, high: float) -> None:
-    """Raise `ConfigError` where the number `owner.name` is not in [low, high]; None passes."""
+    """Raise `ConfigError` if the number `owner.name` is not in [low, high]; None passes."""
     value = getattr(owner, name)
     if value is not None and not low <= value <= high:
         msg = f"'{name}' is {value:g}; expected {low:g} to {high:g}"
         raise ConfigError(msg)
+
+
+def require_above_0(owner: object, *names: str) -> None:
+    """Raise `ConfigError` if one of these numbers of `owner` is not above 0, or infinite."""
+    for name in names:
+        value = getattr(owner, name)
+        if not 0 < value < math.inf:
+            msg = f"'{name}' is {value:g}; expected a number above 0"
+            raise ConfigError(msg)
 
 
 _WORDS = {
@@ -181,7 +191,7 @@ def _float(value: int, where: str) -> float:
 
 
 def _where_in(where: str, index: int, value: Any) -> str:
-    """Which of a list of tables; a number among numbers needs no name."""
+    """Name one of a list of tables; a number among numbers needs no name."""
     return f"{where}, number {index + 1}" if isinstance(value, Mapping) else where
 
 
@@ -216,7 +226,7 @@ def to_plain(value: Any) -> Any:
 
 
 def differences(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
-    """Where two values differ as plain data: dotted key to (ours, theirs), of keys in both."""
+    """Return how two values differ as plain data: dotted key to (ours, theirs), of keys in both."""
     found: dict[str, tuple[Any, Any]] = {}
     one, other = to_plain(ours), to_plain(theirs)
     for key in [k for k in one if k in other]:

@@ -21,7 +21,7 @@ from pixelsieve.core.errors import RunError
 _HASH = "contents_sha256"
 
 _RANDOM = "[a-z0-9_]{8}"
-"""What `tempfile` puts into a name."""
+"""The part of a name that `tempfile` draws."""
 
 _TEMPORARY = re.compile(rf"\..+-{_RANDOM}\.part(\.[^.]+)?", re.DOTALL)
 """The name of anything temporary of `replacing`, and no user's `.my.particles.txt`."""
@@ -35,7 +35,7 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """Give a temporary path in `folder` (default: that of `path`); on success it becomes `path`.
 
     On an error the temporary file is removed and what was there before stays. Those that killed
-    processes left of the same file are removed first. Raises `RunError` where it cannot be written.
+    processes left of the same file are removed first. Raise `RunError` if it cannot be written.
     """
     with telling_unwritable(path), contextlib.ExitStack() as stack:
         start, end = _cleared(path, folder or path.parent)
@@ -62,7 +62,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _cleared(path: Path, folder: Path) -> tuple[str, str]:
-    """How temporary names of `path` begin and end; those of killed processes are removed."""
+    """Return start and end of temporary names of `path`; remove those of killed processes."""
     start, end = f".{path.stem}-", f".part{path.suffix}"
     ours = re.compile(re.escape(start) + _RANDOM + re.escape(end))
     _remove(p for p in folder.iterdir() if ours.fullmatch(p.name))
@@ -152,7 +152,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """What JSON says; raise `RunError` naming `where` for anything but strict JSON.
+    """Return what JSON says; raise `RunError` naming `where` for anything but strict JSON.
 
     NaN and Infinity are no JSON, though Python takes them, nor is 1e999 a number here; none of
     our files has them.
@@ -173,7 +173,7 @@ def _finite(text: str) -> float:
 
 
 def read_document(path: Path) -> Document:
-    """Read a JSON object; raise `RunError` where the file is missing, damaged or no object."""
+    """Read a JSON object; raise `RunError` if the file is missing, damaged or no object."""
     document = read_json(path)
     if not isinstance(document, dict):
         msg = f"{path}: no JSON object; the file is damaged"
@@ -182,9 +182,9 @@ def read_document(path: Path) -> Document:
 
 
 def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
-    """The `kind` that a JSON document of ours holds under `key`; None where there is no such file.
+    """Return the `kind` that a JSON file of ours holds under `key`; None if there is no such file.
 
-    Raises `RunError` where it is damaged or has another `schema`.
+    Raise `RunError` if it is damaged or has another `schema`.
     """
     if not path.exists():
         return None
@@ -203,12 +203,12 @@ def read_kept(path: Path, schema: int, key: str, kind: type[T]) -> T | None:
 
 
 def with_hash(document: Document) -> Document:
-    """Plain data with their `contents_sha256`, the hash of the canonical JSON of the rest."""
+    """Return plain data with their `contents_sha256`, the hash of their canonical JSON."""
     return {**document, _HASH: content_hash(document)}
 
 
 def take_hash(document: Document) -> bool:
-    """Whether the document fits its `contents_sha256`, if any, which is taken out of it."""
+    """Take out the `contents_sha256`, if any; return whether the document fits it."""
     if _HASH not in document:
         return True
     said = document.pop(_HASH)
@@ -219,7 +219,7 @@ def take_hash(document: Document) -> bool:
 
 
 def distinct(paths: Iterable[Path]) -> list[Path]:
-    """Each file once: of paths that lead to the same one (by `..`, by links), the first."""
+    """Return each file once: of paths that lead to the same one (by `..`, by links), the first."""
     found: dict[str, Path] = {}
     for path in paths:
         found.setdefault(os.path.realpath(path), path)  # Path.resolve raises where links go round
@@ -227,6 +227,6 @@ def distinct(paths: Iterable[Path]) -> list[Path]:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -126,7 +126,7 @@ OUT_OF_MEMORY = ("bad_alloc", "out of memory", "cannot allocate", "cannot map", 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a program ended: by itself (`stopped_by` None), or at a limit."""
+    """The end of a program: by itself (`stopped_by` None), or at a limit."""
 
     code: int
     output: str

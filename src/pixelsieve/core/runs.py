@@ -17,86 +17,58 @@ from pixelsieve import __version__
 from pixelsieve.core.config import fingerprint, to_plain
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import read_document, remove_leftovers, telling_unwritable, write_json
-from pixelsieve.core.locks import locked
+from pixelsieve.core.folders import locked
 
 _PACKAGES = ("jax", "jaxlib", "keras", "hgq2", "numpy", "optax", "pyarrow", "scikit-learn", "scipy")
 _SUBFOLDERS = ("models", "jobs", "figures")
 _OTHER_OUT = "choose another --out"
 
 
+class _Inside:
+    """The path of a file or folder of that name in a run folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: RunFolder, owner: object) -> Path:
+        return run.path / self._name
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run folder: where everything in it lies. No other module joins its names.
+    """A run folder: the places of all that is in it. No other module joins its names.
 
     Making the value touches no disk; `claimed` makes the folder and locks it.
     """
 
     path: Path
 
-    @property
-    def manifest(self) -> Path:
-        """Configuration, its hash, versions, git state and command."""
-        return self.path / "manifest.json"
-
-    @property
-    def metrics(self) -> Path:
-        """Figures of merit of a comparison or of a search."""
-        return self.path / "metrics.json"
-
-    @property
-    def curves(self) -> Path:
-        """Histograms, slices and single clusters of the test split, for figures."""
-        return self.path / "curves.json"
-
-    @property
-    def history(self) -> Path:
-        """Every epoch of every training."""
-        return self.path / "history.parquet"
-
-    @property
-    def predictions(self) -> Path:
-        """Logits of the test clusters, a column per network."""
-        return self.path / "predictions.parquet"
-
-    @property
-    def resources(self) -> Path:
-        """LUTs and levels of the models, estimated and counted."""
-        return self.path / "resources.json"
-
-    @property
-    def vendor_reports(self) -> Path:
-        """Figures of vendor tools that the user brought."""
-        return self.path / "vendor_reports.json"
-
-    @property
-    def import_report(self) -> Path:
-        """What became of each layer of an imported model."""
-        return self.path / "import.json"
-
-    @property
-    def test_read(self) -> Path:
-        """Which networks were scored on the test split, once."""
-        return self.path / "test_read.json"
-
-    @property
-    def study(self) -> Path:
-        """The trials of a search as Optuna reads them."""
-        return self.path / "study.journal"
-
-    @property
-    def page(self) -> Path:
-        """The report of the run, unless the user names another file."""
-        return self.path / "report.html"
-
-    @property
-    def robustness(self) -> Path:
-        """Figures at a frozen threshold, unless the user names another folder."""
-        return self.path / "robustness" / "robustness.json"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of figures, each as PNG and PDF."""
-        return self.path / "figures"
+    manifest = _Inside("manifest.json")
+    """Configuration, its hash, versions, git state and command."""
+    metrics = _Inside("metrics.json")
+    """Figures of merit of a comparison or of a search."""
+    curves = _Inside("curves.json")
+    """Histograms, slices and single clusters of the test split, for figures."""
+    history = _Inside("history.parquet")
+    """Every epoch of every training."""
+    predictions = _Inside("predictions.parquet")
+    """Logits of the test clusters, a column per network."""
+    resources = _Inside("resources.json")
+    """LUTs and levels of the models, estimated and counted."""
+    vendor_reports = _Inside("vendor_reports.json")
+    """Figures of vendor tools that the user brought."""
+    import_report = _Inside("import.json")
+    """The fate of each layer of an imported model."""
+    test_read = _Inside("test_read.json")
+    """Which networks were scored on the test split, once."""
+    study = _Inside("study.journal")
+    """The trials of a search as Optuna reads them."""
+    page = _Inside("report.html")
+    """The report of the run, unless the user names another file."""
+    robustness = _Inside("robustness/robustness.json")
+    """Figures at a frozen threshold, unless the user names another folder."""
+    figures = _Inside("figures")
+    """The folder of figures, each as PNG and PDF."""
 
     def model(self, name: str) -> Path:
         """The model file of that name; its integers are `integers`."""

@@ -76,7 +76,7 @@ def one_thread() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Where work goes: `submit` gives a future of a task's result, `size` run side by side.
+    """The workers to use: `submit` gives a future of a task's result, `size` run side by side.
 
     To a scheduler more workers may come later, so it gets all tasks that can run.
     """

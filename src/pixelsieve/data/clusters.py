@@ -157,14 +157,12 @@ def _check(clusters: Clusters, columns: Mapping[str, NDArray[Any]]) -> None:
         if name not in clusters.truth and column.dtype.kind == "f":
             _refuse(clusters, name, ~np.isfinite(column), "not a finite number; mend or drop it")
     if "pixels_e" in columns:
-        expected = "expected collected electrons"
         low, high = LOWEST_CHARGE_E, HIGHEST_CHARGE_E
-        _refuse(
-            clusters, "pixels_e", clusters.pixels_e < low, f"a charge below {low:g} e; {expected}"
-        )
-        _refuse(
-            clusters, "pixels_e", clusters.pixels_e > high, f"a charge above {high:g} e; {expected}"
-        )
+        for beyond, what in (
+            (clusters.pixels_e < low, f"a charge below {low:g} e"),
+            (clusters.pixels_e > high, f"a charge above {high:g} e"),
+        ):
+            _refuse(clusters, "pixels_e", beyond, f"{what}; expected collected electrons")
     if "signal" in columns:
         wrong = ~np.isin(clusters.signal, (0, 1))
         _refuse(clusters, "signal", wrong, "neither 0 (BIB) nor 1 (signal)")

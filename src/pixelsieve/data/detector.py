@@ -34,7 +34,7 @@ class Sensor:
     `rows` run along y (azimuth, bending plane), `columns` along x (the beam axis z). Electrons
     drift to the face where the track leaves. `lorentz_tangent` (shift along y a drift length) and
     `diffusion_um` (width of a point charge after full drift) override the formulas in
-    `simulation.transport` where they were measured. Raises `ConfigError` for sizes that no
+    `simulation.transport` where they were measured. Raise `ConfigError` for sizes that no
     sensor has.
     """
 

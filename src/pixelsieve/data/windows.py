@@ -47,7 +47,7 @@ def shift_images(images: NDArray[Any], rows: ArrayLike, columns: ArrayLike) -> N
 
 
 def _overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """Where pixels land and where they come from, along one axis."""
+    """Return the slices that pixels land in and come from, along one axis."""
     kept = max(0, size - abs(shift))
     low = slice(0, kept)
     high = slice(size - kept, size)

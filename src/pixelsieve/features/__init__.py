@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from pixelsieve.features.feature_set import FeatureSet, FeatureTable, GrowingTable
-from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
-from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY, WINDOW, Feature
+from pixelsieve.features.registry import (
+    LARGEST_INPUT,
+    REGISTRY,
+    WINDOW,
+    Along,
+    Feature,
+    Logic,
+    pixel_codes,
+    pixel_sums,
+)
 
 __all__ = [
     "LARGEST_INPUT",

@@ -1,4 +1,4 @@
-"""The registry of network inputs: what each is, how it is scaled, what it costs on the chip."""
+"""The registry of network inputs: what each is, how it is made and scaled, its cost on the chip."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,58 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD
-from pixelsieve.features.pixel_sums import Along, Logic, pixel_codes, pixel_sums
+
+Along = Literal["rows", "columns", "pixels"]
+
+Logic = Literal["wiring", "code_sum", "hit_count", "hit_columns", "hit_rows"]
+"""The way logic makes a feature: as it arrives (`wiring`), or by the recipe of `pixel_sums`."""
+
+
+def pixel_codes(clusters: Clusters, feature: str) -> NDArray[np.int64]:
+    """ADC codes (n, rows, columns) of clusters that a front end has read out; 0 where silent.
+
+    Raise `DataError`, which names `feature`, for charges that no ADC has seen.
+    """
+    values = np.array(clusters.code_values_e, np.float32)
+    if not len(values):
+        msg = (
+            f"{clusters.origin}: its pixels are charges without ADC codes; the feature "
+            f"'{feature}' needs a front end with 'adc' (linear or codes)"
+        )
+        raise DataError(msg)
+    codes = np.searchsorted(values, clusters.pixels_e).clip(0, len(values) - 1)
+    unknown = (values[codes] != clusters.pixels_e) & (clusters.pixels_e != 0)
+    if unknown.any():
+        row, y, x = (int(i) for i in np.argwhere(unknown)[0])
+        msg = (
+            f"{clusters.origin}: row {clusters.first_row + row}, pixel ({y}, {x}): "
+            f"{clusters.pixels_e[row, y, x]:g} e is the charge of no code of the ADC; send the "
+            "collected charge through the front end"
+        )
+        raise DataError(msg)
+    return np.asarray(codes, np.int64)
+
+
+def pixel_sums(logic: Logic, along: Along | None, codes: NDArray[Any]) -> NDArray[np.int64]:
+    """The whole numbers (n,), (n, lines) or (n, pixels) of a feature of codes (n, rows, columns).
+
+    `code_sum` adds codes up and `hit_count` counts the pixels above 0, in each row, column or
+    pixel or in the window; `hit_columns` and `hit_rows` count the lines with a pixel above 0. All
+    but the first may be given charges.
+    """
+    hit = codes > 0
+    if logic == "hit_columns":
+        sums = hit.any(axis=1).sum(axis=1)
+    elif logic == "hit_rows":
+        sums = hit.any(axis=2).sum(axis=1)
+    elif along == "pixels":
+        values = codes if logic == "code_sum" else hit
+        sums = values.reshape(len(values), values.shape[1] * values.shape[2])
+    else:
+        over: Any = {"rows": 2, "columns": 1, None: (1, 2)}[along]
+        sums = (codes if logic == "code_sum" else hit).sum(axis=over)
+    return np.asarray(sums, np.int64)
+
 
 LARGEST_INPUT = float(np.nextafter(np.float32(1), np.float32(0)))
 """Largest float32 below 1: scaled features lie in [-1, 1)."""
@@ -55,11 +107,11 @@ class Feature:
         return ({"rows": window[0], "columns": window[1], None: 1}[self.along],)
 
     def size(self, window: tuple[int, int] = WINDOW) -> int:
-        """How many numbers there are for a window of (rows, columns)."""
+        """Return the number of inputs for a window of (rows, columns)."""
         return prod(self.shape(window))
 
     def steps_per_unit(self, adc_bits: int) -> int:
-        """How many steps of the whole number that logic makes are 1 of `unit`."""
+        """Return the steps of logic's whole number that make 1 of `unit`."""
         return 1 << adc_bits if self.logic == "code_sum" else 1
 
 
@@ -290,35 +342,22 @@ _FEATURES = (
         lambda c: c.y_local_mm,
         logic="wiring",
     ),
-    Feature(
-        "hit_time_30ps",
-        "ns",
-        (-0.5, 20),
-        0.25,
-        "arrival time less straight flight at c, measured with 30 ps",
-        "wiring: time-to-digital converter",
-        _time("hit_time_30ps_ns"),
-        logic="wiring",
-    ),
-    Feature(
-        "hit_time_60ps",
-        "ns",
-        (-0.5, 20),
-        0.25,
-        "arrival time less straight flight at c, measured with 60 ps",
-        "wiring: time-to-digital converter",
-        _time("hit_time_60ps_ns"),
-        logic="wiring",
-    ),
-    Feature(
-        "hit_time_measured",
-        "ns",
-        (-0.5, 20),
-        0.25,
-        "arrival time less straight flight at c, as the front end measured it",
-        "wiring: time-to-digital converter",
-        _time("hit_time_measured_ns"),
-        logic="wiring",
+    *(
+        Feature(
+            name,
+            "ns",
+            (-0.5, 20),
+            0.25,
+            f"arrival time less straight flight at c, {measured}",
+            "wiring: time-to-digital converter",
+            _time(f"{name}_ns"),
+            logic="wiring",
+        )
+        for name, measured in (
+            ("hit_time_30ps", "measured with 30 ps"),
+            ("hit_time_60ps", "measured with 60 ps"),
+            ("hit_time_measured", "as the front end measured it"),
+        )
     ),
 )
 

@@ -27,7 +27,7 @@ _NAMED = 20  # sources named in the provenance
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was converted: format and number of sources, clusters by class, what came along."""
+    """A finished conversion: format and number of sources, clusters by class, what came along."""
 
     source_format: str
     sources: int
@@ -56,7 +56,7 @@ def convert(
 
     `centered` moves the windows by `windows.recenter`, `smear_seed` adds measured arrival times
     (`smeared`). `on_part` hears of (sources begun, sources, clusters read). `out` appears whole
-    or not at all, and replaces nothing. Raises `DataError` for bad sources and sources that do
+    or not at all, and replaces nothing. Raise `DataError` for bad sources and sources that do
     not belong together, `RunError` where `out` exists or cannot be written.
     """
     sources = find_sources(patterns, source_format)
@@ -103,7 +103,7 @@ def convert(
 
 
 def _common_provenance(sources: Sources) -> dict[str, object]:
-    """What all Parquet sources say of their making, where they say the same."""
+    """Return the provenance that all Parquet sources share, else those of each."""
     if sources.format != "parquet":
         return {}
     said = [parquet.read_provenance(path) for path in sources.files]
@@ -163,7 +163,7 @@ def _opened(
 
 
 def _refuse_existing(out: Path, to: Target) -> None:
-    """Raise `RunError` where something would be lost; triples may go to an empty folder."""
+    """Raise `RunError` if something would be lost; triples may go to an empty folder."""
     with telling_unwritable(out):
         if out.is_dir():
             if to == "triples" and not any(out.iterdir()):

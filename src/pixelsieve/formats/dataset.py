@@ -24,7 +24,7 @@ BY_NAME = "file name"
 """The `split_by` of files whose names say their split."""
 
 BY_HASH = "hash of"
-"""How `split_by` begins if nothing but a hash of each cluster's group decides."""
+"""The start of `split_by` if nothing but a hash of each cluster's group decides."""
 
 _SHORT = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
@@ -92,7 +92,7 @@ class Dataset:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What tells these clusters from others, as plain data."""
+        """The identity of these clusters as plain data."""
         read_out_by = {} if self.front_end is None else {"front_end": to_plain(self.front_end)}
         return {"data": dict(self.files), "split_by": self.split_by, **read_out_by}
 
@@ -145,7 +145,7 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, dict[str, Kept]]:
-        """How many clusters there are, by split and class (`signal`, `bib`)."""
+        """Number of clusters by split and class (`signal`, `bib`)."""
         if self._counts is None:
             for _ in self._pass(()):
                 pass
@@ -201,7 +201,7 @@ class Dataset:
 
 
 class _Tally:
-    """What a front end keeps of clusters that come part by part, by split and class."""
+    """Counts what a front end keeps of clusters that come part by part, by split and class."""
 
     def __init__(self, front_end: FrontEnd | None) -> None:
         self._front_end = front_end
@@ -351,7 +351,7 @@ def _file_stretches(path: Path) -> Iterator[Clusters]:
 def splits_by_name(files: Sequence[Path]) -> list[str]:
     """The split that each file's name says, `[]` where none does.
 
-    Raises `DataError` where only some do.
+    Raise `DataError` if only some do.
     """
     by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
     said = [name for name in by_name if name]

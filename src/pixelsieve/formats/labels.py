@@ -65,7 +65,7 @@ def columns_of_labels(
     """Label columns as arguments of `Clusters` (signal, positions, times, truth).
 
     Slopes and the time after flight are computed where they are missing, other columns left out.
-    `signal` overrides `is_signal`, `z_global_mm` stands in for a column that LHC sets lack. Raises
+    `signal` overrides `is_signal`, `z_global_mm` stands in for a column that LHC sets lack. Raise
     `DataError` for a missing column and for numbers that are not whole where they must be.
     """
     known = {_ALIASES.get(name, name): values for name, values in labels.items()}
@@ -131,7 +131,7 @@ def is_signal(
     """Class of the `n` clusters of a file: 1 signal, 0 BIB.
 
     What the user told; else the file's name (`signal...`, `sig...`, `bib...`); else |PDG| = 13.
-    Raises `DataError` where none decides, where the name says both, and where a file of signal
+    Raise `DataError` if none decides, if the name says both, and if a file of signal
     holds what is no muon.
     """
     if told is not None:

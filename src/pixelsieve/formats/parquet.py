@@ -11,7 +11,6 @@ import json
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -38,11 +37,11 @@ _KEY = b"pixelsieve"
 _SCHEMA = 1
 
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What reading a damaged Parquet file raises."""
+"""The errors that reading a damaged Parquet file raises."""
 
 
 def read(path: Path, *, slices: bool = False) -> Clusters:
-    """Read a whole file. Raises `DataError` with file, column and row (see `iterate`)."""
+    """Read a whole file. Raise `DataError` with file, column and row (see `iterate`)."""
     return concatenate(list(iterate(path, slices=slices)))
 
 
@@ -53,7 +52,7 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
     unless the file names another detector), `signal`, `z_global_mm`, `y_local_mm`; takes
     `group_id`, `event_id` and the smeared times where present, `slices_e` where asked for;
     `hit_time_ns`, `total_charge_e` and `truth_*` go to `Clusters.truth`.
-    Raises `DataError` for a missing column, a wrong shape, a missing value, NaN, a charge below
+    Raise `DataError` for a missing column, a wrong shape, a missing value, NaN, a charge below
     -1 e, an empty or a damaged file.
     """
     file = open_file(path)
@@ -98,7 +97,7 @@ def read_detector(path: Path) -> Detector:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """How the clusters were made, as the file's writer said; empty where it said nothing."""
+    """Return how the clusters were made, as the file's writer said; empty if it said nothing."""
     said = _metadata_said(path, open_file(path)).get("provenance", {})
     if not isinstance(said, dict):
         msg = f"{path}: the provenance in the schema's metadata is no table; write the file again"
@@ -137,12 +136,7 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file:
             self._file.close()
 
@@ -303,7 +297,7 @@ def schema_metadata(
     provenance: Mapping[str, object] | None = None,
     columns: Sequence[str] = (),
 ) -> dict[bytes, str]:
-    """What the columns of a Parquet file cannot say, and their names, for its schema."""
+    """Return what the columns cannot say, and their names, for the schema of a Parquet file."""
     said = {
         "schema": _SCHEMA,
         "detector": to_plain(detector),
@@ -314,7 +308,7 @@ def schema_metadata(
 
 
 def _metadata_said(path: Path, file: pq.ParquetFile) -> dict[str, Any]:
-    """What an open file says, empty where it says nothing; `DataError` where it is damaged."""
+    """Return what an open file says, empty for nothing; raise `DataError` if it is damaged."""
     text = (file.schema_arrow.metadata or {}).get(_KEY)
     if text is None:
         return {}

@@ -70,7 +70,7 @@ def iterate(
     The header decides the detector (a preset of those sizes, else a new one); a `detector` that
     the user named must agree with it. `tracks` is the list PixelAV was given: its rows are joined
     in order by the slopes, skipping tracks that PixelAV left out, and bring position, pt, time,
-    PDG code and ladder. Raises `DataError` naming file, line and cluster for anything else than
+    PDG code and ladder. Raise `DataError` naming file, line and cluster for anything else than
     the format.
     """
     blocks = _chunks(path)

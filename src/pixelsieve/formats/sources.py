@@ -1,4 +1,4 @@
-"""What the paths that a user gives hold: which format, which files, in which order."""
+"""The sources that a user's paths name: which format, which files, in which order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPLITS = ("train", "val", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What the user says about the sources.
+    """The user's word on the sources.
 
     `detector` overrides the format's (its window comes from the data), `signal` the class,
     `tracks` are PixelAV's track lists (one a file), `z_global_mm` stands in for a missing
@@ -52,8 +52,8 @@ def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> 
     """The format of paths, folders and glob patterns, and their files.
 
     By the suffix (.parquet, .tfrecord, .out) and, for Parquet, by the name; `told` decides where
-    that is not enough. Raises `DataError` where there is nothing, where the format cannot be
-    told, where several are mixed, and for the folder of a simulation that is not finished.
+    that is not enough. Raise `DataError` if there is nothing, if the format cannot be
+    told, if several are mixed, and for the folder of a simulation that is not finished.
     """
     found: dict[Path, Format] = {}
     for pattern in patterns:
@@ -81,18 +81,14 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
         return {path: told or _format(path)}
     if path.is_dir():
         _refuse_unfinished(path)
-        kinds = {s for s, kind in _SUFFIXES.items() if told is None or _is_read_as(kind, told)}
+        meant = (told, "parquet") if told == "triples" else (told,)
+        kinds = {s for s, kind in _SUFFIXES.items() if told is None or kind in meant}
         paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
     else:
         # Path.glob takes no pattern with a root or '..', which users do give.
         paths = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
     paths = sorted((p for p in paths if p.is_file()), key=lambda p: triples.natural(str(p)))
     return {p: told or _format(p) for p in paths if told != "triples" or triples.is_part(p)}
-
-
-def _is_read_as(kind: Format, told: Format) -> bool:
-    """Whether a folder's files with the suffix of `kind` are meant by the format `told`."""
-    return kind == told or (kind, told) == ("parquet", "triples")
 
 
 def _format(path: Path) -> Format:
@@ -108,7 +104,7 @@ def _format(path: Path) -> Format:
 def iterate(sources: Sources, options: ReadOptions) -> Iterator[tuple[int, Clusters]]:
     """Read the sources part by part: the number of the file, and clusters of it.
 
-    Raises `DataError` for what is wrong with them, also where they do not belong together
+    Raise `DataError` for what is wrong with them, also if they do not belong together
     (columns, slices, detector), and `ConfigError` for options that the format has no use for.
     """
     _check(sources, options)
@@ -153,24 +149,13 @@ def _read(
             msg = f"{path}: column 'split' would be lost; name files *_train, *_val, *_test instead"
             raise DataError(msg)
         return parquet.iterate(path, slices=options.slices)
+    told: dict[str, Any] = {"detector": options.detector, "slices": options.slices}
     if kind == "tfrecord":
-        return tfrecord.iterate(path, detector=options.detector, slices=options.slices)
+        return tfrecord.iterate(path, **told)
+    told |= {"signal": options.signal, "z_global_mm": options.z_global_mm}
     if kind == "pixelav":
-        return pixelav.iterate(
-            path,
-            detector=options.detector,
-            signal=options.signal,
-            tracks=tracklist.read(tracks) if tracks else None,
-            z_global_mm=options.z_global_mm,
-            slices=options.slices,
-        )
-    return triples.iterate(
-        triples.find([path])[0],
-        detector=options.detector,
-        signal=options.signal,
-        z_global_mm=options.z_global_mm,
-        slices=options.slices,
-    )
+        return pixelav.iterate(path, tracks=tracklist.read(tracks) if tracks else None, **told)
+    return triples.iterate(triples.find([path])[0], **told)
 
 
 def _require_alike(part: Clusters, first: Clusters) -> None:
@@ -201,7 +186,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
     In order of their names, those of one name by their places, however they were given: the same
     files give the same rows, and `Dataset.identity`, which knows files by name, tells their order.
-    Raises `DataError` for the folder of a simulation that is not finished.
+    Raise `DataError` for the folder of a simulation that is not finished.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -222,7 +207,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 def _refuse_unfinished(folder: Path) -> None:
-    """Raise `DataError` where `simulate` began to fill the folder and files of it are missing."""
+    """Raise `DataError` if `simulate` began to fill the folder and files of it are missing."""
     manifest = folder / "manifest.json"
     if not manifest.exists():
         return
@@ -264,7 +249,7 @@ def incomplete_samples(files: Sequence[Path]) -> list[str]:
 
 
 def _clusters_of(provenance: Any) -> int:
-    """How many clusters were simulated, 0 where this is of no simulation."""
+    """Return the number of clusters simulated, 0 if this is of no simulation."""
     sample = provenance.get("simulation") if isinstance(provenance, Mapping) else None
     if not isinstance(sample, Mapping):
         return 0

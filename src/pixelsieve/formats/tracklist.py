@@ -23,7 +23,7 @@ class TrackList:
     """Tracks at the sensor, every array (n,), in the order of the columns.
 
     `cot_alpha` is the slope along x (the beam), `cot_beta` along y; `flipped` is 1 where the
-    front end faces out. `ladder` (1 to 16) is the tenth column, which older lists lack. Raises
+    front end faces out. `ladder` (1 to 16) is the tenth column, which older lists lack. Raise
     `DataError` for arrays of unequal length, numbers that are not finite and unknown ladders.
     """
 
@@ -73,7 +73,7 @@ _COUNTS = (len(_NAMES) - 1, len(_NAMES))
 def read(paths: Path | Sequence[Path]) -> TrackList:
     """Read one list, or several as one.
 
-    Raises `DataError` naming file and line where the number of columns is neither 9 nor 10 or
+    Raise `DataError` naming file and line if the number of columns is neither 9 nor 10 or
     changes (also from file to file), and for words that are no numbers, bad whole numbers,
     non-finite values and empty lists.
     """

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -50,7 +49,7 @@ def is_part(path: Path) -> bool:
 def find(paths: Iterable[Path]) -> list[Triple]:
     """The triples that files (any one of the three) and folders name, in natural order.
 
-    Raises `DataError` where the labels or both images are missing.
+    Raise `DataError` if the labels or both images are missing.
     """
     patterns: dict[tuple[Path, str], None] = {}
     for path in paths:
@@ -92,7 +91,7 @@ def iterate(
 
     `signal` says the class where names and PID do not (see `labels.is_signal`). `detector` comes
     before the one that the labels' schema may name (pixelsieve writes it there). Without `slices`
-    the big file is left alone if there is a `recon2D`. Raises `DataError` naming file and row for
+    the big file is left alone if there is a `recon2D`. Raise `DataError` naming file and row for
     wrong numbers of columns, files of unequal length, missing and non-finite values, and images
     that contradict each other.
     """
@@ -262,12 +261,7 @@ class TripleWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for name in self._rows:
             self._close(name)
 

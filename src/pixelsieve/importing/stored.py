@@ -11,9 +11,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pixelsieve.core.archives import LARGEST_BYTES, read_members
+from pixelsieve.core.archives import LARGEST_BYTES, Group, read_isolated, read_members
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.isolated import Group, read_isolated
 
 Settings = Mapping[str, Any]
 """A JSON object of Keras or of QKeras: settings of layers that we do not know before we read."""

@@ -112,7 +112,7 @@ def bootstrap(
 
     Whole particle groups (`groups`, (n,)) are drawn with replacement, since clusters of one
     particle are not independent. All classifiers see the same draws; draws that lack a class are
-    left out. Raises `DataError` where none is left.
+    left out. Raise `DataError` if none is left.
     """
     rng = np.random.default_rng(seed)
     _, members = np.unique(groups, return_inverse=True)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.core.archives import read_hdf5, read_isolated
 from pixelsieve.core.errors import RunError
-from pixelsieve.core.isolated import read_hdf5, read_isolated
 
 _METADATA, _CONFIG, _WEIGHTS = KERAS_MEMBERS = (
     "metadata.json",

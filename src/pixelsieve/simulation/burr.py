@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.config import require_above_0
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ class Burr:
     """Scale (in the quantity's unit), power `rise` near 0 and power `rise * tail` far out.
 
     The cumulative distribution is 1 - (1 + (x/scale)^rise)^-tail (Burr 1942; Singh and Maddala
-    1976). Raises `ConfigError` unless all three are above 0.
+    1976). Raise `ConfigError` unless all three are above 0.
     """
 
     scale: float
@@ -25,15 +25,7 @@ class Burr:
     tail: float
 
     def __post_init__(self) -> None:
-        for name in ("scale", "rise", "tail"):
-            if not 0 < getattr(self, name) < float("inf"):
-                msg = f"'{name}' is {getattr(self, name):g}; expected a number above 0"
-                raise ConfigError(msg)
-
-    @property
-    def median(self) -> float:
-        """The median, in the unit of `scale`."""
-        return float(self.scale * (2 ** (1 / self.tail) - 1) ** (1 / self.rise))
+        require_above_0(self, "scale", "rise", "tail")
 
     def quantile(self, u: Floats) -> Floats:
         """The value below which the share `u` lies, any shape."""

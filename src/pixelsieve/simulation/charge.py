@@ -57,6 +57,20 @@ class Geometry(NamedTuple):
     potential_step_um: float
 
 
+class Exposure(NamedTuple):
+    """The sensor as one track meets it: its random stream, the images it fills, the constants.
+
+    `image` (slices + 1, rows, columns): the last plane takes what arrives after all slices.
+    `induced` (slices, rows, columns); `potential` is that of `transport.weighting_potential`.
+    """
+
+    state: State
+    image: Counts
+    induced: Images
+    potential: NDArray[np.float32]
+    geometry: Geometry
+
+
 @inlined
 def _cdf(z: float) -> float:
     # Callers stay inside the table: z is in [-4.8, 0.1].
@@ -74,16 +88,9 @@ def _add(image: Counts, plane: int, row: int, column: int, count: int) -> None:
 
 @compiled
 def _along_y(
-    state: State,
-    image: Counts,
-    plane: int,
-    row: int,
-    column: int,
-    count: int,
-    low: float,
-    high: float,
+    to: Exposure, plane: int, row: int, column: int, count: int, low: float, high: float
 ) -> None:
-    kept = count
+    kept, state, image = count, to.state, to.image
     if low > _SMALLEST_SHARE:
         below = binomial(state, count, low)
         if below:
@@ -110,16 +117,7 @@ def _beyond(place: float, pitch: float, sigma: float) -> tuple[float, float]:
 
 
 @inlined
-def deposit(
-    state: State,
-    image: Counts,
-    plane: int,
-    count: int,
-    x: float,
-    y: float,
-    sigma: float,
-    geometry: Geometry,
-) -> None:
+def deposit(to: Exposure, plane: int, count: int, x: float, y: float, sigma: float) -> None:
     """Share `count` electrons, spread by `sigma` (um) about (x, y), among 3 x 3 pixels of a plane.
 
     Whole electrons: what leaves the home pixel is multinomial, the rest stays; none is lost but
@@ -127,6 +125,7 @@ def deposit(
     """
     if x < 0.0 or y < 0.0:
         return
+    state, geometry = to.state, to.geometry
     column, row = int(x * geometry.per_pitch_x), int(y * geometry.per_pitch_y)
     low_x, high_x = _beyond(x - column * geometry.pitch_x_um, geometry.pitch_x_um, sigma)
     low_y, high_y = _beyond(y - row * geometry.pitch_y_um, geometry.pitch_y_um, sigma)
@@ -134,14 +133,14 @@ def deposit(
     if low_x > _SMALLEST_SHARE:
         left = binomial(state, count, low_x)
         if left:
-            _along_y(state, image, plane, row, column - 1, left, low_y, high_y)
+            _along_y(to, plane, row, column - 1, left, low_y, high_y)
             kept -= left
     if high_x > _SMALLEST_SHARE:
         right = binomial(state, kept, high_x / (1.0 - low_x))
         if right:
-            _along_y(state, image, plane, row, column + 1, right, low_y, high_y)
+            _along_y(to, plane, row, column + 1, right, low_y, high_y)
             kept -= right
-    _along_y(state, image, plane, row, column, kept, low_y, high_y)
+    _along_y(to, plane, row, column, kept, low_y, high_y)
 
 
 @compiled
@@ -171,58 +170,36 @@ def _induce(
 
 
 @inlined
-def collect_inlined(
-    state: State,
-    image: Counts,
-    induced: Images,
-    potential: NDArray[np.float32],
-    count: int,
-    x: float,
-    y: float,
-    s: float,
-    geometry: Geometry,
-) -> None:
-    """Drift `count` pairs from (x, y, s): electrons to the pixels, both kinds inducing on the way.
-
-    `image` (slices + 1, rows, columns): the last plane takes what arrives after all slices.
-    """
-    length = geometry.thickness_um - s
+def collect_inlined(to: Exposure, count: int, x: float, y: float, s: float) -> None:
+    """Drift `count` pairs from (x, y, s): electrons to the pixels; both kinds induce on the way."""
+    geometry, induced = to.geometry, to.induced
     n_slices = len(induced)
+    length = geometry.thickness_um - s
     arrived, kept = 0, count
     if n_slices:
         steps = length / (geometry.velocity_electron_um_ns * geometry.slice_ns)
         arrived = int(steps) if steps < n_slices else n_slices
     if geometry.trapping_ns > 0.0:
         drift_ns = length / geometry.velocity_electron_um_ns
-        kept = binomial(state, count, math.exp(-drift_ns / geometry.trapping_ns))
+        kept = binomial(to.state, count, math.exp(-drift_ns / geometry.trapping_ns))
     sigma = geometry.diffusion_root_um * math.sqrt(length)
     y_end = y + geometry.tangent_electron * length
-    deposit(state, image, arrived, kept, x, y_end, max(sigma, 1e-3), geometry)
+    deposit(to, arrived, kept, x, y_end, max(sigma, 1e-3))
     for i in range(n_slices):
         time = (i + 1) * geometry.slice_ns
         drifted = time * geometry.velocity_hole_um_ns
         if i < arrived:
             shift = time * geometry.velocity_electron_um_ns
             y_electron = y + geometry.tangent_electron * shift
-            _induce(induced[i], potential, kept, x, y_electron, s + shift, geometry)
+            _induce(induced[i], to.potential, kept, x, y_electron, s + shift, geometry)
         elif drifted >= s:
             break
         if drifted < s:
             y_hole = y + geometry.tangent_hole * drifted
-            _induce(induced[i], potential, -float(kept), x, y_hole, s - drifted, geometry)
+            _induce(induced[i], to.potential, -float(kept), x, y_hole, s - drifted, geometry)
 
 
 @compiled
-def collect(
-    state: State,
-    image: Counts,
-    induced: Images,
-    potential: NDArray[np.float32],
-    count: int,
-    x: float,
-    y: float,
-    s: float,
-    geometry: Geometry,
-) -> None:
+def collect(to: Exposure, count: int, x: float, y: float, s: float) -> None:
     """`collect_inlined` as a call, for the rarer places."""
-    collect_inlined(state, image, induced, potential, count, x, y, s, geometry)
+    collect_inlined(to, count, x, y, s)

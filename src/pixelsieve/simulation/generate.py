@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from pixelsieve.core.config import Document, from_mapping, to_plain
+from pixelsieve.core import config
+from pixelsieve.core.config import Document, from_mapping
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Barrel, Detector, Sensor, straight_flight_ns
-from pixelsieve.simulation.bib import BIB_UNIFORMS, BibModel, bib
-from pixelsieve.simulation.bib_sample import SAMPLE_BIB
+from pixelsieve.simulation.bib import BIB_UNIFORMS, SAMPLE_BIB, BibModel, bib
 from pixelsieve.simulation.ionization import Ionization
 from pixelsieve.simulation.muons import MUON_UNIFORMS, MuonGun, muons
 from pixelsieve.simulation.sensor_response import respond
@@ -178,7 +178,7 @@ def sample_from_mapping(mapping: Document, where: str, **given: Any) -> Sample:
     Tables `ionization`, `transport`, `gun`, `bib`; `detector` is a preset's name, or a table with
     `preset` and the values of `sensor` and `barrel` that differ. Where field, bias, temperature
     or thickness differ, measured Lorentz tangent and diffusion give way to the formulas unless
-    given too. Raises `ConfigError`.
+    given too. Raise `ConfigError`.
     """
     plain = {**mapping, **{k: v for k, v in given.items() if v is not None}}
     detector = _detector(plain.pop("detector", MUON_COLLIDER_VXD.name), where)
@@ -191,15 +191,7 @@ def sample_from_mapping(mapping: Document, where: str, **given: Any) -> Sample:
 def differences(sample: Sample) -> Document:
     """Settings that differ from the defaults, by dotted name; numbers and seed left out."""
     usual = Sample(sample.n_signal, sample.n_bib, sample.seed)
-    return dict(_differences("", to_plain(sample), to_plain(usual)))
-
-
-def _differences(where: str, ours: Any, usual: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(ours, Mapping) and isinstance(usual, Mapping):
-        for key, value in ours.items():
-            yield from _differences(f"{where}.{key}" if where else key, value, usual.get(key))
-    elif ours != usual:
-        yield where, ours
+    return {name: ours for name, (ours, _) in config.differences(sample, usual).items()}
 
 
 def _detector(value: Any, where: str) -> Detector:

@@ -42,11 +42,7 @@ class CollisionSpectrum:
         """Return the collisions per um with an energy between two bounds."""
         inside = (self.energy_ev >= low_ev) & (self.energy_ev < high_ev)
         density = np.where(inside, self.density, 0)
-        return float(np.trapezoid(density * self.energy_ev, self._log_energy))
-
-    @property
-    def _log_energy(self) -> Array:
-        return np.log(self.energy_ev)
+        return float(np.trapezoid(density * self.energy_ev, np.log(self.energy_ev)))
 
 
 def collision_spectrum(beta_gamma: float, highest_ev: float = _HIGHEST_EV) -> CollisionSpectrum:
@@ -99,7 +95,7 @@ _SINGLE_POINTS = 500  # energies between which the pairs of one collision are in
 
 @dataclass(frozen=True, slots=True)
 class Ionization:
-    """How tracks lose energy.
+    """The energy loss of tracks.
 
     `mode` "sample" is what the muc-real sample shows: straight tracks near minimum ionization,
     with the loss of beta gamma `effective_share` times the true one, at least `least_beta_gamma`
@@ -135,44 +131,49 @@ class AliasTable(NamedTuple):
     alias: NDArray[np.uint16]
 
 
-@dataclass(frozen=True, slots=True)
-class IonizationTables:
-    """What the kernel draws from, on a grid of `log_beta_gamma` (m,), evenly spaced.
+class Tables(NamedTuple):
+    """Tables that the compiled loops draw from, on an even grid of log(beta gamma), and options.
 
     `head` and `tail` draw the pairs of one step of `step_um`: the tail where the head gives its
-    last number. `hard_rate` (m,) is the number of hard collisions a um, `hard_energy_ev`
+    last number. `hard_rate` (m,) is the number of hard collisions per um, `hard_energy_ev`
     (m, quantiles) their energies, even in the logarithm of the probability above.
     """
 
     step_um: float
-    log_beta_gamma: Array
+    first_log_beta_gamma: float
+    log_beta_gamma_step: float
     head: AliasTable
     tail: AliasTable
     hard_rate: Array
     hard_energy_ev: Array
+    pair_ev: float
+    delta_rays: bool
 
 
 @lru_cache(maxsize=4)
 def ionization_tables(
-    fano: float = 1.0, charge_scale: float = 1.0, step_um: float = STEP_UM
-) -> IonizationTables:
-    """Tables for beta gamma from 0.3 to 1000."""
-    log_beta_gamma = np.linspace(np.log(0.3), np.log(1000), 28)
-    spectra = [collision_spectrum(float(bg)) for bg in np.exp(log_beta_gamma)]
-    pairs = np.array([pairs_of_a_step(s, step_um, fano, charge_scale) for s in spectra])
+    fano: float = 1.0, charge_scale: float = 1.0, delta_rays: bool = True
+) -> Tables:
+    """Return the tables for beta gamma from 0.3 to 1000."""
+    grid = np.linspace(np.log(0.3), np.log(1000), 28)
+    spectra = [collision_spectrum(float(bg)) for bg in np.exp(grid)]
+    pairs = np.array([pairs_of_a_step(s, STEP_UM, fano, charge_scale) for s in spectra])
     # Almost all draws end in the head, which stays in the fastest memory.
     head, tail = pairs[:, :_HEAD].copy(), pairs.copy()
     head[:, -1] = pairs[:, _HEAD - 1 :].sum(axis=1)
     tail[:, : _HEAD - 1] = 0
     tail[:, -1] += tail.sum(axis=1) == 0
     hard = [_hard(s) for s in spectra]
-    return IonizationTables(
-        step_um,
-        log_beta_gamma,
-        _alias_table(head),
-        _alias_table(tail / tail.sum(axis=1, keepdims=True)),
-        np.array([rate for rate, _ in hard]),
-        np.array([energy for _, energy in hard]),
+    return Tables(
+        step_um=STEP_UM,
+        first_log_beta_gamma=float(grid[0]),
+        log_beta_gamma_step=float(grid[1] - grid[0]),
+        head=_alias_table(head),
+        tail=_alias_table(tail / tail.sum(axis=1, keepdims=True)),
+        hard_rate=np.array([rate for rate, _ in hard]),
+        hard_energy_ev=np.array([energy for _, energy in hard]),
+        pair_ev=PAIR_EV / charge_scale,
+        delta_rays=delta_rays,
     )
 
 
@@ -217,7 +218,7 @@ def _pairs_of_one(counts: NDArray[np.int64], mean: float, fano: float) -> Array:
 def _hard(spectrum: CollisionSpectrum) -> tuple[float, Array]:
     hard = spectrum.energy_ev >= HARD_EV
     energy, density = spectrum.energy_ev[hard], spectrum.density[hard]
-    steps = (density[1:] * energy[1:] + density[:-1] * energy[:-1]) / 2 * np.diff(np.log(energy))
+    steps = _steps(density * energy, np.log(energy))
     total = float(steps.sum())
     if total == 0:
         return 0.0, np.full(_QUANTILES, HARD_EV)

@@ -44,7 +44,7 @@ class Secondaries:
 
     Their position is the muon's; |pz/pT|, |tan| of the crossing angle and delay are independent
     Burr laws, fitted on the 456 such hits of simB train by `benchmarks/fit_kinematics.py`
-    (rank correlations below 0.12), slopes up to 10. The share `prompt_share` has no delay. Raises
+    (rank correlations below 0.12), slopes up to 10. The share `prompt_share` has no delay. Raise
     `ConfigError` for shares outside 0 to 1.
     """
 
@@ -55,9 +55,7 @@ class Secondaries:
     delay_ns: Burr = field(default_factory=lambda: Burr(0.02347, 1.682, 1.183))
 
     def __post_init__(self) -> None:
-        if not 0 <= self.prompt_share <= 1:
-            msg = f"'prompt_share' is {self.prompt_share:g}; expected 0 to 1"
-            raise ConfigError(msg)
+        require_between(self, "prompt_share", 0.0, 1.0)
 
     def delays_ns(self, u: Floats) -> Floats:
         """Delays of the uniforms `u`: none for the prompt ones, rising beyond."""
@@ -70,7 +68,7 @@ class MuonGun:
     """Muons and antimuons with p and polar angle uniform, from (0, 0, `vertex_z_mm`-wide z).
 
     p, not pT, is uniform and the vertex has no width in the sample (measured on simB train).
-    `secondary_share` of the hits are `secondaries`. Raises `ConfigError` for ranges that are empty
+    `secondary_share` of the hits are `secondaries`. Raise `ConfigError` for ranges that are empty
     or unphysical.
     """
 
@@ -99,7 +97,7 @@ def muons(gun: MuonGun, barrel: Barrel, uniforms: Floats) -> Tracks:
     """Muon hits on the ladder, one per row of `uniforms` (n, `MUON_UNIFORMS`) in (0, 1).
 
     Every row hits: the angles are drawn inside the acceptance |z| < half length, so row i depends
-    on row i alone. Azimuth at the ladder is uniform. Raises `ConfigError` where the gun's range of
+    on row i alone. Azimuth at the ladder is uniform. Raise `ConfigError` if the gun's range of
     angles misses the ladder, or where a muon cannot reach it.
     """
     _require_reach(gun, barrel)
@@ -186,7 +184,7 @@ def _theta_reaching(barrel: Barrel, p_gev: Floats, y_mm: Floats, reach_mm: Float
 
 
 def _require_reach(gun: MuonGun, barrel: Barrel) -> None:
-    """Raise `ConfigError` where the softest muon curls up before the ladder's far corner."""
+    """Raise `ConfigError` if the softest muon curls up before the ladder's far corner."""
     steepest = min(
         (barrel.half_length_mm + 5 * gun.vertex_z_mm) / barrel.ladder_distance_mm,
         1 / np.tan(np.deg2rad(min(gun.theta_min_deg, 180 - gun.theta_max_deg))),

@@ -55,13 +55,6 @@ def uniform(state: NDArray[np.uint64]) -> float:
 
 @compiled
 def normal(state: NDArray[np.uint64]) -> float:
-    """A number from the standard normal law (Box and Muller)."""
-    radius = math.sqrt(-2.0 * math.log(1.0 - uniform(state)))
-    return radius * math.cos(2.0 * math.pi * uniform(state))
-
-
-@compiled
-def _quick_normal(state: NDArray[np.uint64]) -> float:
     """A standard normal number from a table of quantiles; exact in the outer 1/2048."""
     u = uniform(state)
     position = u * _QUANTILE_STEPS
@@ -78,7 +71,7 @@ def _quick_normal(state: NDArray[np.uint64]) -> float:
 @compiled
 def _near_normal(state: NDArray[np.uint64], mean: float, variance: float, skew: float) -> int:
     """A count by Cornish and Fisher's expansion to the third moment."""
-    z = _quick_normal(state)
+    z = normal(state)
     # Rounding to whole numbers adds 1/12 to the variance.
     value = mean + math.sqrt(variance - 1.0 / 12.0) * (z + skew / 6.0 * (z * z - 1.0))
     return max(0, math.floor(value + 0.5))
@@ -98,7 +91,7 @@ def poisson(state: NDArray[np.uint64], mean: float) -> int:
 
 @compiled
 def binomial(state: NDArray[np.uint64], n: int, p: float) -> int:
-    """How many of `n` take part with probability `p`; to the third moment above a mean of 4."""
+    """A count out of `n` of probability `p` each; to the third moment above a mean of 4."""
     if n <= 0 or p <= 0.0:
         return 0
     if p >= 1.0:

@@ -27,7 +27,7 @@ class Tracks:
     `signal` is 1 for muons of the gun and 0 for background, `pdg` the particle code. `cot_alpha`
     and `cot_beta` are the slopes dx/ds and dy/ds in the image. `z_global_mm` is signed,
     `y_local_mm` counts from the foot of the perpendicular on the ladder. `hit_time_ns` is the time
-    after straight flight at c from the origin, unsmeared. Raises `DataError` where lengths differ.
+    after straight flight at c from the origin, unsmeared. Raise `DataError` if lengths differ.
     """
 
     signal: NDArray[np.int8]

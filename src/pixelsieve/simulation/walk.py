@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.data.detector import ELECTRON_MASS_EV, LIGHT_MM_PER_NS
-from pixelsieve.simulation.charge import Counts, Geometry, Images, State, collect, collect_inlined
+from pixelsieve.simulation.charge import Exposure, Geometry, State, collect, collect_inlined
 from pixelsieve.simulation.compilation import compiled, inlined
+from pixelsieve.simulation.ionization import Tables
 from pixelsieve.simulation.streams import binomial, poisson, uniform
 
 _DELTA_STEPS = 14
@@ -29,22 +30,6 @@ _MOST_STEPS = 5_000  # a particle that turns along the sensor is followed for 5 
 _TAIL = math.log(1e5)
 
 Floats = NDArray[np.float64]
-
-
-class Tables(NamedTuple):
-    """`IonizationTables` and options as the compiled loops need them."""
-
-    step_um: float
-    first_log_beta_gamma: float
-    log_beta_gamma_step: float
-    head_keep: NDArray[np.float32]
-    head_alias: NDArray[np.uint16]
-    tail_keep: NDArray[np.float32]
-    tail_alias: NDArray[np.uint16]
-    hard_rate: Floats
-    hard_energy_ev: Floats
-    pair_ev: float
-    delta_rays: bool
 
 
 class Particle(NamedTuple):
@@ -88,7 +73,7 @@ def _pairs(
     """Pairs of one step; the head's row is given, as taking it costs more than drawing from it."""
     count = _draw(state, head_keep, head_alias)
     if count == len(head_keep) - 1:
-        count = _draw(state, tables.tail_keep[index], tables.tail_alias[index])
+        count = _draw(state, tables.tail.keep[index], tables.tail.alias[index])
     return count
 
 
@@ -166,19 +151,12 @@ def _inside(s: float, geometry: Geometry) -> bool:
 
 
 @compiled
-def walk_delta(
-    state: State,
-    image: Counts,
-    induced: Images,
-    potential: NDArray[np.float32],
-    geometry: Geometry,
-    tables: Tables,
-    electron: Particle,
-) -> int:
+def walk_delta(to: Exposure, tables: Tables, electron: Particle) -> int:
     """An electron that ends in the sensor or leaves it: 14 steps of its range; pairs left behind.
 
     Energy follows the residual range, scattering Highland's width without the logarithm.
     """
+    state, geometry = to.state, to.geometry
     x, y, s = electron.x, electron.y, electron.s
     ux, uy, us = electron.ux, electron.uy, electron.us
     energy, total = electron.kinetic_ev, 0
@@ -191,7 +169,7 @@ def walk_delta(
         if not _inside(ss, geometry):
             break
         count = poisson(state, (energy - left) / tables.pair_ev)
-        collect(state, image, induced, potential, count, sx, sy, ss, geometry)
+        collect(to, count, sx, sy, ss)
         total += count
         x, y, s = x + ux * step, y + uy * step, s + us * step
         energy = left
@@ -208,44 +186,26 @@ def walk_delta(
 
 
 @compiled
-def _eject(
-    state: State,
-    image: Counts,
-    induced: Images,
-    potential: NDArray[np.float32],
-    geometry: Geometry,
-    tables: Tables,
-    parent: Particle,
-    energy_ev: float,
-) -> int:
+def _eject(to: Exposure, tables: Tables, parent: Particle, energy_ev: float) -> int:
     """A hard collision: a delta ray at the angle that energy and momentum ask for."""
-    x, y, s = parent.x, parent.y, parent.s
+    state, x, y, s = to.state, parent.x, parent.y, parent.s
     if not tables.delta_rays:
         count = poisson(state, energy_ev / tables.pair_ev)
-        collect(state, image, induced, potential, count, x, y, s, geometry)
+        collect(to, count, x, y, s)
         return count
     cosine = math.sqrt(energy_ev / (energy_ev + 2.0 * ELECTRON_MASS_EV))
     ux, uy, us = _turn(state, parent.ux, parent.uy, parent.us, cosine)
     ray = Particle(x, y, s, ux, uy, us, ELECTRON_MASS_EV, energy_ev, -1.0)
-    return walk_delta(state, image, induced, potential, geometry, tables, ray)
+    return walk_delta(to, tables, ray)
 
 
 @compiled
-def walk_straight(
-    state: State,
-    image: Counts,
-    induced: Images,
-    potential: NDArray[np.float32],
-    geometry: Geometry,
-    tables: Tables,
-    particle: Particle,
-    beta_gamma: float,
-) -> int:
+def walk_straight(to: Exposure, tables: Tables, particle: Particle, beta_gamma: float) -> int:
     """A straight track at constant beta gamma, from `particle` on the entry face; pairs made."""
-    path = geometry.thickness_um / particle.us
+    state, path = to.state, to.geometry.thickness_um / particle.us
     index = _grid_index(state, tables, beta_gamma)
     n_steps = int(path / tables.step_um + uniform(state))
-    keep, alias = tables.head_keep[index], tables.head_alias[index]
+    keep, alias = tables.head.keep[index], tables.head.alias[index]
     total = 0
     for i in range(n_steps):
         count = _pairs(state, keep, alias, tables, index)
@@ -256,50 +216,24 @@ def walk_straight(
             share = binomial(state, count, 1.0 / (parts - part)) if part < parts - 1 else count
             count -= share
             along = (i + (part + uniform(state)) / parts) / n_steps * path
-            collect_inlined(
-                state,
-                image,
-                induced,
-                potential,
-                share,
-                particle.x + particle.ux * along,
-                particle.y + particle.uy * along,
-                particle.us * along,
-                geometry,
-            )
+            x, y = particle.x + particle.ux * along, particle.y + particle.uy * along
+            collect_inlined(to, share, x, y, particle.us * along)
     for _ in range(poisson(state, path * tables.hard_rate[index])):
         along = uniform(state) * path
-        here = Particle(
-            particle.x + particle.ux * along,
-            particle.y + particle.uy * along,
-            particle.us * along,
-            particle.ux,
-            particle.uy,
-            particle.us,
-            particle.mass_ev,
-            particle.kinetic_ev,
-            particle.charge,
-        )
+        x, y = particle.x + particle.ux * along, particle.y + particle.uy * along
+        here = Particle(x, y, particle.us * along, *particle[3:])
         energy = _hard_energy(state, tables, index)
-        total += _eject(state, image, induced, potential, geometry, tables, here, energy)
+        total += _eject(to, tables, here, energy)
     return total
 
 
 @compiled
-def walk_physical(
-    state: State,
-    image: Counts,
-    induced: Images,
-    potential: NDArray[np.float32],
-    geometry: Geometry,
-    tables: Tables,
-    particle: Particle,
-    end: Floats,
-) -> int:
+def walk_physical(to: Exposure, tables: Tables, particle: Particle, end: Floats) -> int:
     """A particle that loses energy, scatters (Highland), bends and may stop; pairs made.
 
     `end` (7,) receives the position, direction and kinetic energy with which it leaves.
     """
+    state, geometry = to.state, to.geometry
     x, y, s = particle.x, particle.y, particle.s
     ux, uy, us = particle.ux, particle.uy, particle.us
     mass, energy, total = particle.mass_ev, particle.kinetic_ev, 0
@@ -311,7 +245,7 @@ def walk_physical(
         if energy < _SLOW_EV:
             slow = Particle(x, y, s, ux, uy, us, mass, max(energy, 0.0), particle.charge)
             if energy > 0.0:
-                total += walk_delta(state, image, induced, potential, geometry, tables, slow)
+                total += walk_delta(to, tables, slow)
             energy = 0.0
             break
         momentum = _momentum_ev(mass, energy)
@@ -320,26 +254,17 @@ def walk_physical(
         # The last step is cut at the face; its loss is thinned in proportion.
         ahead = geometry.thickness_um - s if us > 0.0 else s
         part = min(1.0, ahead / (abs(us) * step + 1e-12))
-        keep, alias = tables.head_keep[index], tables.head_alias[index]
+        keep, alias = tables.head.keep[index], tables.head.alias[index]
         count = _pairs(state, keep, alias, tables, index) if uniform(state) < part else 0
         along = uniform(state) * part * step
-        collect(
-            state,
-            image,
-            induced,
-            potential,
-            count,
-            x + ux * along,
-            y + uy * along,
-            min(max(s + us * along, 0.0), geometry.thickness_um),
-            geometry,
-        )
+        depth = min(max(s + us * along, 0.0), geometry.thickness_um)
+        collect(to, count, x + ux * along, y + uy * along, depth)
         total += count
         energy -= count * tables.pair_ev
         for _ in range(poisson(state, part * step * tables.hard_rate[index])):
             lost = min(_hard_energy(state, tables, index), energy / 2.0)
             here = Particle(x, y, s, ux, uy, us, mass, energy, particle.charge)
-            total += _eject(state, image, induced, potential, geometry, tables, here, lost)
+            total += _eject(to, tables, here, lost)
             energy -= lost
         x, y, s = x + ux * part * step, y + uy * part * step, s + us * part * step
         if part < 1.0:

@@ -38,9 +38,7 @@ from pixelsieve.studies.summary import (
     Approach,
     ClassCounts,
     ComparedInputs,
-    ComparedRow,
     Comparison,
-    CountedLuts,
     TeacherScore,
     count_luts,
     summarize_comparison,
@@ -58,7 +56,7 @@ _TIME_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class CompareConfig:
-    """What to compare; together with the data files' hashes it identifies the run."""
+    """A comparison to make; together with the data files' hashes it identifies the run."""
 
     spec: NetworkSpec
     recipes: tuple[Recipe, ...]
@@ -127,7 +125,7 @@ def jobs_of(config: CompareConfig) -> list[Job]:
 
 
 def teachers_for(config: CompareConfig) -> list[Job | TreesTeacher]:
-    """What the jobs' teachers are, each once."""
+    """Return the jobs' teachers, each once."""
     found = (t for s in range(config.seeds) for t in _teachers(config, s).values())
     return list({teacher.name: teacher for teacher in found}.values())
 
@@ -189,6 +187,7 @@ def compare(
                 cut = time_cut(_training(dataset), dataset.test, time)
                 others[f"cut on |t| ({_TIME_NAMES[time]}) alone"] = cut
         approaches = _approaches(jobs, trained, scores)
+        taught: list[JobResult | TreesResult] = [results[t.name] for t in teachers]
         rows, baselines, paired = summarize_comparison(approaches, others, dataset.test)
         comparison = Comparison(
             network=config.spec.name,
@@ -202,29 +201,21 @@ def compare(
             front_end=dataset.summary,
             made=dict(dataset.made),
             detector=dataset.detector,
-            teachers=tuple(_about_teacher(results[t.name]) for t in teachers),
+            teachers=tuple(TeacherScore(t.name, t.fingerprint, t.validation_auc) for t in taught),
         )
         write_json(run.curves, curves(approaches, others, dataset.test))
         write_json(run.metrics, comparison.to_plain())
-        for row in rows if luts else ():
+        for i, row in enumerate(rows if luts else ()):
             if row.bits:
-                comparison = _with_counted(comparison, row, count_luts(out, row.models, on_count))
+                counted = replace(row, counted=count_luts(out, row.models, on_count))
+                rows = (*rows[:i], counted, *rows[i + 1 :])
+                comparison = replace(comparison, rows=rows)
                 write_json(run.metrics, comparison.to_plain())
         return comparison
 
 
 def _training(dataset: Dataset) -> Iterator[Clusters]:
     return (clusters for name, clusters in dataset.stretches() if name == "train")
-
-
-def _with_counted(comparison: Comparison, row: ComparedRow, counted: CountedLuts) -> Comparison:
-    rows = (replace(r, counted=counted) if r is row else r for r in comparison.rows)
-    return replace(comparison, rows=tuple(rows))
-
-
-def _about_teacher(result: JobResult | TreesResult) -> TeacherScore:
-    """Return its name and validation AUC; students' results hold the hash of its file."""
-    return TeacherScore(result.name, result.fingerprint, result.validation_auc)
 
 
 def _predict_name(job_name: str) -> str:
@@ -234,10 +225,11 @@ def _predict_name(job_name: str) -> str:
 def _tasks(
     jobs: Sequence[Job], teachers: Sequence[Job | TreesTeacher], baselines: bool
 ) -> list[Task]:
-    tasks = training_tasks(jobs, teachers)
-    if baselines:
-        tasks.append(Task("baseline", _baseline, ()))
-    return tasks + [Task(_predict_name(j.name), _predict, (j.name,), (j.name,)) for j in jobs]
+    return [
+        *training_tasks(jobs, teachers),
+        *([Task("baseline", _baseline, ())] if baselines else []),
+        *(Task(_predict_name(j.name), _predict, (j.name,), (j.name,)) for j in jobs),
+    ]
 
 
 def _predict(shared: Shared, name: str, _report: Callable[[Any], None]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from pixelsieve.integer.exactness import check_exactness
 from pixelsieve.metrics.statistics import METRICS, score
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.studies.search.goal import Goal, Measured
-from pixelsieve.training.job import Figures, Kept, Offer, at_budget
+from pixelsieve.training.run import Kept, Offer, at_budget
 
 _MOST_CHECKED = 20
 """So many networks of a training of bits are measured, evenly along their list by size."""
@@ -113,7 +113,7 @@ class Refined:
         return at_budget([one.network for one in kept], self.precision, "auc"), _named(named)
 
 
-def _named(found: dict[str, _Exact]) -> dict[str, tuple[Offer, Figures | None]]:
+def _named(found: dict[str, _Exact]) -> dict[str, tuple[Offer, dict[str, int | float] | None]]:
     return {name: (one.network, to_plain(one.measured)) for name, one in found.items()}
 
 

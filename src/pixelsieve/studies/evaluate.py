@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pixelsieve.core.config import to_plain
+from pixelsieve.core.config import differences, to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import concatenate
 from pixelsieve.data.detector import Detector
@@ -22,7 +22,6 @@ from pixelsieve.front_end import FrontEnd, FrontEndSummary
 from pixelsieve.metrics.metrics import EFFICIENCY, rejection_at
 from pixelsieve.metrics.statistics import Interval, Metrics, bootstrap, score
 from pixelsieve.networks.model_file import Model, require_same_keras
-from pixelsieve.studies.models import constants_that_differ
 
 
 def only(dataset: Dataset, split: str) -> Dataset:
@@ -52,6 +51,13 @@ def settings_that_differ(model: Model, front_end: FrontEnd | None) -> list[str]:
         return [] if trained == now else ["front end" if trained is None else "no front end"]
     keys = [k for k in {**trained, **now} if trained.get(k) != now.get(k)]
     return [f"{key} {now.get(key)} (in training {trained.get(key)})" for key in keys]
+
+
+def constants_that_differ(model: Model, detector: Detector) -> list[str]:
+    """Return what the training's detector had otherwise; nothing for models that name none."""
+    trained = model.card.detector
+    found = differences(detector, trained) if trained else {}
+    return [f"{key} {now} (in training {then})" for key, (now, then) in found.items()]
 
 
 def occupancy_of(
@@ -108,7 +114,8 @@ def evaluate_model(model: Model, part: Dataset, occupancy: Occupancy | None = No
     require_same_keras(model)
     logits = model.logits(model.features.table(clusters))
     _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
-    read_out = _bib_read_out(part, split)
+    bib = part.counts[split]["bib"]
+    read_out = bib.read_out / bib.collected
     return Evaluation(
         model=model.origin,
         split=split,
@@ -123,9 +130,3 @@ def evaluate_model(model: Model, part: Dataset, occupancy: Occupancy | None = No
         data_rate=tuple(data_rates(logits, clusters, occupancy, read_out=read_out)),
         slices=tuple(slices(logits >= threshold, clusters)),
     )
-
-
-def _bib_read_out(part: Dataset, split: str) -> float:
-    """Return the fraction of the BIB clusters that the front end reads out."""
-    bib = part.counts[split]["bib"]
-    return bib.read_out / bib.collected

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,9 @@ from pixelsieve.networks.model_file import load_model
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.training.augmentation import augmented
 from pixelsieve.training.engine import Monitor
-from pixelsieve.training.job import Ending, Job, JobResult, TrainingData, run_job
+from pixelsieve.training.job import Job, JobResult, TrainingData
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.run import Ending, run_job
 from pixelsieve.training.teachers import (
     TreesResult,
     TreesTeacher,
@@ -37,7 +39,7 @@ from pixelsieve.training.teachers import (
 
 
 def float_recipe_for(recipe: Recipe, float_recipe: Recipe, others: Sequence[Recipe]) -> Recipe:
-    """How the float network is trained that `recipe` starts from: on the same augmentation.
+    """Return the recipe of the float network that `recipe` starts from: on the same augmentation.
 
     It is named for the first of `others` (all recipes, `recipe` too) with that augmentation.
     """
@@ -53,8 +55,8 @@ def teachers_of(
 ) -> dict[str, Job | TreesTeacher]:
     """The teachers of one seed by name of the recipe; none where a student is its own teacher.
 
-    A network learns by `float_recipe`, of clusters as they are. Raises `ConfigError` for unknown
-    networks, for one that takes no arrival time where the student does, and where different
+    A network learns by `float_recipe`, of clusters as they are. Raise `ConfigError` for unknown
+    networks, for one that takes no arrival time where the student does, and if different
     teachers would bear one name.
     """
     found: dict[str, Job | TreesTeacher] = {}
@@ -91,48 +93,16 @@ def training_data(
     features: FeatureSet,
     recipes: Sequence[Recipe],
     teachers: Iterable[Job | TreesTeacher] = (),
+    more: Mapping[str, Sequence[GrowingTable]] = MappingProxyType({}),
+    *hold: str,
 ) -> TrainingData:
     """Return train and validation inputs, also as `teachers` see them, and as `recipes` vary them.
 
-    Of the clusters no more is held than what networks see and what recipes vary. Raise
-    `ConfigError` for variations that the front end cannot have, `DataError` if a column is missing
-    or a recipe's batch is larger than the training split, before anything is written.
+    Of the clusters no more is held than what networks see and what recipes vary, and the splits
+    `hold`. The same pass fills the tables `more` by split. Raise `ConfigError` for variations that
+    the front end cannot have, `DataError` if a column is missing or a recipe's batch is larger
+    than the training split, before anything is written.
     """
-    return _seen(dataset, features, recipes, teachers, {})
-
-
-def compared_data(
-    folder: Path,
-    dataset: Dataset,
-    features: FeatureSet,
-    recipes: Sequence[Recipe],
-    teachers: Iterable[Job | TreesTeacher] = (),
-    *,
-    baselines: bool,
-) -> Shared:
-    """Return the same with inputs of the test split, whose clusters the dataset then holds.
-
-    With `baselines` also the inputs of all splits for classifiers that are no circuit. Raise as
-    `training_data`.
-    """
-    test = GrowingTable(features)
-    bare = [GrowingTable(features, saturated=False) for _ in SPLIT_NAMES] if baselines else []
-    more: dict[str, list[GrowingTable]] = {"test": [test]}
-    for name, one in zip(SPLIT_NAMES, bare, strict=False):
-        more.setdefault(name, []).append(one)
-    data = _seen(dataset, features, recipes, teachers, more, "test")
-    return Shared(folder, data, test.table(), tuple(one.table() for one in bare))
-
-
-def _seen(
-    dataset: Dataset,
-    features: FeatureSet,
-    recipes: Sequence[Recipe],
-    teachers: Iterable[Job | TreesTeacher],
-    more: Mapping[str, Sequence[GrowingTable]],
-    *hold: str,
-) -> TrainingData:
-    """One pass through the dataset that fills also the tables `more` by split."""
     sets = [features, *_other_sets(features, teachers)]
     training, validation = ([GrowingTable(one) for one in sets] for _ in range(2))
     tables: dict[str, list[GrowingTable]] = {"train": training, "validation": validation}
@@ -160,6 +130,29 @@ def _seen(
         np.concatenate(groups),
         {a: augmented(a, features, collected, dataset.front_end) for a in variations if collected},
     )
+
+
+def compared_data(
+    folder: Path,
+    dataset: Dataset,
+    features: FeatureSet,
+    recipes: Sequence[Recipe],
+    teachers: Iterable[Job | TreesTeacher] = (),
+    *,
+    baselines: bool,
+) -> Shared:
+    """Return the same with inputs of the test split, whose clusters the dataset then holds.
+
+    With `baselines` also the inputs of all splits for classifiers that are no circuit. Raise as
+    `training_data`.
+    """
+    test = GrowingTable(features)
+    bare = [GrowingTable(features, saturated=False) for _ in SPLIT_NAMES] if baselines else []
+    more: dict[str, list[GrowingTable]] = {"test": [test]}
+    for name, one in zip(SPLIT_NAMES, bare, strict=False):
+        more.setdefault(name, []).append(one)
+    data = training_data(dataset, features, recipes, teachers, more, "test")
+    return Shared(folder, data, test.table(), tuple(one.table() for one in bare))
 
 
 def _require_a_batch(recipes: Sequence[Recipe], n: int, origin: str) -> None:
@@ -240,7 +233,8 @@ def _train(
     _require_folder(shared)
     monitors: dict[str, Monitor] = {"auc": roc_auc}
     if job.recipe.learns_bits:
-        monitors[f"rejection_{100 * EFFICIENCY:.0f}"] = _rejection
+        name = f"rejection_{100 * EFFICIENCY:.0f}"
+        monitors[name] = lambda logits, labels: rejection_at(logits, labels, EFFICIENCY)[0]
     result = run_job(job, shared.folder, shared.data, monitors, report, ending)
     names = [job.name, *(one.model for one in result.networks)]
     for name in names if job.precision is not None else []:
@@ -255,7 +249,3 @@ def _require_folder(shared: Shared) -> None:
     if not shared.folder.is_dir():
         msg = f"{shared.folder}: not seen by a worker; --out must be on a disk that all share"
         raise RunError(msg)
-
-
-def _rejection(logits: NDArray[Any], labels: NDArray[Any]) -> float:
-    return rejection_at(logits, labels, EFFICIENCY)[0]

@@ -99,12 +99,8 @@ def _provenance(sample: Sample) -> dict[str, Any]:
     return {"simulation": to_plain(sample), "changed": differences(sample)}
 
 
-def _size(sample: Sample) -> int:
-    return _CHUNK_SLICES if sample.transport.n_slices else CHUNK
-
-
 def _chunks(sample: Sample) -> dict[int, int]:
-    size = _size(sample)
+    size = _CHUNK_SLICES if sample.transport.n_slices else CHUNK
     return {first: min(size, len(sample) - first) for first in range(0, len(sample), size)}
 
 

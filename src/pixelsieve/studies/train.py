@@ -25,8 +25,9 @@ from pixelsieve.studies.jobs import (
     training_data,
     training_tasks,
 )
-from pixelsieve.training.job import Ending, Job, JobResult
+from pixelsieve.training.job import Job, JobResult
 from pixelsieve.training.recipe import FLOAT, Recipe
+from pixelsieve.training.run import Ending
 from pixelsieve.training.teachers import TreesTeacher
 
 _START = "start"
@@ -41,7 +42,7 @@ class TrainConfig:
     exactly and those on the front trained further (`endings.Refined`).
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
-    float network of its own. Raises `ConfigError` where nothing would be taken from it.
+    float network of its own. Raise `ConfigError` if nothing would be taken from it.
     """
 
     spec: NetworkSpec
@@ -68,24 +69,26 @@ class TrainConfig:
 
     def jobs(self) -> list[Job]:
         """Return the float jobs, if they are needed, and the quantized ones."""
-        every = range(self.seed, self.seed + self.seeds)
         if self.bits is None:
-            return [Job(self.spec, None, self.float_recipe, seed) for seed in every]
+            return [Job(self.spec, None, self.float_recipe, seed) for seed in self._every]
         if self.start is not None or not self.recipe.needs_float:
             source = None if self.start is None else _START
-            return [self._quantized(self.bits, seed, source) for seed in every]
+            return [self._quantized(self.bits, seed, source) for seed in self._every]
         how = float_recipe_for(self.recipe, self.float_recipe, [self.recipe])
-        floats = [Job(self.spec, None, how, seed) for seed in every]
-        return [
-            job for one in floats for job in (one, self._quantized(self.bits, one.seed, one.name))
-        ]
+        found = []
+        for seed in self._every:
+            one = Job(self.spec, None, how, seed)
+            found += [one, self._quantized(self.bits, seed, one.name)]
+        return found
 
     def teachers(self) -> list[Job | TreesTeacher]:
         """Return whom the quantized jobs learn from, if not from their own float networks."""
-        if self.bits is None:
-            return []
-        every = range(self.seed, self.seed + self.seeds)
-        return [one for seed in every for one in self._teachers(seed).values()]
+        seeds = () if self.bits is None else self._every
+        return [one for seed in seeds for one in self._teachers(seed).values()]
+
+    @property
+    def _every(self) -> range:
+        return range(self.seed, self.seed + self.seeds)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells runs apart, as plain data."""
@@ -138,13 +141,10 @@ def train_one(
         if start is not None:
             with replacing(run.model(_START)) as copy:
                 shutil.copyfile(start, copy)
-        tasks, shared = (
-            training_tasks(jobs, teachers, config.endings()),
-            [Shared(out.absolute(), data)],
-        )
+        shared = [Shared(out.absolute(), data)]
         del data  # so that the worker alone holds it
         results = run_tasks(
-            tasks,
+            training_tasks(jobs, teachers, config.endings()),
             shared.pop(),
             workers=workers,
             scheduler=scheduler,

@@ -32,7 +32,7 @@ _MOVING = ("pixels_e", "slices_e", "z_global_mm", "y_local_mm", "hit_time_measur
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How the detector varies in training; each variation is [lowest, highest], empty for none.
+    """Variations of the detector in training; each variation is [lowest, highest], empty for none.
 
     - `copies`: so many versions of the training clusters are made, and shown an epoch in turn.
     - `window_x_px`, `window_y_px`: the window moves by whole pixels, along columns and rows, drawn
@@ -43,7 +43,7 @@ class Augmentation:
       added to its `threshold_e`.
     - `seed`: of all random numbers.
 
-    Raises `ConfigError` for values out of range.
+    Raise `ConfigError` for values out of range.
     """
 
     copies: int = 24
@@ -73,7 +73,7 @@ class Augmentation:
                 raise ConfigError(msg)
 
     def ranges(self) -> dict[str, tuple[float, ...]]:
-        """What is varied, by name."""
+        """Return what is varied, by name."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: pair for name, pair in found.items() if isinstance(pair, tuple) and pair}
 
@@ -81,7 +81,7 @@ class Augmentation:
         """The chip of each copy; without a front end where `front_end` is none and nothing varies.
 
         The values are drawn evenly: each of as many equal parts of a range as there are copies
-        holds one. Raises `ConfigError` where the front end cannot have those of a range.
+        holds one. Raise `ConfigError` if the front end cannot have those of a range.
         """
         ranges = {name: pair for name, pair in self.ranges().items() if name not in _WINDOW}
         order = [f.name for f in fields(self)]
@@ -128,7 +128,7 @@ def augmented(
     collected: Clusters,
     front_end: FrontEnd | None,
 ) -> tuple[FeatureTable, ...]:
-    """What a network sees of each copy (see `varied`), n x size x 4 bytes a copy and feature.
+    """Return the inputs of each copy (see `varied`), n x size x 4 bytes per copy and feature.
 
     A table holds all chips, each cluster on another one, and the next table shows it on the next.
     """

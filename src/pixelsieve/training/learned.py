@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -11,32 +11,150 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.networks.precision import LearnedPrecision
+from pixelsieve.networks.fixed_point import Overflow, Quantizer, Rounding
+from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, NamedQuantizer
 from pixelsieve.networks.spec import NetworkSpec, Weights
-from pixelsieve.training.candidates import (
-    MixedNetwork,
-    Snapshot,
-    final,
-    keep_unbeaten,
-    thinned,
-)
 from pixelsieve.training.engine import (
     Arrays,
     EpochRecord,
     OnDevice,
     Rows,
     Session,
+    TrainedNetwork,
     clip_norm,
     train,
 )
 from pixelsieve.training.learned_program import (
+    INPUTS,
+    LearnedState,
     Pressure,
     learned_program,
+    learning_layers,
     start_ranges,
     start_variables,
 )
 from pixelsieve.training.recipe import LEAST_EPOCHS, Recipe
 from pixelsieve.training.teachers import softening_of
+
+_SLICE = 0.05
+"""One candidate is kept per monitor and slice of this width in log(EBOPs)."""
+
+Variables = dict[str, dict[str, NDArray[Any]]]
+"""All that training moves: weights, and bits behind the binary point of everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixedNetwork(TrainedNetwork):
+    """A network on the way down to the budget, its bits final.
+
+    `ebops` and `merits` (monitors on the validation set) are those of training; exact ones come
+    from its integers. Ranges are calibrated on the training set. `variables` are those of
+    training, from which it can be trained further.
+    """
+
+    ebops: float
+    merits: dict[str, float]
+    variables: Variables
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The network after an epoch of training."""
+
+    epoch: int
+    ebops: float
+    merits: dict[str, float]
+    variables: Variables
+
+    def beats(self, other: Snapshot) -> bool:
+        """Return whether it is as good in everything."""
+        return self.ebops <= other.ebops and all(
+            value >= other.merits[name] for name, value in self.merits.items()
+        )
+
+
+def keep_unbeaten(archive: list[Snapshot], new: Snapshot) -> None:
+    """Put a copy of `new` into the archive of those that nothing beats, unless something does."""
+    import jax
+
+    if any(one.beats(new) for one in archive):
+        return
+    new.variables = jax.tree.map(np.array, new.variables)
+    archive[:] = [one for one in archive if not new.beats(one)] + [new]
+
+
+def thinned(archive: Iterable[Snapshot]) -> list[Snapshot]:
+    """Return the best in each monitor of each slice of EBOPs, largest first."""
+    best: dict[tuple[str, int], Snapshot] = {}
+    for one in archive:
+        for name, value in one.merits.items():
+            key = (name, int(log(one.ebops) / _SLICE))
+            if key not in best or value > best[key].merits[name]:
+                best[key] = one
+    return sorted({id(one): one for one in best.values()}.values(), key=lambda one: -one.ebops)
+
+
+def final(
+    spec: NetworkSpec,
+    precision: LearnedPrecision,
+    snapshot: Snapshot,
+    ends: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+) -> MixedNetwork:
+    """Return the network with weights on their grids, and quantizers that hold all values.
+
+    `ends` are the smallest and largest values of the training set, by feature and layer.
+    """
+    variables = snapshot.variables
+
+    def named(name: str, fractions: NDArray[Any]) -> NamedQuantizer:
+        low, high = (end.astype(np.float64) for end in ends[name])
+        return NamedQuantizer(
+            name, _covering(low, high, fractions, precision.rounding, precision.overflow)
+        )
+
+    layers = learning_layers(spec)
+    weights: Weights = {
+        layer.name: {name: _on_grid(variables[layer.name], name) for name in ("kernel", "bias")}
+        for layer in layers
+    }
+    mixed = MixedPrecision(
+        tuple(named(n, variables[INPUTS][n]) for n in spec.features),
+        tuple(
+            named(layer.name, variables[layer.name]["activation_bits"])
+            for layer in layers
+            if layer.relu
+        ),
+        precision.input_bits,
+    )
+    return MixedNetwork(snapshot.epoch, weights, mixed, snapshot.ebops, snapshot.merits, variables)
+
+
+def _on_grid(variables: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+    scale = np.exp2(np.rint(variables[f"{name}_bits"])).astype(np.float32)
+    whole = np.floor(variables[name] * scale + np.float32(0.5))
+    return np.asarray(whole / scale, np.float32)
+
+
+def _covering(
+    low: NDArray[Any],
+    high: NDArray[Any],
+    fractions: NDArray[Any],
+    rounding: Rounding,
+    overflow: Overflow,
+) -> Quantizer:
+    """Return the quantizer whose elements have these fractions and just hold `low` to `high`."""
+    places = np.rint(fractions).astype(np.int64)
+    top = np.rint(high * 2.0**places).astype(np.int64).tolist()
+    bottom = np.rint(low * 2.0**places).astype(np.int64).tolist()
+    signed = [b < 0 for b in bottom]
+    sizes = [
+        max(t.bit_length(), (-b - 1).bit_length() if b < 0 else 0)
+        for t, b in zip(top, bottom, strict=True)
+    ]
+    bits = [n + s for n, s in zip(sizes, signed, strict=True)]
+    integer = [n - int(f) if b else 0 for n, f, b in zip(sizes, places, bits, strict=True)]
+    return Quantizer(tuple(signed), tuple(bits), tuple(integer), rounding, overflow)
+
 
 _LEAST_HOLD = LEAST_EPOCHS - 1
 """Epochs before the EBOPs go down: those after the last but one of them are where they start."""
@@ -114,6 +232,9 @@ class _Path:
         return Pressure(targets.astype(np.float32), follows)
 
 
+_TREES = ("variables", "optimizer", "ranges")
+
+
 class _Learned:
     """The `engine.Program` of learned bits.
 
@@ -141,11 +262,9 @@ class _Learned:
         self._batches = rows.batches(recipe)
         self._clip = np.float32(clip_norm(recipe))
         self._bits_rate = np.float32(0.0 if path is None else 1.0)
-        self._variables = jax.tree.map(jnp.array, variables)
-        self._optimizer = self._program.start(self._variables)
-        self._ranges = start_ranges(self._variables)
-        factor = _NO_FACTOR if path is None else _FIRST_FACTOR
-        self._log_factor = jnp.asarray(log(factor), jnp.float32)
+        own = jax.tree.map(jnp.array, variables)
+        factor = jnp.asarray(log(_NO_FACTOR if path is None else _FIRST_FACTOR), jnp.float32)
+        self._state = LearnedState(own, self._program.start(own), start_ranges(own), factor)
         self._first = self._ebops = 1.0
         self._epochs = 0
         self.kept: list[Snapshot] = []
@@ -162,52 +281,41 @@ class _Learned:
             self._first = max(self._ebops, 1.0)
         else:
             pressure = self._path.pressure(number, self._first)
-        *carry, (loss, ebops) = self._program.epoch(
-            self._variables,
-            self._optimizer,
-            self._ranges,
-            self._log_factor,
-            inputs,
-            labels,
-            order,
-            rates,
-            pressure,
-            self._clip,
-            self._bits_rate,
+        self._state, (loss, ebops) = self._program.epoch(
+            self._state, inputs, labels, order, rates, pressure, self._clip, self._bits_rate
         )
-        self._variables, self._optimizer, self._ranges, self._log_factor = carry
         self._ebops = float(ebops)
         return {
             "train_loss": float(loss),
             "ebops": self._ebops,
-            "pressure": exp(float(self._log_factor)),
+            "pressure": exp(float(self._state.log_factor)),
         }
 
     def logits(self, inputs: OnDevice) -> Any:
-        return self._program.logits(self._variables, inputs)[0]
+        return self._program.logits(self._state.variables, inputs)[0]
 
     def keep(self, record: EpochRecord) -> None:
-        new = _snapshot(record, self._variables)
+        new = _snapshot(record, self._state.variables)
         if self._path is None:
             self._keep_best(new)
         elif new.epoch >= self._path.hold and new.ebops > 0:
             keep_unbeaten(self.kept, new)
 
     def _keep_best(self, new: Snapshot) -> None:
+        import jax
+
         best = {
             name: max((*self.kept, new), key=lambda one: (one.merits[name], -one.epoch))
             for name in new.merits
         }
         if any(one is new for one in best.values()):
-            new.variables = _copied(new.variables)
+            new.variables = jax.tree.map(np.array, new.variables)
         self.kept = list({one.epoch: one for one in best.values()}.values())
 
     def arrays(self) -> Arrays:
         return {
-            "variables": _leaves(self._variables),
-            "optimizer": _leaves(self._optimizer),
-            "ranges": _leaves(self._ranges),
-            "numbers": [np.asarray(self._log_factor), np.asarray([self._first, self._ebops])],
+            **{name: _leaves(getattr(self._state, name)) for name in _TREES},
+            "numbers": [np.asarray(self._state.log_factor), np.asarray([self._first, self._ebops])],
             "kept_epochs": [np.asarray([one.epoch for one in self.kept], np.int64)],
             **{f"kept_{one.epoch}": _leaves(one.variables) for one in self.kept},
         }
@@ -219,12 +327,13 @@ class _Learned:
         def like(tree: Any, leaves: Sequence[NDArray[Any]], convert: Callable[..., Any]) -> Any:
             return jax.tree.unflatten(jax.tree.structure(tree), [convert(one) for one in leaves])
 
-        fresh = self._variables
-        self._variables = like(fresh, arrays["variables"], jnp.array)
-        self._optimizer = like(self._optimizer, arrays["optimizer"], jnp.array)
-        self._ranges = like(self._ranges, arrays["ranges"], jnp.array)
+        fresh = self._state.variables
+        variables, optimizer, ranges = (
+            like(getattr(self._state, name), arrays[name], jnp.array) for name in _TREES
+        )
         log_factor, numbers = arrays["numbers"]
-        self._log_factor = jnp.asarray(log_factor, jnp.float32)
+        factor = jnp.asarray(log_factor, jnp.float32)
+        self._state = LearnedState(variables, optimizer, ranges, factor)
         self._first, self._ebops = (float(one) for one in numbers)
         self._epochs = len(history)
         self.kept = [
@@ -267,12 +376,6 @@ def _snapshot(record: EpochRecord, variables: Any) -> Snapshot:
         if name.startswith(start) and name != "validation_loss"
     }
     return Snapshot(int(record["epoch"]), record["ebops"], merits, variables)
-
-
-def _copied(variables: Any) -> Any:
-    import jax
-
-    return jax.tree.map(np.array, variables)
 
 
 def _leaves(tree: Any) -> list[NDArray[Any]]:

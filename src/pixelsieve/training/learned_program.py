@@ -36,7 +36,7 @@ _LARGEST_FOLLOW = 0.05
 
 
 class Pressure(NamedTuple):
-    """What leads the cost down: log of its factor in the loss, and how that moves.
+    """The lead of the cost down to its budget: how the log of its factor in the loss moves.
 
     `targets` (batches,) are the logarithms of the EBOPs to have at each step; where `follows` is 0
     the factor stays.
@@ -46,12 +46,21 @@ class Pressure(NamedTuple):
     follows: Any
 
 
+class LearnedState(NamedTuple):
+    """All that a step moves: variables, the optimizer's state, ranges, log of the cost's factor."""
+
+    variables: Tree
+    optimizer: Tree
+    ranges: Tree
+    log_factor: Any
+
+
 class LearnedProgram(NamedTuple):
     """Compiled functions of one network.
 
     - `start(variables) -> state` of the optimizer;
-    - `epoch(variables, state, ranges, log_factor, inputs, labels, order, rates, pressure,
-      clip_norm, bits_rate)` -> the first four, (mean loss, EBOPs); the first four are donated;
+    - `epoch(state, inputs, labels, order, rates, pressure, clip_norm, bits_rate)` -> `state`,
+      which is donated, (mean loss, EBOPs);
     - `logits(variables, inputs)` -> (logits (n,), smallest and largest values by feature and
       layer), with rounding and without any overflow.
     """
@@ -67,7 +76,7 @@ def learning_layers(spec: NetworkSpec) -> list[Dense | Conv]:
 
 
 def start_variables(spec: NetworkSpec, precision: LearnedPrecision, weights: Weights) -> Tree:
-    """What training moves: weights, and bits behind the binary point of everything."""
+    """Return all that training moves: weights, and bits behind the binary point."""
     import jax.numpy as jnp
 
     def full(value: float, *shape: int) -> Any:
@@ -100,7 +109,7 @@ def learned_program(
     import optax
 
     forward = _forward(spec, precision)
-    optimizer = optax.scale_by_adam()
+    adam = optax.scale_by_adam()
     finest_input = precision.input_bits - 1.0
 
     def loss(
@@ -118,10 +127,7 @@ def learned_program(
         return jnp.clip(value - rate * bits_rate * update, _COARSEST, finest)
 
     def epoch(
-        variables: Tree,
-        state: Tree,
-        ranges: Tree,
-        log_factor: Any,
+        state: LearnedState,
         inputs: Tree,
         labels: Any,
         order: Any,
@@ -132,37 +138,31 @@ def learned_program(
     ) -> Any:
         clip = optax.clip_by_global_norm(clip_norm)
 
-        def step(carry: Any, batch: Any) -> Any:
-            variables, state, ranges, log_factor = carry
+        def step(state: LearnedState, batch: Any) -> Any:
+            variables, optimizer, ranges, log_factor = state
             rows, rate, target, follow = batch
             chosen = {name: values[rows] for name, values in inputs.items()}
             gradient, (ranges, (fit, ebops)) = jax.grad(loss, has_aux=True)(
                 variables, ranges, chosen, labels[rows], jnp.exp(log_factor)
             )
             gradient, _ = clip.update(gradient, clip.init(variables))
-            update, state = optimizer.update(gradient, state)
+            update, optimizer = adam.update(gradient, optimizer)
             variables = jax.tree_util.tree_map_with_path(
                 lambda path, v, u: moved(path, v, u, rate, bits_rate), variables, update
             )
             distance = jnp.log(jnp.maximum(ebops, 1.0)) - target
             change = jnp.clip(_FOLLOW * distance, -_LARGEST_FOLLOW, _LARGEST_FOLLOW)
             log_factor = jnp.clip(log_factor + follow * change, log(1e-9), 0.0)
-            return (variables, state, ranges, log_factor), (fit, ebops)
+            return LearnedState(variables, optimizer, ranges, log_factor), (fit, ebops)
 
-        carry, (fits, ebops) = jax.lax.scan(
-            step, (variables, state, ranges, log_factor), (order, rates, *pressure)
-        )
-        return *carry, (fits.mean(), ebops[-1])
+        state, (fits, ebops) = jax.lax.scan(step, state, (order, rates, *pressure))
+        return state, (fits.mean(), ebops[-1])
 
     def logits(variables: Tree, inputs: Tree) -> Any:
         out = forward(variables, start_ranges(variables), inputs)
         return out.logits, out.extremes
 
-    return LearnedProgram(
-        jax.jit(optimizer.init),
-        jax.jit(epoch, donate_argnums=(0, 1, 2, 3)),
-        jax.jit(logits),
-    )
+    return LearnedProgram(jax.jit(adam.init), jax.jit(epoch, donate_argnums=(0,)), jax.jit(logits))
 
 
 def start_ranges(variables: Tree) -> Tree:

@@ -41,7 +41,7 @@ _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train one network.
+    """The way to train one network.
 
     - `epochs`, `batch_size`; the last incomplete batch of an epoch is left out, rows are
       reshuffled every epoch.
@@ -63,7 +63,7 @@ class Recipe:
     - `learns_bits`: for learned bits, not for uniform ones; `scales`, `keep_in_range` and
       `patience` are of uniform bits alone.
 
-    With uniform bits the epoch with the lowest validation loss is kept. Raises `ConfigError` for
+    With uniform bits the epoch with the lowest validation loss is kept. Raise `ConfigError` for
     values out of range.
     """
 
@@ -155,10 +155,10 @@ class Recipe:
 FLOAT = Recipe(
     "float", initial_rate=6e-3, end_rate=1e-5, decay="cosine", warm_up=0.08, warm_start=False
 )
-"""How the float network is trained: the best found on validation (docs/recipes.md)."""
+"""The recipe of the float network: the best found on validation (docs/recipes.md)."""
 
 FLOAT_ORIGINAL = Recipe("float_original", warm_start=False)
-"""How the field trains it: 1e-3 to 1e-4, power 2."""
+"""The field's recipe for it: 1e-3 to 1e-4, power 2."""
 
 RECIPES = MappingProxyType(
     {
@@ -193,24 +193,16 @@ LEARNED = Recipe(
     warm_start=False,
     learns_bits=True,
 )
-"""How weights and bits are learned; slow, since bits follow weights only slowly."""
+"""The recipe of weights and bits; slow, since bits follow weights only slowly."""
 
-REFINED = Recipe(
-    "refined",
-    epochs=60,
-    initial_rate=1e-3,
-    end_rate=1e-6,
-    decay="cosine",
-    warm_start=False,
-    learns_bits=True,
-)
-"""How the weights of a candidate are trained further with its bits as they are."""
+REFINED = replace(LEARNED, name="refined", epochs=60, initial_rate=1e-3, end_rate=1e-6)
+"""The recipe of a candidate's weights, trained further with its bits as they are."""
 
 
 def read_recipes(path: Path) -> dict[str, Recipe]:
     """Read `[recipes.NAME]` tables from TOML; `base = "conservative"` starts from a known one.
 
-    Raises `ConfigError` naming file, table and key.
+    Raise `ConfigError` naming file, table and key.
     """
     data = read_toml(path)
     tables = data.get("recipes")

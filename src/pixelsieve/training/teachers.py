@@ -26,7 +26,7 @@ TREE_FEATURES = (
     "z_global",
     "y_local",
 )
-"""What trees that teach see besides the inputs of their student."""
+"""Features that trees that teach see besides the inputs of their student."""
 
 _LARGEST_TREES = 800
 _LEARNING_RATE = 0.08
@@ -84,14 +84,10 @@ class TreesTeacher:
         """E.g. `teacher_boosted_trees_seed0`."""
         return f"teacher_boosted_trees_seed{self.seed}"
 
-    def path(self, folder: Path) -> Path:
-        """Where the run `folder` keeps its logits of the training clusters."""
-        return RunFolder(folder).teacher(self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class TreesResult:
-    """What teachers/NAME.json says of trees that teach; `sha256` is that of the logits' file."""
+    """The contents of teachers/NAME.json; `sha256` is that of the logits' file."""
 
     name: str
     fingerprint: str
@@ -116,7 +112,7 @@ def grow(
     """
     from sklearn.metrics import roc_auc_score
 
-    path = teacher.path(folder)
+    path = RunFolder(folder).teacher(teacher.name)
     about = path.with_suffix(".json")
     mark = fingerprint({"teacher": to_plain(teacher), "data": data, "pixelsieve": __version__})
     if path.exists() and about.exists():
@@ -145,7 +141,7 @@ def grow(
 def soft_labels(
     recipe: Recipe, labels: NDArray[np.float32], logits: NDArray[np.floating[Any]]
 ) -> NDArray[np.float32]:
-    """What the student is told instead of `labels` (n,), given its teacher's `logits` (n,).
+    """Return the labels for the student in place of `labels` (n,), from its teacher's `logits`.
 
     At temperature 1 labels (n,) with `recipe.distillation` of the teacher's probabilities in them;
     the loss is linear in them. Else (n, 2): labels, and the probabilities at that temperature,
@@ -194,7 +190,7 @@ def cross_entropy(logits: Any, labels: Any, softening: Softening | None) -> Any:
 def teacher_network(recipe: Recipe, student: NetworkSpec) -> NetworkSpec | None:
     """The float network that teaches by `recipe`; None for a student's own, and for trees.
 
-    It sees the arrival time where the student does. Raises `ConfigError` for unknown networks.
+    It sees the arrival time where the student does. Raise `ConfigError` for unknown networks.
     """
     if not recipe.distillation or recipe.teacher in {OWN_FLOAT, BOOSTED_TREES}:
         return None

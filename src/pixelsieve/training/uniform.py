@@ -29,7 +29,7 @@ Tree = Any
 
 
 class StepLimits(NamedTuple):
-    """What bounds a step: `clip_norm` (inf: no clipping), lowest and highest weight values."""
+    """The bounds of a step: `clip_norm` (inf: no clipping), lowest and highest weight values."""
 
     clip_norm: float
     lowest: list[Any]
@@ -117,7 +117,7 @@ def train_uniform(
     start: Weights,
     rows: Rows,
     session: Session,
-) -> tuple[list[TrainedNetwork], tuple[EpochRecord, ...]]:
+) -> tuple[TrainedNetwork, tuple[EpochRecord, ...]]:
     """Train from `start`; return the network of the lowest validation loss, and the history.
 
     The history tells, besides, `gradient_norm` (mean before clipping), `gradient_norm_largest` and
@@ -127,7 +127,7 @@ def train_uniform(
     history = train(program, recipe, rows, session)
     best_epoch = int(np.argmin([r["validation_loss"] for r in history]))
     best = _by_layer(program.keys, program.best)
-    return [TrainedNetwork(best_epoch, best, precision)], history
+    return TrainedNetwork(best_epoch, best, precision), history
 
 
 class _Uniform:

@@ -34,7 +34,7 @@ def fit_scales(weights: Weights, precision: Precision) -> Precision:
 
 @dataclass(frozen=True, slots=True)
 class WarmStartRow:
-    """What happened to one layer.
+    """The fate of one layer.
 
     `largest_change` is the largest |quantized - float| of its weights; `saturated_share` the
     share of weights outside the range of their grid.
@@ -47,33 +47,16 @@ class WarmStartRow:
     saturated_share: float
 
 
-@dataclass(frozen=True, slots=True)
-class WarmStartReport:
-    """The table of a warm start."""
-
-    rows: tuple[WarmStartRow, ...]
-
-    @property
-    def copied(self) -> int:
-        """Layers copied."""
-        return sum(row.status == "copied" for row in self.rows)
-
-    @property
-    def summary(self) -> str:
-        """E.g. `copied 6 of 6`."""
-        return f"copied {self.copied} of {len(self.rows)}"
-
-
 def warm_start(
     source: Weights,
     target: Weights,
     precision: Precision | None = None,
     skip_layers: Sequence[str] = (),
-) -> tuple[Weights, WarmStartReport]:
-    """Weights of `target` replaced by those of `source`, and the report.
+) -> tuple[Weights, tuple[WarmStartRow, ...]]:
+    """Return the weights of `target` replaced by those of `source`, and a row per layer.
 
-    Layers in `skip_layers` keep the values of `target`. Raises `GuaranteeError` where any other
-    layer of either model has no partner of the same name and shapes, and `ConfigError` where a
+    Layers in `skip_layers` keep the values of `target`. Raise `GuaranteeError` if any other
+    layer of either model has no partner of the same name and shapes, and `ConfigError` if a
     layer to skip does not exist. Rounding and saturation are those of `precision` (none: float).
     """
     for name in skip_layers:
@@ -101,7 +84,7 @@ def warm_start(
         shape = variables["kernel"].shape
         status = "skipped" if skipped else "copied"
         rows.append(WarmStartRow(name, tuple(shape), status, change, saturated))
-    return weights, WarmStartReport(tuple(rows))
+    return weights, tuple(rows)
 
 
 def _require_shapes(

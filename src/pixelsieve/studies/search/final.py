@@ -17,7 +17,7 @@ from pixelsieve.core.workers import Task, Workers
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import feature_cost
-from pixelsieve.metrics.pareto import on_front
+from pixelsieve.metrics.metrics import on_front
 from pixelsieve.metrics.statistics import Metrics, mean_and_spread, score, summarize
 from pixelsieve.networks.model_file import Model, load_model, model_hash
 from pixelsieve.networks.precision import LearnedPrecision, Precision
@@ -90,11 +90,7 @@ def train_finalists(
         groups.setdefault(one.training, []).append(one)
     float_recipe = config.space.float_recipe
     tasks = [
-        Task(
-            f"{name}, seed {i}",
-            _train,
-            (tuple(group), float_recipe, config.goal, seed, i),
-        )
+        Task(f"{name}, seed {i}", _train, (tuple(group), float_recipe, config.goal, seed, i))
         for name, group in groups.items()
         for i, seed in enumerate(seeds)
     ]
@@ -158,7 +154,9 @@ def final_table(
         msg = f"{folder}: no network of the final training is whole, e.g. {left_out[0].reason}"
         raise RunError(msg)
     _mark_test_read(folder, [one.model(i) for one in whole for i in range(seeds)])
-    rows = _marked([_row(one, trained, goal, seeds, folder, dataset) for one in whole], goal)
+    rows = [_row(one, trained, goal, seeds, folder, dataset) for one in whole]
+    best = on_front(*_points(rows, goal))
+    rows = [replace(row, on_front=bool(one)) for row, one in zip(rows, best, strict=True)]
     return rows, left_out, smaller(rows, goal)
 
 
@@ -234,11 +232,6 @@ def _score_on_test(model: Model, dataset: Dataset) -> Metrics:
     return score(logits, test.signal)
 
 
-def _marked(rows: Sequence[SearchRow], goal: Goal) -> list[SearchRow]:
-    best = on_front(*_points(rows, goal))
-    return [replace(row, on_front=bool(one)) for row, one in zip(rows, best, strict=True)]
-
-
 def _points(
     rows: Sequence[SearchRow], goal: Goal
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -251,12 +244,12 @@ def smaller(rows: Sequence[SearchRow], goal: Goal) -> list[Smaller]:
     """For each uniform network the cheapest of the front that is as good on validation."""
     found = []
     quality, cost = _points(rows, goal)
-    front = [i for i, row in enumerate(rows) if row.kind == "front"]
-    for i, row in enumerate(rows):
-        if row.kind != "uniform":
-            continue
+    front, uniform = (
+        [i for i, row in enumerate(rows) if row.kind == kind] for kind in ("front", "uniform")
+    )
+    for i in uniform:
         as_good = [f for f in front if quality[f] >= quality[i]]
         best = min(as_good, key=lambda f: cost[f], default=None)
         name, times = (None, None) if best is None else (rows[best].name, cost[i] / cost[best])
-        found.append(Smaller(row.name, name, None if times is None else float(times)))
+        found.append(Smaller(rows[i].name, name, None if times is None else float(times)))
     return found

@@ -1,4 +1,4 @@
-"""What a search wants: more of a figure of merit at less cost, and all that decides its result."""
+"""The goal of a search: more of a figure of merit at less cost, and all that decides its result."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pixelsieve.core.errors import ConfigError, nearest
-from pixelsieve.metrics.metrics import EFFICIENCY, LARGEST_TIE_LOSS
-from pixelsieve.metrics.pareto import hypervolume, on_front
+from pixelsieve.metrics.metrics import EFFICIENCY, LARGEST_TIE_LOSS, hypervolume, on_front
 from pixelsieve.metrics.statistics import METRICS
 from pixelsieve.networks.precision import Precision
 from pixelsieve.networks.spec import NetworkSpec, network
@@ -19,7 +18,7 @@ from pixelsieve.studies.search.space import SearchSpace
 from pixelsieve.training.recipe import RECIPES, Recipe, override
 
 Cost = Literal["luts", "ebops", "levels"]
-"""What may be made small: LUTs by alkaid's estimate, effective bit operations, levels of adders."""
+"""Costs to make small: LUTs by alkaid's estimate, effective bit operations, levels of adders."""
 
 COSTS: tuple[Cost, ...] = get_args(Cost)
 
@@ -99,11 +98,11 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """What to search; together with the data files' hashes it identifies the run.
+    """A search to run; together with the data files' hashes it identifies the run.
 
     A generation of `generation` trials is asked for at once, knowing all earlier ones, so results
     do not depend on how many workers there are. The front is trained again with `seeds` seeds,
-    beside `references`, networks of the zoo at each width of `reference_bits`. Raises
+    beside `references`, networks of the zoo at each width of `reference_bits`. Raise
     `ConfigError` for objectives that are not known.
     """
 

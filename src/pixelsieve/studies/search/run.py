@@ -24,17 +24,18 @@ from pixelsieve.studies.search.final import (
     uniform_finalists,
 )
 from pixelsieve.studies.search.goal import Measured, SearchConfig
-from pixelsieve.studies.search.records import (
+from pixelsieve.studies.search.result import (
+    SearchResult,
     TrialRecord,
     front_of,
     read_record,
+    read_result,
     spaced,
     told,
     trial_name,
     volumes,
     why_no_front,
 )
-from pixelsieve.studies.search.result import SearchResult, read_result
 from pixelsieve.studies.search.sampler import ask, write_study
 from pixelsieve.studies.search.space import Candidate
 from pixelsieve.studies.search.trial import SearchData, Trial, run_trial
@@ -52,7 +53,7 @@ _STATES = ("complete", "stopped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a search is: `done` of `total` in this phase, points on the front, its hypervolume.
+    """The progress of a search: `done` of `total` in a phase, points on the front, its volume.
 
     The phases are `trials` and `final training`.
     """
@@ -97,7 +98,7 @@ def search(
             run.make("models", "jobs", "figures", "trials")
             seeds = tuple(config.seed + _SEEDS_APART + i for i in range(config.seeds))
             with workers_of(data, workers, scheduler) as pool:
-                study = _Search(config, window, out, trials, on_progress or (lambda _: None))
+                study = _Search(config, window, run, trials, on_progress or (lambda _: None))
                 records = study.run(pool)
                 finalists = _finalists(config, records, window)
                 trained = train_finalists(finalists, config, seeds, pool, study.on_final)
@@ -178,34 +179,27 @@ def _search_data(
     return SearchData(folder, plain, mirrored)
 
 
+@dataclass(frozen=True, slots=True)
 class _Search:
     """Runs the generations; what is done already is read from the files of the trials."""
 
-    def __init__(
-        self,
-        config: SearchConfig,
-        window: tuple[int, int],
-        folder: Path,
-        trials: int,
-        on_progress: Callable[[Progress], None],
-    ) -> None:
-        self._config = config
-        self._window = window
-        self._run = RunFolder(folder)
-        self._trials = trials
-        self._on_progress = on_progress
+    config: SearchConfig
+    window: tuple[int, int]
+    folder: RunFolder
+    trials: int
+    on_progress: Callable[[Progress], None]
 
     def run(self, pool: Workers) -> list[TrialRecord]:
         """All records, in order of their numbers."""
-        config, size = self._config, self._config.generation
+        config, size = self.config, self.config.generation
         space = config.space
         records: list[TrialRecord] = []
-        for first in range(0, self._trials, size):
+        for first in range(0, self.trials, size):
             # Always whole generations, so that a longer search begins like a shorter one.
             heard, number = told(config.goal, records), first // size
             asked = ask(space, heard, seed=config.seed, generation=number, count=size)
-            records += self._generation(pool, records, asked[: self._trials - first])
-            write_study(self._run.study, space, told(config.goal, records))
+            records += self._generation(pool, records, asked[: self.trials - first])
+            write_study(self.folder.study, space, told(config.goal, records))
         return records
 
     def _generation(
@@ -215,7 +209,7 @@ class _Search:
         asked = dict(enumerate(candidates, start=len(earlier)))
         tasks = []
         for number, candidate in asked.items():
-            found = read_record(self._path(number), number, candidate)
+            found = read_record(self.folder.trial(trial_name(number)), number, candidate)
             if found is not None:
                 known[number] = found
             else:
@@ -227,41 +221,38 @@ class _Search:
             number = numbers[name]
             record = known[number] = TrialRecord(number, asked[number], result)
             for index, model in enumerate(models):
-                path = self._run.model(record.model(index))
+                path = self.folder.model(record.model(index))
                 with replacing(path) as temporary:
                     temporary.write_bytes(model)
             # The record comes last: a trial that has one is done.
-            write_json(self._path(number), record)
+            write_json(self.folder.trial(name), record)
             self._tell([*earlier, *known.values()])
         return [known[number] for number in sorted(known)]
 
     def _trial(self, number: int, candidate: Candidate, earlier: Sequence[TrialRecord]) -> Trial:
-        space, goal = self._config.space, self._config.goal
+        space, goal = self.config.space, self.config.goal
         first_epochs = space.recipe.trial_epochs
         return Trial(
-            spec=space.spec(candidate, self._window),
+            spec=space.spec(candidate, self.window),
             precision=candidate.precision,
             recipe=space.trained_by(candidate),
             float_recipe=space.float_recipe,
             mirror_x=space.input_set(candidate.inputs).mirror_x,
-            seed=self._config.seed + number,
+            seed=self.config.seed + number,
             goal=goal,
             first_epochs=first_epochs if first_epochs < candidate.epochs else 0,
             rivals=tuple(goal.point(r.result.first) for r in earlier if r.result.first),
         )
 
-    def _path(self, number: int) -> Path:
-        return self._run.trial(trial_name(number))
-
     def _tell(self, records: Sequence[TrialRecord]) -> None:
-        goal = self._config.goal
+        goal = self.config.goal
         front = front_of(goal, records)
         volume = goal.volume([point.measured for point in front])
-        self._on_progress(Progress("trials", len(records), self._trials, len(front), volume))
+        self.on_progress(Progress("trials", len(records), self.trials, len(front), volume))
 
     def on_final(self, done: int, total: int) -> None:
         """Take note of networks of the final table that are trained."""
-        self._on_progress(Progress("final training", done, total, 0, 0.0))
+        self.on_progress(Progress("final training", done, total, 0, 0.0))
 
 
 def _finalists(

@@ -1,4 +1,4 @@
-"""What to try next: Optuna asks, generation by generation, and its study is kept as a file."""
+"""The next trials: Optuna asks, generation by generation, and its study is kept as a file."""
 
 from __future__ import annotations
 

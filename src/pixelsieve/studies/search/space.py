@@ -131,7 +131,7 @@ class PrecisionChoices:
 
 @dataclass(frozen=True, slots=True)
 class RecipeChoices:
-    """How networks are trained: recipes by name, first rates from low to high, epochs.
+    """The training of networks: recipes by name, first rates from low to high, epochs.
 
     Learned bits have a recipe of their own (`training.learned.LEARNED`), of `learned_epochs`.
     `float_epochs` are those of the float network that a recipe starts from, `trial_epochs` those
@@ -202,7 +202,7 @@ class Candidate:
 class SearchSpace:
     """Everything that a search may choose from; the product of all lists.
 
-    Raises `ConfigError` where a list is empty or holds a value that cannot be.
+    Raise `ConfigError` if a list is empty or holds a value that cannot be.
     """
 
     inputs: tuple[InputSet, ...] = _INPUTS
@@ -344,7 +344,7 @@ def _network(
 def read_space(path: Path | None, recipes_file: Path | None = None) -> SearchSpace:
     """Read a search space from TOML (docs/search.md); None is the default one.
 
-    Raises `ConfigError` naming file, table and key.
+    Raise `ConfigError` naming file, table and key.
     """
     more = tuple(read_recipes(recipes_file).values()) if recipes_file else ()
     if path is None:

@@ -12,21 +12,21 @@ from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.metrics.metrics import roc_auc
-from pixelsieve.metrics.pareto import dominated_beyond
+from pixelsieve.metrics.metrics import dominated_beyond, roc_auc
 from pixelsieve.metrics.statistics import score
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.studies.endings import Fitting, OnFront
 from pixelsieve.studies.search.goal import Goal, Measured
 from pixelsieve.training.engine import Monitor
-from pixelsieve.training.job import Job, TrainingData, run_job
+from pixelsieve.training.job import Job, TrainingData
 from pixelsieve.training.recipe import Recipe
+from pixelsieve.training.run import run_job
 
 
 @dataclass(frozen=True, slots=True)
 class SearchData:
-    """What each worker holds: all features that any network takes, as they are and mirrored.
+    """The data of each worker: all features that any network takes, as they are and mirrored.
 
     `folder` is that of the run, for the final training.
     """
@@ -82,7 +82,7 @@ _OVER_BUDGET = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a worker needs to run one trial.
+    """A trial to run by a worker.
 
     `first_epochs` are those of the first, short training, 0 for none; `rivals` are what earlier
     generations reached after theirs, (quality, cost). Learned bits have no short training.
@@ -101,7 +101,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """How a trial ended; `reason` says why it stopped or failed.
+    """The end of a trial; `reason` says why it stopped or failed.
 
     `first` is measured after the first, short training, `networks` at the end: one of uniform
     bits, or those of a training of bits that do not dominate each other, by rising cost. Only a
