@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pixelsieve.cli import app
 from pixelsieve.core.errors import DataError
-from pixelsieve.core.folders import failed_folder
+from pixelsieve.core.files import failed_folder
 from pixelsieve.core.programs import YOSYS, Tool
 from pixelsieve.firmware.ports import Design
 from pixelsieve.firmware.resources import synthesize

@@ -27,9 +27,8 @@ from pixelsieve.importing.graph import read_graph
 from pixelsieve.importing.inputs import recognized
 from pixelsieve.importing.quantizers import read_function
 from pixelsieve.integer.network import from_model
-from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.model_file import Model, load_model, pick_model, save_model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.run_models import pick_model
 from pixelsieve.networks.spec import network
 from tests.conftest import make_clusters
 

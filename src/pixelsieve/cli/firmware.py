@@ -140,7 +140,7 @@ class _Subject:
 
     def load(self) -> tuple[Model, dict[str, Clusters]]:
         """Return the model and the splits as it saw them in training; warn of another detector."""
-        from pixelsieve.networks.run_models import pick_model
+        from pixelsieve.networks.model_file import pick_model
         from pixelsieve.studies.models import as_trained, constants_that_differ
 
         if not self.data:

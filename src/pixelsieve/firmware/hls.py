@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import RunError
-from pixelsieve.core.files import write_json
-from pixelsieve.core.folders import (
+from pixelsieve.core.files import (
     MARKER,
     check_replaceable,
     claimed_folder,
     failed_folder,
     replacing_folder,
+    write_json,
 )
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import GXX, find

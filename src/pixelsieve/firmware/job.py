@@ -11,8 +11,7 @@ from typing import Any
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ToolError
-from pixelsieve.core.files import telling_unwritable, write_json
-from pixelsieve.core.folders import (
+from pixelsieve.core.files import (
     MARKER,
     check_replaceable,
     claimed_folder,
@@ -20,6 +19,8 @@ from pixelsieve.core.folders import (
     keep_copy,
     put_back,
     replacing_folder,
+    telling_unwritable,
+    write_json,
 )
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import VERILATOR, YOSYS, Tool, find

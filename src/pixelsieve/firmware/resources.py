@@ -29,7 +29,7 @@ from pixelsieve.firmware.synthesis import (
 )
 from pixelsieve.integer.file import to_document
 from pixelsieve.integer.network import IntegerNetwork, from_model
-from pixelsieve.networks.run_models import pick_model, quantized_models
+from pixelsieve.networks.model_file import pick_model, quantized_models
 
 _SECONDS: dict[Measure, float] = {"luts": 0.005, "gates": 0.01}
 _START_S = 2.0

@@ -18,10 +18,9 @@ from pixelsieve.core.runs import RunFolder
 from pixelsieve.features import FeatureSet
 from pixelsieve.importing.graph import read_graph
 from pixelsieve.importing.inputs import assign_features, recognized, renamed_like
-from pixelsieve.importing.layers import ReadLayer, input_shape
+from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, input_shape
 from pixelsieve.importing.mapping import map_graph
 from pixelsieve.importing.quantizers import WeightGrid
-from pixelsieve.importing.report import ImportReport, Mapped
 from pixelsieve.importing.stored import SUFFIXES, read_stored
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 from pixelsieve.networks.model_file import Card, Model, save_model
@@ -171,6 +170,25 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
 
 def _grid_text(grid: FixedPoint) -> str:
     return f"{grid.bits} bits, {grid.integer_bits} of them integer"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What was read, what it is, and a row for everything in it.
+
+    `precision` is in words; `notes` are what the user must know to compare with the file's own
+    program.
+    """
+
+    file: str
+    sha256: str
+    format: str
+    network: str
+    precision: str
+    features: tuple[str, ...]
+    parameters: int
+    rows: tuple[ReportRow, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

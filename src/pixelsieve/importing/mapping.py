@@ -13,8 +13,11 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import REGISTRY
 from pixelsieve.importing.graph import Graph, Node
 from pixelsieve.importing.layers import (
+    Mapped,
     Part,
     ReadLayer,
+    ReportRow,
+    Variables,
     apply_function,
     fold_normalization,
     input_shape,
@@ -24,7 +27,6 @@ from pixelsieve.importing.layers import (
     target_shape,
 )
 from pixelsieve.importing.quantizers import STRICT_HEADS, Function, WeightGrid, read_function
-from pixelsieve.importing.report import Mapped, ReportRow, Variables
 from pixelsieve.importing.stored import StoredModel
 from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 

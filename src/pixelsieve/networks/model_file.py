@@ -20,6 +20,7 @@ from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import parse_json, replacing
 from pixelsieve.core.processes import scratch_folder
+from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import FrontEnd
@@ -310,3 +311,50 @@ def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:
     if isinstance(plain, dict) and "activations" in plain:
         return from_mapping(MixedPrecision, plain, where)
     return from_mapping(Precision, plain, where)
+
+
+def the_path(where: Path, name: str | None) -> Path:
+    """The model file that `where` is, or the named one of the run folder that it is.
+
+    Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a run of
+    several models and no name, and a name for a file.
+    """
+    if not where.is_dir():
+        if name is not None:
+            msg = f"--model {name}: chooses from a run; {where} is no folder"
+            raise ConfigError(msg)
+        return where
+    paths = RunFolder(where).models(name)
+    if len(paths) > 1:
+        first = next(iter(paths))
+        msg = f"{where}: is a run; choose one of its models, e.g. --model {first}: "
+        raise ConfigError(msg + ", ".join(paths))
+    return next(iter(paths.values()))
+
+
+def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
+    """The quantized models of a run by name, or the one named.
+
+    Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a float
+    model, and a run that has no other.
+    """
+    models = {stem: load_model(path) for stem, path in RunFolder(run).models(name).items()}
+    quantized = {stem: m for stem, m in models.items() if m.precision is not None}
+    if not quantized:
+        what = "only float models" if name is None else f"{name} is a float network"
+        msg = f"{run}: {what}; firmware needs a quantized one (train --bits N)"
+        raise ConfigError(msg)
+    return quantized
+
+
+def pick_model(run: Path, name: str | None) -> Model:
+    """The named model, or the only quantized one; `ConfigError` where there are several.
+
+    What a training of bits kept on its way counts only by name.
+    """
+    found = quantized_models(run, name)
+    names = without_front(found)
+    if len(names) > 1:
+        msg = f"{run}: several quantized models; choose one with --model: {', '.join(names)}"
+        raise ConfigError(msg)
+    return found[names[0]]

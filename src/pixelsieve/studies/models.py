@@ -11,12 +11,11 @@ import numpy as np
 from pixelsieve.core.config import differences
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json
-from pixelsieve.core.runs import RunFolder
+from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.model_file import Model, load_model
-from pixelsieve.networks.run_models import unknown_model, without_front
 
 
 def front_end_of(model: Model) -> FrontEnd | None:
@@ -57,7 +56,7 @@ def approaches_of(run: Path, names: Sequence[str]) -> dict[str, list[Model]]:
     for given in names:
         name = given.removesuffix(".keras")
         if name not in every and name not in paths:
-            raise unknown_model(run, given, every, paths)
+            raise RunFolder(run).unknown_model(given, every, paths)
         found[name] = [load_model(paths[s]) for s in every.get(name, [name])]
     return found
 
