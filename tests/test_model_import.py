@@ -202,7 +202,7 @@ def test_a_fold_makes_a_bias_that_must_be_quantized_too(tmp_path: Path) -> None:
         )
     folded = beta - gamma / np.sqrt(variance + np.float32(1e-3)) * mean
     assert isinstance(model.precision, Precision)
-    used = model.precision.bias("dense1").quantize(model.weights["dense1"]["bias"])
+    used = model.precision.weights("dense1")["bias"].quantize(model.weights["dense1"]["bias"])
     np.testing.assert_array_equal(used, np.clip(np.rint(folded * 8), -8, 7) / 8)
     assert used.any()
 

@@ -26,23 +26,16 @@ BESIDE = ("*.vh", "*.svh", "*.mem", "*.hex", "*.dat")
 STAT, DEPTH, NETLIST, SIMULATION = "stat.json", "depth.txt", "netlist.v", "simulation.v"
 
 
+_GATES = {
+    0.5: "NOT",
+    1.0: "BUF NAND NOR",
+    1.5: "AND OR ANDNOT ORNOT AOI3 OAI3",
+    2.0: "AOI4 OAI4",
+    2.5: "NMUX",
+    3.0: "XOR XNOR MUX",
+}
 NAND2_EQUIVALENTS: Mapping[str, float] = {
-    "$_BUF_": 1.0,
-    "$_NOT_": 0.5,
-    "$_NAND_": 1.0,
-    "$_NOR_": 1.0,
-    "$_AND_": 1.5,
-    "$_OR_": 1.5,
-    "$_ANDNOT_": 1.5,
-    "$_ORNOT_": 1.5,
-    "$_AOI3_": 1.5,
-    "$_OAI3_": 1.5,
-    "$_AOI4_": 2.0,
-    "$_OAI4_": 2.0,
-    "$_XOR_": 3.0,
-    "$_XNOR_": 3.0,
-    "$_MUX_": 3.0,
-    "$_NMUX_": 2.5,
+    f"$_{gate}_": weight for weight, gates in _GATES.items() for gate in gates.split()
 }
 """NAND2 equivalents of a gate: transistors of its static CMOS circuit over the 4 of a NAND2."""
 

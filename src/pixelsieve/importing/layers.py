@@ -40,15 +40,15 @@ class Part:
 class ReadLayer:
     """A layer with weights as stored (normalization folded in), its grids and its activation.
 
-    Without `has_bias` the biases are zeros; a fold gives it one.
+    `grids` are those of the kernel and the bias that are rounded. Without `has_bias` the biases
+    are zeros; a fold gives it one.
     """
 
     layer: Dense | Conv
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
     has_bias: bool
-    kernel_grid: WeightGrid | None
-    bias_grid: WeightGrid | None
+    grids: dict[str, WeightGrid]
     relu: bool = False
     activation: FixedPoint | None = None
     step: int = 0
@@ -83,6 +83,13 @@ class Mapped:
     def weighted(self) -> list[ReadLayer]:
         """The layers that have weights."""
         return [layer for layer in self.layers.values() if isinstance(layer, ReadLayer)]
+
+    @property
+    def grids(self) -> dict[str, WeightGrid]:
+        """The file's own grids of weights by layer and variable."""
+        return {
+            f"{la.name} {what}": grid for la in self.weighted for what, grid in la.grids.items()
+        }
 
     def weighted_layer(self, name: str) -> ReadLayer | None:
         """That layer, if it is one with weights."""
@@ -219,7 +226,7 @@ def fold_normalization(
 ) -> None:
     """Put batch normalization (each (units,)) into kernel and bias, in float32 as QKeras does.
 
-    The layer has a bias from then on, which stays a float one where `bias_grid` is None.
+    The layer has a bias from then on, which stays a float one if `grids` has none for it.
     """
     inverse = np.float32(1) / np.sqrt(variance + np.float32(epsilon)) * gamma
     layer.kernel = inverse * layer.kernel

@@ -183,13 +183,13 @@ class _Walk:
             self.variables.take(node, "kernel", variables["kernel"]),
             self.variables.take(node, "bias", variables["bias"]) if has_bias else zeros,
             has_bias,
-            self._weight_grid(node, "kernel"),
-            self._weight_grid(node, "bias"),
+            self._grids(node),
         )
         self.consumed += parts
         note = f"{layer.kind} {' x '.join(map(str, variables['kernel']))}"
-        if read.kernel_grid is not None:
-            note += f", kernel {read.kernel_grid}, bias {read.bias_grid or 'not rounded'}"
+        if "kernel" in read.grids:
+            bias = read.grids.get("bias", "not rounded")
+            note += f", kernel {read.grids['kernel']}, bias {bias}"
         return read, note if has_bias else f"{note}, no bias: zeros"
 
     def _layer(self, node: Node, inputs: tuple[str, ...]) -> Dense | Conv:
@@ -211,10 +211,14 @@ class _Walk:
             msg = f"{self.where}: {error}"
             raise ConfigError(msg) from error
 
-    def _weight_grid(self, node: Node, variable: str) -> WeightGrid | None:
-        value = node.config.get(f"{variable}_quantizer")
-        function = read_function(value, f"{self._at(node)}: {variable}_quantizer")
-        return None if function is None else function.weights(kernel=variable == "kernel")
+    def _grids(self, node: Node) -> dict[str, WeightGrid]:
+        found = {}
+        for variable in ("kernel", "bias"):
+            key = f"{variable}_quantizer"
+            function = read_function(node.config.get(key), f"{self._at(node)}: {key}")
+            if function is not None:
+                found[variable] = function.weights(kernel=variable == "kernel")
+        return found
 
     def _activation(self, node: Node) -> str:
         function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
@@ -248,7 +252,7 @@ class _Walk:
         if len(parts) != 1 or layer is None or parts[0].state != "sum":
             msg = f"{at}: batch normalization is folded into a layer right before it alone"
             raise ConfigError(msg)
-        if layer.kernel_grid is not None or layer.bias_grid is not None:
+        if layer.grids:
             msg = (
                 f"{at}: batch normalization behind the quantized layer '{layer.name}' cannot be "
                 "folded exactly; expected QDenseBatchnorm"

@@ -15,22 +15,13 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.importing.stored import Settings
 from pixelsieve.networks.fixed_point import FixedPoint
 
-HEADS = frozenset(
-    {
-        "hard_sigmoid",
-        "hard_tanh",
-        "quantized_sigmoid",
-        "quantized_tanh",
-        "sigmoid",
-        "smooth_sigmoid",
-        "smooth_tanh",
-        "tanh",
-    }
-)
-"""Functions that never fall: behind the logit they change no order of the clusters."""
-
 STRICT_HEADS = frozenset({"sigmoid", "tanh"})
-"""Those that always rise; the others give one value to many logits."""
+"""Functions that always rise: behind the logit they change no order of the clusters."""
+
+HEADS = STRICT_HEADS | {
+    f"{kind}_{name}" for kind in ("hard", "quantized", "smooth") for name in STRICT_HEADS
+}
+"""Functions that never fall; those that are not strict give one value to many logits."""
 
 _LONGEST = 1000
 _MOST_BITS = 32

@@ -41,21 +41,12 @@ class _LayerDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class _PoolDocument:
-    name: str
-    inputs: tuple[str, ...]
-    input_fraction_bits: int
-    patches: Patches
-    kind: Literal["max_pool"] = "max_pool"
-
-
-@dataclass(frozen=True, slots=True)
 class _Document:
     kind: str
     schema: int
     name: str
     inputs: tuple[IntegerInput, ...]
-    layers: tuple[_LayerDocument | _PoolDocument, ...]
+    layers: tuple[_LayerDocument | IntegerPool, ...]
     logit_bits: int
     logit_fraction_bits: int
 
@@ -152,11 +143,9 @@ def read_integer_network(path: Path) -> IntegerNetwork:
     return network
 
 
-def _layer(document: _LayerDocument | _PoolDocument, where: str) -> IntegerLayer | IntegerPool:
-    if isinstance(document, _PoolDocument):
-        return IntegerPool(
-            document.name, document.inputs, document.patches, document.input_fraction_bits
-        )
+def _layer(document: _LayerDocument | IntegerPool, where: str) -> IntegerLayer | IntegerPool:
+    if isinstance(document, IntegerPool):
+        return document
     if len({len(row) for row in document.kernel}) != 1:
         msg = f"{where}: layer '{document.name}': the rows of the kernel differ in length"
         raise ConfigError(msg)

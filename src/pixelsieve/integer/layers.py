@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -233,6 +233,7 @@ class IntegerPool:
     inputs: tuple[str, ...]
     patches: Patches
     input_fraction_bits: int
+    kind: Literal["max_pool"] = field(default="max_pool", kw_only=True)
 
     @property
     def input_width(self) -> int:

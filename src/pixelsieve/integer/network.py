@@ -16,7 +16,6 @@ from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, P
 from pixelsieve.networks.fixed_point import (
     LARGEST_SUM_BITS,
     Codes,
-    FixedPoint,
     Quantizer,
     exact_grid,
 )
@@ -259,7 +258,11 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
             one = IntegerPool(layer.name, sources, patches, fraction)
         else:
             weights, units = model.weights[layer.name], shapes[layer.name][-1]
-            kernel, bias = _weight_grids(precision, layer.name, weights)
+            kernel, bias = (
+                precision.weights(layer.name).values()
+                if isinstance(precision, Precision)
+                else map(exact_grid, (weights["kernel"], weights["bias"]))
+            )
             one = IntegerLayer(
                 layer.name,
                 sources,
@@ -274,14 +277,6 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
         fractions[layer.name] = one.output_fraction_bits
         layers.append(one)
     return IntegerNetwork(name, model.features, inputs, tuple(layers))
-
-
-def _weight_grids(
-    precision: Precision | MixedPrecision, layer: str, weights: Mapping[str, NDArray[Any]]
-) -> tuple[FixedPoint, FixedPoint]:
-    if isinstance(precision, Precision):
-        return precision.kernel(layer), precision.bias(layer)
-    return exact_grid(weights["kernel"]), exact_grid(weights["bias"])
 
 
 def _activation(precision: Precision | MixedPrecision, layer: str, units: int) -> Quantizer:

@@ -24,7 +24,7 @@ from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import FrontEnd
-from pixelsieve.networks.build import build, logits_function, mixed_logits_function
+from pixelsieve.networks.build import build, logits_function
 from pixelsieve.networks.keras_part import KERAS_MEMBERS, read_keras_part
 from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec, Weights
@@ -136,11 +136,8 @@ class Model:
         model = self.keras_model()
         weights = [np.asarray(v.value) for v in model.trainable_variables]
         grids = [np.asarray(v.value) for v in model.non_trainable_variables]
-        function = (
-            _compiled_mixed(self.spec, self.precision.without_bits())
-            if isinstance(self.precision, MixedPrecision)
-            else _compiled(self.spec, self.precision is not None)
-        )
+        bare = None if self.precision is None else self.precision.without_bits()
+        function = _compiled(self.spec, bare)
 
         def logits(table: FeatureTable) -> NDArray[np.float32]:
             table.require(self.features, self.origin)
@@ -154,18 +151,11 @@ class Model:
         return logits
 
 
-@lru_cache(maxsize=8)
-def _compiled(spec: NetworkSpec, quantized: bool) -> Any:
+@lru_cache(maxsize=16)
+def _compiled(spec: NetworkSpec, bare: Precision | MixedPrecision | None) -> Any:
     import jax
 
-    return jax.jit(logits_function(spec, quantized))
-
-
-@lru_cache(maxsize=8)
-def _compiled_mixed(spec: NetworkSpec, bare: MixedPrecision) -> Any:
-    import jax
-
-    return jax.jit(mixed_logits_function(spec, bare))
+    return jax.jit(logits_function(spec, bare))
 
 
 def save_model(path: Path, model: Model) -> None:

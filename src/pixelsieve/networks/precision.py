@@ -57,24 +57,15 @@ class Precision:
         for integer_bits in several:
             FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer_bits)  # may raise
 
-    def _scale(self, layer: str) -> LayerScale | None:
-        return next((s for s in self.scales if s.layer == layer), None)
-
-    def kernel(self, layer: str) -> FixedPoint:
-        """Grid of the layer's kernel."""
-        scale = self._scale(layer)
-        integer = scale.kernel_integer_bits if scale else self.weight_integer_bits
-        return FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
-
-    def bias(self, layer: str) -> FixedPoint:
-        """Grid of the layer's bias."""
-        scale = self._scale(layer)
-        integer = scale.bias_integer_bits if scale else self.weight_integer_bits
-        return FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
-
     def weights(self, layer: str) -> Mapping[str, FixedPoint]:
         """Grids of the layer's variables by name."""
-        return {"kernel": self.kernel(layer), "bias": self.bias(layer)}
+        own = next((s for s in self.scales if s.layer == layer), None)
+        kernel = own.kernel_integer_bits if own else self.weight_integer_bits
+        bias = own.bias_integer_bits if own else self.weight_integer_bits
+        return {
+            name: FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
+            for name, integer in (("kernel", kernel), ("bias", bias))
+        }
 
     def activation(self) -> FixedPoint:
         """Grid of the hidden activations, after relu."""
@@ -84,9 +75,9 @@ class Precision:
         """Grid of the network's inputs."""
         return FixedPoint(signed=True, bits=self.input_bits)
 
-    def with_scales(self, scales: tuple[LayerScale, ...]) -> Precision:
-        """The same bits with integer bits by layer."""
-        return replace(self, scales=scales)
+    def without_bits(self) -> Precision:
+        """The same for all uniform bits: networks that differ in bits alone are one program."""
+        return Precision(8)
 
 
 def quantizer_config(
