@@ -216,7 +216,7 @@ def _vendor_reports(folder: Path) -> None:
 
 
 def _read_vendor_reports(folder: Path) -> None:
-    from pixelsieve.firmware.vendor_formats import read_report
+    from pixelsieve.firmware.vendor_reports import read_report
 
     for path in sorted(folder.iterdir()):
         read_report(path)
