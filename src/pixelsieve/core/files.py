@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pixelsieve.core.config import Document, content_hash, to_plain
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.locks import locked
+from pixelsieve.core.processes import scratch_folder
 
 _HASH = "contents_sha256"
 
@@ -126,6 +127,13 @@ def telling_unwritable(path: Path, advice: str = "") -> Iterator[None]:
         reason = f"cannot be written ({why})"
         msg = f"{path}: {reason}; {advice}" if advice else f"{path}: {reason}"
         raise RunError(msg) from error
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a temporary folder as `scratch_folder`; a full disk there is one line."""
+    with scratch_folder() as folder, telling_unwritable(folder, "set TMPDIR"):
+        yield folder
 
 
 def write_json(path: Path, value: Any) -> None:

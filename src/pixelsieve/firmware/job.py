@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import ToolError
 from pixelsieve.core.files import (
     MARKER,
     check_replaceable,
@@ -19,7 +17,7 @@ from pixelsieve.core.files import (
     keep_copy,
     put_back,
     replacing_folder,
-    telling_unwritable,
+    scratch,
     write_json,
 )
 from pixelsieve.core.processes import scratch_folder
@@ -162,7 +160,7 @@ def make_firmware(
         features=network.features.table(test),
         edges=edge_codes(program, _codes(program, validation), threshold.code),
     )
-    with claimed_folder(out), _scratch() as work:
+    with claimed_folder(out), scratch() as work:
         (work / "verilog").mkdir()
         write_verilog(work / "verilog", made)
         (work / "testbench").mkdir()
@@ -241,16 +239,10 @@ class _Job:
         if plain.exists() and made.lut_estimate <= LARGEST_NETLIST:
             with scratch_folder() as alone:
                 shutil.copy(plain, alone)
-                check = self._netlist(alone, result)
+                check = verify_netlist(
+                    alone, made, self.program, self.of, self.verilator, jobs=self.jobs
+                )
         return replace(result, synthesis=found, netlist=check)
-
-    def _netlist(self, folder: Path, result: FirmwareResult) -> AnswerCheck:
-        try:
-            return verify_netlist(
-                folder, result.design, self.program, self.of, self.verilator, jobs=self.jobs
-            )
-        except ToolError as error:
-            return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
 
     def with_vhdl(self, result: FirmwareResult, made: Design) -> FirmwareResult:
         """Write the VHDL of `made` too, and compare it."""
@@ -259,10 +251,3 @@ class _Job:
         write_verilog(folder, made)
         check = verify_vhdl(folder, made, self.program, self.of)
         return replace(result, vhdl=check)
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A temporary folder; a full disk there is one line."""
-    with scratch_folder() as folder, telling_unwritable(folder, "set TMPDIR"):
-        yield folder
