@@ -275,7 +275,7 @@ def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
     network, validation = from_model(model, model.name), parts["validation"]
     test = network.features.table(parts["test"])
     validation.require_both_classes()
-    logits = network.run(network.input_codes(network.features.table(validation)))
+    logits = network.run(network.codes(validation))
     console = Console(stderr=True)
     found = hls.hand_over(
         model,

@@ -44,7 +44,6 @@ from pixelsieve.integer.pixel_logic import PixelCost, pixel_cost
 from pixelsieve.integer.pixels import PixelNetwork, Program, from_pixels
 from pixelsieve.metrics.metrics import EFFICIENCY, tie_loss_at
 from pixelsieve.metrics.threshold import Threshold, choose_threshold
-from pixelsieve.networks.fixed_point import Codes
 from pixelsieve.networks.model_file import Model
 
 LARGEST_NETLIST = 5_000
@@ -149,16 +148,16 @@ def make_firmware(
     program = from_pixels(network, extras.front_end) if extras.pixels else network
     say("threshold from the validation split")
     validation.require_both_classes()
-    logits = network.run(_codes(network, validation))
+    logits = network.run(network.codes(validation))
     threshold = choose_threshold(logits, validation.signal, efficiency)
     tie_loss = tie_loss_at(logits, validation.signal, efficiency)
     say("Verilog")
     made = design(program, threshold.code, timing=timing)
     of = vectors(
         program,
-        _codes(program, test),
+        program.codes(test),
         features=network.features.table(test),
-        edges=edge_codes(program, _codes(program, validation), threshold.code),
+        edges=edge_codes(program, program.codes(validation), threshold.code),
     )
     with claimed_folder(out), scratch() as work:
         (work / "verilog").mkdir()
@@ -188,12 +187,6 @@ def make_firmware(
             flips = flip_study(network, validation, efficiency=efficiency, on_flip=on_flip)
             result = job.written(replace(result, bit_flips=flips))
     return result
-
-
-def _codes(program: Program, clusters: Clusters) -> dict[str, Codes]:
-    if isinstance(program, PixelNetwork):
-        return program.codes(clusters)
-    return program.input_codes(program.features.table(clusters))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from pixelsieve.firmware.synthesis import (
     Measure,
     Settings,
     Synthesis,
-    synthesize_gates,
-    synthesize_luts,
+    count,
 )
 from pixelsieve.integer.file import to_document
 from pixelsieve.integer.network import IntegerNetwork, from_model
@@ -190,16 +189,13 @@ def synthesize(
     found = []
     for one in measures:
         try:
-            if one == "luts":
-                count = synthesize_luts(
-                    verilog, made.top, settings, netlist=netlist, simulation=simulation, tool=tool
-                )
-            else:
-                count = synthesize_gates(verilog, made.top, settings, tool=tool)
+            files = {"netlist": netlist, "simulation": simulation} if one == "luts" else {}
+            found.append(count(one, verilog, made.top, settings, tool=tool, **files))
         except (DataError, ToolError) as error:
             status = f"failed: {error}"
-            count = Synthesis(one, made.top, status, 0.0, tool.name, tool.version, settings, ())
-        found.append(count)
+            found.append(
+                Synthesis(one, made.top, status, 0.0, tool.name, tool.version, settings, ())
+            )
     return tuple(found)
 
 

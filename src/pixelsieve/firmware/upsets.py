@@ -88,9 +88,7 @@ def flip(codes: Codes, widths: Widths, where: Flip) -> dict[str, NDArray[np.int6
         raise ConfigError(msg)
     width = int(_width(codes, widths, where.layer)[where.index])
     flat = hurt.reshape(-1)
-    flat[where.index : where.index + 1] = flip_codes(
-        flat[where.index : where.index + 1], width, where.bit
-    )
+    flat[[where.index]] = flip_codes(flat[[where.index]], width, where.bit)
     return {**codes, where.layer: hurt}
 
 
@@ -203,26 +201,18 @@ EXHAUSTIVE_UP_TO = 4096
 _A_BIT = 50
 
 
-def stored_codes(network: IntegerNetwork) -> dict[str, NDArray[np.int64]]:
-    """Weight codes by `LAYER.kernel` and `LAYER.bias`."""
-    return {
-        f"{layer.name}.{part}": getattr(layer, part)
-        for layer in network.weighted_layers
-        for part in ("kernel", "bias")
-    }
+def stored(network: IntegerNetwork) -> tuple[dict[str, NDArray[np.int64]], dict[str, int]]:
+    """Weight codes by `LAYER.kernel` and `LAYER.bias`, and bits per code."""
+    codes, widths = {}, {}
+    for layer in network.weighted_layers:
+        for part in ("kernel", "bias"):
+            codes[f"{layer.name}.{part}"] = getattr(layer, part)
+            widths[f"{layer.name}.{part}"] = getattr(layer, f"{part}_grid").bits
+    return codes, widths
 
 
-def stored_widths(network: IntegerNetwork) -> dict[str, int]:
-    """Bits a stored code, by the names of `stored_codes`."""
-    return {
-        f"{layer.name}.{part}": getattr(layer, f"{part}_grid").bits
-        for layer in network.weighted_layers
-        for part in ("kernel", "bias")
-    }
-
-
-def with_codes(network: IntegerNetwork, codes: Mapping[str, NDArray[np.int64]]) -> IntegerNetwork:
-    """The network with other weights, by the names of `stored_codes`."""
+def with_codes(network: IntegerNetwork, codes: Codes) -> IntegerNetwork:
+    """The network with other weights, by the names of `stored`."""
     layers = tuple(
         replace(layer, kernel=codes[f"{layer.name}.kernel"], bias=codes[f"{layer.name}.bias"])
         if isinstance(layer, IntegerLayer)
@@ -246,8 +236,7 @@ def flip_study(
     drawn with `seed`. Raises `DataError` for clusters without both classes.
     """
     clusters.require_both_classes()
-    inputs = network.input_codes(network.features.table(clusters))
-    codes, widths = stored_codes(network), stored_widths(network)
+    inputs, (codes, widths) = network.codes(clusters), stored(network)
     flips = list(every_flip(codes, widths))
     if len(flips) > EXHAUSTIVE_UP_TO:
         flips = sample_flips(codes, widths, _A_BIT, seed)

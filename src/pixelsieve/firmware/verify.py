@@ -283,15 +283,10 @@ def _keras_layers(
     names = [layer.name for layer in network.layers]
     inner = keras.Model(whole.inputs, [whole.get_layer(name).output for name in names])
     outputs = _predicted(inner, [vector[tensor.name] for tensor in whole.inputs])
-    return {
-        layer.name: _codes(out, layer.output_fraction_bits)
+    return {  # as codes, images as vectors
+        layer.name: (np.ravel(out).astype(np.float64) * 2.0**layer.output_fraction_bits).tolist()
         for layer, out in zip(network.layers, outputs, strict=True)
     }
-
-
-def _codes(values: Any, fraction_bits: int) -> list[float]:
-    """The values of one cluster as codes, images as vectors."""
-    return list((np.asarray(values, np.float64).reshape(-1) * 2.0**fraction_bits).tolist())
 
 
 def _notes(network: Program) -> tuple[str, ...]:

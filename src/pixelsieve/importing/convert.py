@@ -21,7 +21,7 @@ from pixelsieve.importing.inputs import assign_features, recognized, renamed_lik
 from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, input_shape
 from pixelsieve.importing.mapping import map_graph
 from pixelsieve.importing.quantizers import WeightGrid
-from pixelsieve.importing.stored import SUFFIXES, read_stored
+from pixelsieve.importing.stored import SUFFIXES, read_stored, refused
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 from pixelsieve.networks.model_file import Card, Model, save_model
 from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
@@ -41,8 +41,7 @@ def precision_of(
     layers = mapped.weighted
     if not (mapped.grids or any((*(la.activation for la in layers), *mapped.input_grids.values()))):
         if input_bits is not None:
-            msg = f"{where}: a float network; --input-bits is for quantized ones"
-            raise ConfigError(msg)
+            raise refused(where, "a float network; --input-bits is for quantized ones")
         return None
     for layer in layers:
         _require_quantized(layer, where)
@@ -53,8 +52,7 @@ def precision_of(
             return _mixed(mapped, input_bits)
         return _uniform(mapped, next((grid.bits for grid in activations), 8), input_bits)
     except ConfigError as error:
-        msg = f"{where}: {error}"
-        raise ConfigError(msg) from error
+        raise refused(where, f"{error}") from error
 
 
 def _uniform(mapped: Mapped, activation_bits: int, input_bits: int) -> Precision:
@@ -118,11 +116,11 @@ def _require_quantized(layer: ReadLayer, where: str) -> None:
     elif layer.relu and layer.activation is None:
         missing = "its relu"
     if missing:
-        msg = (
-            f"{where}: layer '{layer.name}': {missing} is not quantized while other parts of the "
-            "network are; expected all or nothing"
+        raise refused(
+            where,
+            f"layer '{layer.name}': {missing} is not quantized while other parts of the "
+            "network are; expected all or nothing",
         )
-        raise ConfigError(msg)
 
 
 def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
@@ -130,11 +128,11 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
     rounded = {name: grid for name, grid in grids.items() if grid is not None}
     if not rounded:
         if stated is None:
-            msg = (
-                f"{where}: nothing rounds its inputs; hardware must: say --input-bits N (8 is "
-                "usual; QKeras's logits are met for inputs of so many bits)"
+            raise refused(
+                where,
+                "nothing rounds its inputs; hardware must: say --input-bits N (8 is "
+                "usual; QKeras's logits are met for inputs of so many bits)",
             )
-            raise ConfigError(msg)
         return stated
     different = set(grids.values())
     if len(different) > 1:
@@ -144,11 +142,11 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
     grid = next(iter(rounded.values()))
     if grid.integer_bits or (stated is not None and stated != grid.bits):
         expected = f"--input-bits {stated}" if stated else "quantized_bits(BITS, 0)"
-        msg = (
-            f"{where}: its inputs are rounded to {grid.bits} bits, {grid.integer_bits} of them "
-            f"integer; expected {expected}"
+        raise refused(
+            where,
+            f"its inputs are rounded to {grid.bits} bits, {grid.integer_bits} of them "
+            f"integer; expected {expected}",
         )
-        raise ConfigError(msg)
     return grid.bits
 
 
@@ -211,8 +209,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     try:
         spec = NetworkSpec(model_name(path), mapped.spec_layers(), window)
     except ConfigError as error:
-        msg = f"{where}: {error}"
-        raise ConfigError(msg) from error
+        raise refused(where, f"{error}") from error
     spec, likeness = recognized(spec)
     if options.network is not None:
         spec, names = renamed_like(spec, options.network, where)

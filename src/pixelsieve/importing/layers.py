@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.importing.graph import Node
 from pixelsieve.importing.quantizers import HEADS, Function, WeightGrid
-from pixelsieve.importing.stored import Variable
+from pixelsieve.importing.stored import Variable, refused
 from pixelsieve.networks.fixed_point import FixedPoint
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
@@ -123,15 +123,12 @@ class Variables:
         at = f"{self.where}: layer '{node.name}'"
         found = self._left.get(node.name, {}).pop(role, None)
         if found is None:
-            msg = f"{at}: its variable '{role}' is missing; expected shape {shape}"
-            raise ConfigError(msg)
+            raise refused(at, f"its variable '{role}' is missing; expected shape {shape}")
         if found.values.shape != shape:
-            msg = f"{at}: '{found.path}' has shape {found.values.shape}; expected {shape}"
-            raise ConfigError(msg)
+            raise refused(at, f"'{found.path}' has shape {found.values.shape}; expected {shape}")
         values = found.values.astype(np.float32)
         if not np.isfinite(values).all():
-            msg = f"{at}: '{found.path}' holds values that are not finite"
-            raise ConfigError(msg)
+            raise refused(at, f"'{found.path}' holds values that are not finite")
         self.rows.append(ReportRow("variable", found.path, used=True, note=role))
         return values
 
@@ -150,8 +147,7 @@ class Variables:
         """Raise `ConfigError` for a variable that was not taken."""
         for layer, roles in self._left.items():
             for variable in roles.values():
-                msg = f"{self.where}: variable '{variable.path}' of '{layer}' has no use"
-                raise ConfigError(msg)
+                raise refused(self.where, f"variable '{variable.path}' of '{layer}' has no use")
 
 
 def apply_function(
@@ -167,13 +163,11 @@ def apply_function(
         raise ConfigError(msg)
     if layer is None:
         if part.grid is not None:
-            msg = f"{at}: input '{part.source}' is rounded twice; expected one quantizer"
-            raise ConfigError(msg)
+            raise refused(at, f"input '{part.source}' is rounded twice; expected one quantizer")
         grid = function.input()
         return replace(part, grid=grid), f"rounds inputs to {grid}"
     if part.step != layer.step:
-        msg = f"{at}: the output of layer '{layer.name}' has another activation already"
-        raise ConfigError(msg)
+        raise refused(at, f"the output of layer '{layer.name}' has another activation already")
     if part.state == "sum" and function.name in {"relu", "quantized_relu"}:
         layer.relu = True
     elif part.state != "relu" or function.name not in {"relu", *_WITH_ROUNDING}:
@@ -191,27 +185,25 @@ def _rounding(layer: ReadLayer, function: Function, at: str) -> FixedPoint:
     if function.name == "quantized_bits":
         signed = function.weights(kernel=False)
         if signed.factor != 1 or signed.grid.bits - 1 < 1:
-            msg = f"{at}: {function} on a hidden activation; expected alpha = 1"
-            raise ConfigError(msg)
+            raise refused(at, f"{function} on a hidden activation; expected alpha = 1")
         grid = FixedPoint(
             signed=False, bits=signed.grid.bits - 1, integer_bits=signed.grid.integer_bits
         )
     else:
         grid = function.activation()
     if layer.activation not in {None, grid}:
-        msg = f"{at}: layer '{layer.name}' is rounded to {layer.activation}, then to {grid}"
-        raise ConfigError(msg)
+        raise refused(at, f"layer '{layer.name}' is rounded to {layer.activation}, then to {grid}")
     return grid
 
 
 def _head(part: Part, layer: ReadLayer, function: Function, at: str) -> Part:
     known = HEADS | {"quantized_bits"} | (_WITH_ROUNDING if part.state == "head" else set())
     if len(layer.bias) != 1 or part.state == "relu" or function.name not in known:
-        msg = (
-            f"{at}: '{function.name}' on layer '{layer.name}' is not supported; expected relu or "
-            "quantized_relu, and a sigmoid or tanh behind the one logit at the end"
+        raise refused(
+            at,
+            f"'{function.name}' on layer '{layer.name}' is not supported; expected relu or "
+            "quantized_relu, and a sigmoid or tanh behind the one logit at the end",
         )
-        raise ConfigError(msg)
     function.require_never_falls()
     return replace(part, state="head")
 
@@ -243,11 +235,11 @@ def input_shape(node: Node, where: str) -> Shape:
     shape = node.config.get("batch_shape", node.config.get("batch_input_shape"))
     inner = shape[1:] if isinstance(shape, (list, tuple)) else ()
     if not 1 <= len(inner) <= _LARGEST_RANK or not all(_is_size(size) for size in inner):
-        msg = (
-            f"{where}: input '{node.name}' has shape {shape}; expected [null, numbers] or "
-            "[null, rows, columns, 1]"
+        raise refused(
+            where,
+            f"input '{node.name}' has shape {shape}; expected [null, numbers] or "
+            "[null, rows, columns, 1]",
         )
-        raise ConfigError(msg)
     return tuple(inner)
 
 
@@ -259,8 +251,7 @@ def target_shape(node: Node, source: Shape, at: str) -> Shape:
         rest = prod(size for size in sizes if size != -1)
         sizes[sizes.index(-1)] = prod(source) // rest
     if not all(_is_size(size) for size in sizes) or prod(sizes) != prod(source) or not sizes:
-        msg = f"{at}: makes {wanted} of {source}; expected as many numbers"
-        raise ConfigError(msg)
+        raise refused(at, f"makes {wanted} of {source}; expected as many numbers")
     return tuple(sizes)
 
 
@@ -269,14 +260,11 @@ def kernel_size(node: Node, at: str) -> tuple[int, int]:
     config = node.config
     for name in ("strides", "dilation_rate"):
         if _pair(config.get(name, 1)) != (1, 1):
-            msg = f"{at}: {name} is {config[name]}; expected 1"
-            raise ConfigError(msg)
+            raise refused(at, f"{name} is {config[name]}; expected 1")
     if config.get("groups", 1) != 1 or config.get("mask") is not None:
-        msg = f"{at}: groups or a mask; expected a plain convolution"
-        raise ConfigError(msg)
+        raise refused(at, "groups or a mask; expected a plain convolution")
     if config.get("padding") not in ("same", "valid"):
-        msg = f"{at}: padding is {config.get('padding')!r}; expected 'same' or 'valid'"
-        raise ConfigError(msg)
+        raise refused(at, f"padding is {config.get('padding')!r}; expected 'same' or 'valid'")
     require_channels_last(node, at)
     return _size(config.get("kernel_size"), "kernel_size", at)
 
@@ -286,11 +274,9 @@ def pool_size(node: Node, at: str) -> tuple[int, int]:
     config = node.config
     size = _size(config.get("pool_size"), "pool_size", at)
     if config.get("strides") is not None and _pair(config["strides"]) != size:
-        msg = f"{at}: strides are {config['strides']}; expected pools that do not overlap"
-        raise ConfigError(msg)
+        raise refused(at, f"strides are {config['strides']}; expected pools that do not overlap")
     if config.get("padding", "valid") != "valid":
-        msg = f"{at}: padding is {config['padding']!r}; expected 'valid'"
-        raise ConfigError(msg)
+        raise refused(at, f"padding is {config['padding']!r}; expected 'valid'")
     require_channels_last(node, at)
     return size
 
@@ -305,8 +291,7 @@ def require_channels_last(node: Node, at: str) -> None:
 def _size(value: Any, name: str, at: str) -> tuple[int, int]:
     pair = _pair(value)
     if pair is None:
-        msg = f"{at}: {name} is {value!r}; expected rows and columns"
-        raise ConfigError(msg)
+        raise refused(at, f"{name} is {value!r}; expected rows and columns")
     return pair
 
 

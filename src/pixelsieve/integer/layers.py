@@ -181,12 +181,12 @@ class IntegerLayer:
         """Exact sums (n, width) of aligned input codes (n, input_width); none exceeds `largest`."""
         of_products, of_bias = self._shifts
         kind = np.float64 if largest < _EXACT_IN_FLOAT64 else np.int64  # exact then, and fast
-        taken = self._taken(inputs.astype(kind))
+        taken = self.taken(inputs.astype(kind))
         products = (taken @ self.kernel.astype(kind)).astype(np.int64)
         sums = (products << of_products) + (self.bias << of_bias)
         return np.asarray(sums.reshape(len(inputs), self.width))
 
-    def _taken(self, values: NDArray[Any]) -> NDArray[Any]:
+    def taken(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values (..., input_width) as the kernel takes them, with patches by position."""
         return values if self.patches is None else in_patches(values, self.patches)
 
@@ -207,7 +207,7 @@ class IntegerLayer:
         Arrays of Python integers, which never overflow.
         """
         of_products, of_bias = self._shifts
-        low, high = self._taken(low), self._taken(high)
+        low, high = self.taken(low), self.taken(high)
         kernel, bias = self.kernel.astype(object), self.bias.astype(object)
         positive, negative = np.maximum(kernel, 0), np.minimum(kernel, 0)
         smallest = (low @ positive + high @ negative) * (1 << of_products) + bias * (1 << of_bias)

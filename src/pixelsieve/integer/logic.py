@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError, ConstantLogitError, ToolError
 from pixelsieve.features import FeatureTable
-from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, in_patches
+from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.fixed_point import Quantizer
 from pixelsieve.networks.model_file import Model
 
 _CONSTANT = 5
 """alkaid's operation code of a constant."""
-
-_HARDWARE = (1, -1, -1)
-"""Cost model: adders of any width, one level of latency each, no limit on the latency."""
 
 
 def alkaid(module: str) -> Any:
@@ -234,7 +231,8 @@ def _is_constant(variable: Any) -> bool:
 
 
 def _hardware(trace: Any) -> Any:
-    return trace.HWConfig(*_HARDWARE)
+    """Cost model: adders of any width, one level of latency each, no limit on the latency."""
+    return trace.HWConfig(1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,22 +300,20 @@ def ebops(network: IntegerNetwork) -> int:
     A weight has the digits between its first and its last one, an input those of its grid, with
     the sign (after Sun et al., arXiv:2405.00645).
     """
-    bits = {i.name: np.asarray(_input_bits(i)) for i in network.inputs}
+    bits = {
+        i.name: np.array(i.quantizer.bits if i.quantizer else (i.grid.bits,) * i.width)
+        for i in network.inputs
+    }
     total = 0
     for layer in network.layers:
         sources = np.concatenate([bits[s] for s in layer.inputs])
         if isinstance(layer, IntegerPool):
             bits[layer.name] = layer.largest(sources)
             continue
-        taken = sources if layer.patches is None else in_patches(sources, layer.patches)
-        total += int((taken @ _digits(layer.kernel)).sum())
+        total += int((layer.taken(sources) @ _digits(layer.kernel)).sum())
         if layer.activation is not None:
             bits[layer.name] = np.tile(layer.activation.bits, layer.width // len(layer.bias))
     return total
-
-
-def _input_bits(one: IntegerInput) -> tuple[int, ...]:
-    return (one.grid.bits,) * one.width if one.quantizer is None else one.quantizer.bits
 
 
 def _digits(codes: NDArray[np.int64]) -> NDArray[np.int64]:

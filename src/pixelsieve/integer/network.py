@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, Patches
 from pixelsieve.networks.fixed_point import (
@@ -45,11 +46,8 @@ class LayerCounters:
 
     def plus(self, other: LayerCounters) -> LayerCounters:
         """Of both together."""
-        counts = {k: getattr(self, k) + getattr(other, k) for k in _COUNTS}
-        return replace(self, **counts)
-
-
-_COUNTS = ("values", "saturated", "below")
+        values, saturated = self.values + other.values, self.saturated + other.saturated
+        return replace(self, values=values, saturated=saturated, below=self.below + other.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +153,10 @@ class IntegerNetwork:
         """Codes (n, width) of scaled features; refuses features scaled another way."""
         table.require(self.features, self.name)
         return {i.name: i.grid.codes(table.inputs[i.name]) for i in self.inputs}
+
+    def codes(self, clusters: Clusters) -> dict[str, Codes]:
+        """Codes (n, width) of the features of clusters."""
+        return self.input_codes(self.features.table(clusters))
 
     def input_values(self, codes: Mapping[str, Codes]) -> FeatureTable:
         """The features (float32, exact) that have these codes; labels are zero."""

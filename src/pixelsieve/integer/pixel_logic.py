@@ -105,11 +105,10 @@ class _Window:
         if self._hits is None:
             self._hits = np.empty_like(self._codes)
             for at, code in np.ndenumerate(self._codes):
-                self._hits[at] = _any([self._bit(code, i) for i in range(self._bits)])
+                digits = range(self._bits)
+                bits = [code.bits[i : i + 1] * 2.0 ** (i + 1 - self._bits) for i in digits]
+                self._hits[at] = _any(bits)
         return self._hits
-
-    def _bit(self, code: Any, i: int) -> Any:
-        return code.bits[i : i + 1] * 2.0 ** (i + 1 - self._bits)
 
     def _by_line(self, logic: str, along: Along) -> list[Any]:
         if (logic, along) not in self._lines:

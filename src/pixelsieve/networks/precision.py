@@ -86,12 +86,11 @@ def quantizer_config(
     """The HGQ2 quantizer with exactly the values of `grid` (golden test: `qkeras_grid.csv`)."""
     from hgq.config import QuantizerConfig
 
+    first = {"k0": int(grid.signed), "b0": grid.bits - grid.signed, "i0": grid.integer_bits}
     return QuantizerConfig(
         "kbi",
         place,
-        k0=int(grid.signed),
-        b0=grid.bits - grid.signed,
-        i0=grid.integer_bits,
+        **first,
         round_mode="RND_CONV",
         overflow_mode="SAT",
         trainable=False,
@@ -138,18 +137,11 @@ class MixedPrecision:
 
     def without_bits(self) -> MixedPrecision:
         """The same with no bits anywhere; equal for networks that differ in bits alone."""
-
-        def bare(named: tuple[NamedQuantizer, ...]) -> tuple[NamedQuantizer, ...]:
-            zeros = [(0,) * len(one.quantizer) for one in named]
-            return tuple(
-                NamedQuantizer(
-                    one.name,
-                    replace(one.quantizer, signed=(False,) * len(z), bits=z, integer_bits=z),
-                )
-                for one, z in zip(named, zeros, strict=True)
-            )
-
-        return MixedPrecision(bare(self.inputs), bare(self.activations), self.input_bits)
+        inputs, activations = (
+            tuple(replace(one, quantizer=one.quantizer.without_bits()) for one in named)
+            for named in (self.inputs, self.activations)
+        )
+        return replace(self, inputs=inputs, activations=activations)
 
 
 def element_config(
@@ -196,15 +188,12 @@ class LearnedPrecision:
     overflow: Overflow = "WRAP"
 
     def __post_init__(self) -> None:
+        bits = f"{SMALLEST_BITS} to {LARGEST_BITS}"
         rules = (
             ("budget_ebops", 0 < self.budget_ebops < inf, "above 0, finite"),
             ("hold", 0 <= self.hold < 1, "from 0, below 1"),
             ("start_bits", 1 <= self.start_bits <= LARGEST_BITS, f"1 to {LARGEST_BITS}"),
-            (
-                "input_bits",
-                SMALLEST_BITS <= self.input_bits <= LARGEST_BITS,
-                f"{SMALLEST_BITS} to {LARGEST_BITS}",
-            ),
+            ("input_bits", SMALLEST_BITS <= self.input_bits <= LARGEST_BITS, bits),
         )
         for name, holds, expected in rules:
             if not holds:
