@@ -195,6 +195,7 @@ def hand_over(
     compiler = str(find(GXX))
     hls4ml()  # says at once that it is missing
     check_replaceable(out)
+    tools = versions("hls4ml", "keras", "hgq2", "jax", "numpy")
     sha256 = str(to_document(network)["sha256"])
     clock = Clock()
     with claimed_folder(out), scratch() as alone:
@@ -226,10 +227,7 @@ def hand_over(
             first=first,
             network_sha256=sha256,
             notes=_notes(network, project),
-            versions={
-                **versions("hls4ml", "keras", "hgq2", "jax", "numpy"),
-                "compiler": compiler,
-            },
+            versions={**tools, "compiler": compiler},
             seconds=clock.seconds,
         )
         with replacing_folder(target) as folder:

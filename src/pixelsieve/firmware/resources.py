@@ -14,7 +14,7 @@ from pixelsieve.core.errors import (
     RunError,
     ToolError,
 )
-from pixelsieve.core.files import read_kept, telling_unwritable, write_json
+from pixelsieve.core.files import read_kept, write_json
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import YOSYS, Tool, find
 from pixelsieve.core.runs import RunFolder
@@ -113,8 +113,7 @@ def resources_of_run(
             on_model(f"{run.name}/{name}")
         network = from_model(one, name)
         kept[name] = measure(network, timing=timing, measures=measures, settings=settings)
-        with telling_unwritable(path):
-            write_json(path, {"schema": _SCHEMA, "models": kept})
+        write_json(path, {"schema": _SCHEMA, "models": kept})
     return [kept[name] for name in models]
 
 

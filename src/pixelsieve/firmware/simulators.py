@@ -54,8 +54,7 @@ def simulate_verilog(
     `codes` by feature name are (n, elements). `generated` Verilog (a netlist) is not held to the
     linter. Raises `ToolError` where it does not compile.
     """
-    n = len(codes[made.inputs[0].name])
-    steps = steps_of(made, n)
+    n, steps = steps_of(made, codes)
     with scratch() as work:
         words = np.concatenate([pack(codes[p.name], p) for p in made.inputs], axis=1)
         words.tofile(work / "vectors.bin")
@@ -83,9 +82,10 @@ def simulate_verilog(
     return Answers(raw[:, 0], raw[:, 1] != 0, max(made.latency - 1, 0))
 
 
-def steps_of(made: Design, n: int) -> int:
-    """Clocks to simulate for `n` clusters (combinational: as many as there are clusters)."""
-    return n if made.latency == 0 else n + made.latency - 1 + _FLUSH
+def steps_of(made: Design, codes: Mapping[str, NDArray[np.int64]]) -> tuple[int, int]:
+    """Number of clusters, and of clocks to simulate (combinational: as many)."""
+    n = len(codes[made.inputs[0].name])
+    return n, n if made.latency == 0 else n + made.latency - 1 + _FLUSH
 
 
 def pack(codes: NDArray[np.int64], port: Port) -> NDArray[np.uint32]:
@@ -173,8 +173,7 @@ def simulate_vhdl(
 
     `codes` by feature name are (n, elements). Raises `ToolError` where it does not compile.
     """
-    n = len(codes[made.inputs[0].name])
-    steps = steps_of(made, n)
+    n, steps = steps_of(made, codes)
     standard = "--std=08"
     with scratch() as work:
         (work / "vectors.txt").write_text(_rows(made, codes), encoding="ascii")

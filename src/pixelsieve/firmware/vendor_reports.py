@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pixelsieve.core.config import from_mapping
 from pixelsieve.core.errors import ConfigError, DataError, RunError
-from pixelsieve.core.files import file_hash, read_kept, telling_unwritable, write_json
+from pixelsieve.core.files import file_hash, read_kept, write_json
 from pixelsieve.core.runs import RunFolder
 
 
@@ -362,6 +362,5 @@ def import_reports(
         report = replace(report, model=of, sha256=file_hash(file))
         kept = [*(one for one in kept if one.sha256 != report.sha256), report]
     path = RunFolder(run).vendor_reports
-    with telling_unwritable(path):
-        write_json(path, {"schema": _SCHEMA, "reports": kept})
+    write_json(path, {"schema": _SCHEMA, "reports": kept})
     return kept

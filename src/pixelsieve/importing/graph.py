@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.importing.stored import Settings, refused
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,14 @@ def read_graph(model: Settings, where: str) -> Graph:
 
 
 def _read(model: Settings, where: str) -> Graph:
-    kind, config = model.get("class_name"), _table(model, "config", where)
+    kind, config = model.get("class_name"), _get(model, "config", dict, where)
     name = str(config.get("name", "model"))
     inputs: tuple[str, ...]
     if kind == "Sequential":
         nodes = list(_chain(config, where))
         inputs, output = (nodes[0].name,), nodes[-1].name
     elif kind in ("Functional", "Model"):
-        nodes = [_node(entry, where) for entry in _list(config, "layers", where)]
+        nodes = [_node(entry, where) for entry in _get(config, "layers", list, where)]
         inputs = tuple(_ends(config.get("input_layers"), f"{where}: input_layers"))
         outputs = tuple(_ends(config.get("output_layers"), f"{where}: output_layers"))
         if len(outputs) != 1:
@@ -65,7 +67,7 @@ def _read(model: Settings, where: str) -> Graph:
 def _node(entry: Any, where: str) -> Node:
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
         raise refused(where, "a layer without class_name; the file is damaged")
-    config = _table(entry, "config", where)
+    config = _get(entry, "config", dict, where)
     name = config.get("name", entry.get("name"))
     if not isinstance(name, str):
         raise refused(where, "a layer without a name; the file is damaged")
@@ -78,7 +80,7 @@ def _node(entry: Any, where: str) -> Node:
 
 
 def _chain(config: Settings, where: str) -> Iterator[Node]:
-    entries = [_node(entry, where) for entry in _list(config, "layers", where)]
+    entries = [_node(entry, where) for entry in _get(config, "layers", list, where)]
     before: tuple[str, ...] = ()
     if entries and entries[0].kind != "InputLayer":
         first = entries[0].config
@@ -96,7 +98,7 @@ def _chain(config: Settings, where: str) -> Iterator[Node]:
 def _tensors(value: Any, where: str) -> Iterator[str]:
     """Names of the layers in a call of Keras 2, `[name, 0, 0, {}]`, or 3, `__keras_tensor__`."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        yield _source(_table(value, "config", where).get("keras_history"), where)
+        yield _source(_get(value, "config", dict, where).get("keras_history"), where)
     elif isinstance(value, dict):
         if any(True for _ in _tensors(value.get("kwargs") or [], where)):
             raise refused(where, "takes a tensor by keyword; expected plain layers")
@@ -157,15 +159,9 @@ def _ordered(
     return tuple(ordered)
 
 
-def _table(data: Settings, key: str, where: str) -> Settings:
+def _get(data: Settings, key: str, kind: type[T], where: str) -> T:
     value = data.get(key)
-    if not isinstance(value, dict):
-        raise refused(where, f"no table '{key}'; the file is damaged")
-    return value
-
-
-def _list(data: Settings, key: str, where: str) -> list[Any]:
-    value = data.get(key)
-    if not isinstance(value, list):
-        raise refused(where, f"no list '{key}'; the file is damaged")
+    if not isinstance(value, kind):
+        word = "table" if kind is dict else "list"
+        raise refused(where, f"no {word} '{key}'; the file is damaged")
     return value

@@ -13,7 +13,7 @@ import numpy as np
 
 from pixelsieve.core.config import Document, content_hash, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import read_json, replacing, telling_unwritable
+from pixelsieve.core.files import read_json, replacing
 from pixelsieve.features import FeatureSet
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, Patches
 from pixelsieve.integer.network import IntegerNetwork
@@ -99,8 +99,7 @@ def write_integer_network(path: Path, network: IntegerNetwork) -> str:
 def write_beside(model: Path, network: IntegerNetwork) -> Path:
     """Write the integers of the model NAME.keras as NAME.json beside it, and return that path."""
     path = model.with_suffix(".json")
-    with telling_unwritable(path):
-        write_integer_network(path, network)
+    write_integer_network(path, network)
     return path
 
 

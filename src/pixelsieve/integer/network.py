@@ -233,13 +233,9 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
         raise ConfigError(msg)
     precision, spec = model.precision, model.spec
     grid = precision.input()
+    mixed = precision if isinstance(precision, MixedPrecision) else None
     inputs = tuple(
-        IntegerInput(
-            f,
-            spec.width(f),
-            grid,
-            precision.quantizer(f) if isinstance(precision, MixedPrecision) else None,
-        )
+        IntegerInput(f, spec.width(f), grid, mixed.quantizer(f) if mixed else None)
         for f in spec.features
     )
     fractions = {i.name: i.output_fraction_bits for i in inputs}

@@ -86,11 +86,12 @@ def quantizer_config(
     """The HGQ2 quantizer with exactly the values of `grid` (golden test: `qkeras_grid.csv`)."""
     from hgq.config import QuantizerConfig
 
-    first = {"k0": int(grid.signed), "b0": grid.bits - grid.signed, "i0": grid.integer_bits}
     return QuantizerConfig(
         "kbi",
         place,
-        **first,
+        k0=int(grid.signed),
+        b0=grid.bits - grid.signed,
+        i0=grid.integer_bits,
         round_mode="RND_CONV",
         overflow_mode="SAT",
         trainable=False,
