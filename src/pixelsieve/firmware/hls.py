@@ -136,9 +136,9 @@ def hls_readme(
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """What was written and how its C simulation compared with the integer program.
+    """A written project, and the result of comparing its C simulation with the integer program.
 
-    `folder` ends in `.failed` where they differ. `first` is the first vector that does, with the
+    `folder` ends in `.failed` if they differ. `first` is the first vector that does, with the
     layers of the integer program (`keras` is empty). `notes` say with what it was compared.
     """
 

@@ -37,7 +37,7 @@ _TEST_BENCH_VECTORS = 100
 
 @dataclass(frozen=True, slots=True)
 class HlsSettings:
-    """How the project is to be synthesized.
+    """Settings of the synthesis.
 
     `part` is an FPGA for Vitis, an ASIC library for Catapult; None is hls4ml's default. Each
     multiplier serves `reuse_factor` products. Raises `ConfigError` for a backend that is not
@@ -67,7 +67,7 @@ class HlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class HlsLayer:
-    """What became of a layer with weights: the C++ arrays of outputs and weights, and types."""
+    """A layer with weights in the project: the C++ arrays of outputs and weights, and types."""
 
     name: str
     output: str

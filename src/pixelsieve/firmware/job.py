@@ -52,7 +52,7 @@ LARGEST_NETLIST = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is made besides verified Verilog of the network.
+    """Extra work besides verified Verilog of the network.
 
     `measures` are counted by Yosys within `settings`; the netlist of a network of at most
     `LARGEST_NETLIST` LUTs (alkaid's estimate) is simulated too. `bit_flips` studies flips of
@@ -71,7 +71,7 @@ class Extras:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareResult:
-    """What was made and where; `folder` ends in `.failed` if a check did not hold.
+    """All that was made, and its folder; `folder` ends in `.failed` if a check did not hold.
 
     `tie_loss` is the rejection that ties at the threshold cost (`metrics.tie_loss_at`).
     """

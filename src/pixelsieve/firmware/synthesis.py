@@ -127,7 +127,7 @@ def count_gates(cells: Mapping[str, int], depth: int) -> Gates:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a count depends on.
+    """Settings that a count depends on.
 
     `only_luts` keeps multipliers, memories and shift registers out of DSP, BRAM and SRL cells, so
     that LUTs and flip-flops alone tell the size. `mapping` is abc9's script from logic to LUTs;

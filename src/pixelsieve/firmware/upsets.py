@@ -17,7 +17,7 @@ from pixelsieve.metrics.metrics import rejection_at
 
 Codes: TypeAlias = Mapping[str, NDArray[np.int64]]
 Widths: TypeAlias = Mapping[str, int | NDArray[np.int64]]
-"""Bits a stored code, sign included: one number a layer, or one a weight (0: not stored)."""
+"""Bits per stored code, sign included: one number per layer, or per weight (0: not stored)."""
 Run: TypeAlias = Callable[[dict[str, NDArray[np.int64]]], NDArray[Any]]
 
 
@@ -32,10 +32,10 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class BitLoss:
-    """What flips of one bit of one layer cost, as differences from the unhurt network.
+    """The cost of flips of one bit of one layer, as differences from the unhurt network.
 
     `rejection_loss` is taken at the wanted signal efficiency, the threshold set anew;
-    `efficiency_loss` at the unhurt network's threshold. Losses are positive where it got worse.
+    `efficiency_loss` at the unhurt network's threshold. Losses are positive if it got worse.
     """
 
     layer: str
@@ -51,7 +51,7 @@ class BitLoss:
 
 @dataclass(frozen=True, slots=True)
 class FlipStudy:
-    """The unhurt network at `efficiency`, and a row a layer and bit (low bit first)."""
+    """The unhurt network at `efficiency`, and a row per layer and bit (low bit first)."""
 
     efficiency: float
     rejection: float
@@ -125,11 +125,11 @@ def loss_by_layer_and_bit(
     flips: Sequence[Flip] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FlipStudy:
-    """Run the network once a flip and sum up the losses by layer and bit.
+    """Run the network once per flip and sum up the losses by layer and bit.
 
     `run` gives the logits of all clusters for a set of weight codes; `flips` are all stored bits
     by default. `progress` is told (done, all) after each flip. Raises `ConfigError` for
-    `efficiency` outside (0, 1] or no flips, `DataError` where `labels` lack a class.
+    `efficiency` outside (0, 1] or no flips, `DataError` if `labels` lack a class.
     """
     if not 0 < efficiency <= 1:
         msg = f"efficiency is {efficiency}; expected more than 0 and at most 1"
@@ -232,7 +232,7 @@ def flip_study(
 ) -> FlipStudy:
     """Flip stored bits one at a time; loss of background rejection by layer and bit.
 
-    Every bit where there are at most `EXHAUSTIVE_UP_TO`, else 50 weights of each layer and bit,
+    Every bit if there are at most `EXHAUSTIVE_UP_TO`, else 50 weights of each layer and bit,
     drawn with `seed`. Raises `DataError` for clusters without both classes.
     """
     clusters.require_both_classes()

@@ -76,13 +76,13 @@ def first_row(table: TextTable, label: str, names: Mapping[str, tuple[str, ...]]
 
 
 def match(text: str, pattern: str) -> str | None:
-    """The first group of `pattern`, None where it is empty or not found."""
+    """The first group of `pattern`, None if it is empty or not found."""
     found = re.search(pattern, text)
     return found[1].strip() or None if found else None
 
 
 def after(text: str, label: str) -> str | None:
-    """What stands after a label on its line."""
+    """Return what stands after a label on its line."""
     return match(text, label + r"[ \t]*([^\n|]*)")
 
 
@@ -139,7 +139,7 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
 
 
 def csynth_xml(path: Path, text: str) -> VendorReport:
-    """Parse csynth.xml. Raises `DataError` where it is no such XML."""
+    """Parse csynth.xml. Raise `DataError` if it is no such XML."""
     try:
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise ET.ParseError("it declares a document type")  # noqa: EM101, TRY301
@@ -292,7 +292,7 @@ LARGEST_REPORT_BYTES = 64 * 2**20
 def read_report(path: Path) -> VendorReport:
     """Read csynth.xml or *_csynth.rpt of Vitis HLS, or a Vivado utilization or timing report.
 
-    Raises `DataError` where the file cannot be read or is none of these.
+    Raise `DataError` if the file cannot be read or is none of these.
     """
     try:
         if path.stat().st_size > LARGEST_REPORT_BYTES:

@@ -22,7 +22,7 @@ _PS_PER_NS = 1000.0
 
 
 class Stream(IntEnum):
-    """What a draw is for; each stream is independent of the others.
+    """The purpose of a draw; each stream is independent of the others.
 
     Number i of stream s of a cluster is a hash of (seed, cluster, s, i), so neither the order of
     the rows nor the cut of a file changes anything, and no draw depends on whether others are made.
@@ -43,7 +43,7 @@ def derived_seed(*numbers: int) -> int:
 
 
 def cluster_keys(clusters: Clusters, seed: int) -> NDArray[np.uint64]:
-    """A key (n,) a cluster from the seed, its charges and its place; equal clusters, equal keys."""
+    """A key (n,) per cluster from the seed, its charges and place; equal clusters, equal keys."""
     state = hash_pixels(clusters.pixels_e)
     for place in (clusters.z_global_mm, clusters.y_local_mm):
         words = (place.astype(np.float32) + np.float32(0)).view(np.uint32)
@@ -108,8 +108,8 @@ def read_out(front_end: FrontEnd, clusters: Clusters, *, gain: float = 1.0) -> R
     `pixels_e` becomes what the codes stand for (`code_values_e`), `hit_time_measured_ns` appears
     where the front end has a clock, `group_id` becomes that of the clusters as they came. Each
     cluster's random numbers follow from the seed, its own charges (without the gain) and its place
-    alone. Raises `DataError` where the truth column `hit_time_ns` is needed but missing and for
-    time slices, which the front end does not model, `NothingReadOutError` where no cluster is left.
+    alone. Raises `DataError` if the truth column `hit_time_ns` is needed but missing and for
+    time slices, which the front end does not model, `NothingReadOutError` if no cluster is left.
     """
     if clusters.slices_e is not None:
         msg = (
@@ -234,7 +234,7 @@ class Chip:
     gain: float = 1.0
 
     def read_out(self, clusters: Clusters) -> Readout:
-        """What it makes of collected clusters; draws are those of the gain 1.
+        """Return what it makes of collected clusters; draws are those of the gain 1.
 
         Without a front end all clusters stay; negative charges (see `LOWEST_CHARGE_E`) grow no
         further than what is taken as data. Raises as `front_end.read_out`.
@@ -257,7 +257,7 @@ def changed(own: FrontEnd | None, values: Mapping[str, Any]) -> Chip:
     """The chip whose front end has those values in place of its `own`.
 
     `gain` multiplies all charges and their noise, `threshold_shift_e` is added to `threshold_e`;
-    other names are fields of `FrontEnd`. No front end stays none where nothing of it changes.
+    other names are fields of `FrontEnd`. No front end stays none if nothing of it changes.
     Raises `ConfigError` for values that a front end cannot have.
     """
     before = own or FrontEnd()

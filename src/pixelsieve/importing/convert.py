@@ -31,9 +31,9 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 def precision_of(
     mapped: Mapped, input_bits: int | None, where: str
 ) -> Precision | MixedPrecision | None:
-    """The bits of the whole network, None where nothing is rounded.
+    """The bits of the whole network, None if nothing is rounded.
 
-    A `Precision` where one grid of activations serves all layers; layers of fewer weight bits
+    A `Precision` if one grid of activations serves all layers; layers of fewer weight bits
     then stand on the widest layer's grids, which hold their values exactly. Else a
     `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
     different grids, and inputs that nobody rounds while `input_bits` is None.
@@ -134,8 +134,7 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
                 "usual; QKeras's logits are met for inputs of so many bits)",
             )
         return stated
-    different = set(grids.values())
-    if len(different) > 1:
+    if len(set(grids.values())) > 1:
         said = ", ".join(f"{name} {grid or 'not rounded'}" for name, grid in grids.items())
         msg = f"{where}: its inputs are rounded differently ({said}); expected one grid for all"
         raise ConfigError(msg)
@@ -152,7 +151,7 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What was read, what it is, and a row for everything in it.
+    """The file that was read, what it is, and a row for everything in it.
 
     `precision` is in words; `notes` are what the user must know to compare with the file's own
     program.
@@ -171,7 +170,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What a file cannot say.
+    """Options for what a file cannot say.
 
     `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
     zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
@@ -246,7 +245,7 @@ def _renamed(
 
 
 def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list[str]:
-    """What the precision does not show of the file's own grids."""
+    """Return what the precision does not show of the file's own grids."""
     if precision is None:
         return []
     notes = []
@@ -288,7 +287,7 @@ def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path
 
     `out` ending in `.keras` is that file, which must not exist; else it is a run folder, which
     gets `models/NAME.keras` and `import.json`. Raises what `import_model` raises, before anything
-    is written, and `RunError` where `out` cannot be written.
+    is written, and `RunError` if `out` cannot be written.
     """
     if out.suffix in SUFFIXES and out.suffix != ".keras":
         msg = f"{out}: models are written as .keras; expected a run folder or a name that ends so"

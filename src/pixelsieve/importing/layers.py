@@ -244,7 +244,7 @@ def input_shape(node: Node, where: str) -> Shape:
 
 
 def target_shape(node: Node, source: Shape, at: str) -> Shape:
-    """What a `Reshape` makes of a feature; raises `ConfigError` for other numbers of values."""
+    """Return the shape after a `Reshape`; raise `ConfigError` for another number of values."""
     wanted = node.config.get("target_shape")
     sizes = list(wanted) if isinstance(wanted, (list, tuple)) else []
     if sizes.count(-1) == 1 and all(_is_size(size) for size in sizes if size != -1):

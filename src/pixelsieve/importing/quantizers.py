@@ -62,7 +62,7 @@ _TRAINING_ONLY = {"use_stochastic_rounding", "var_name", "use_ste", "use_variabl
 
 @dataclass(frozen=True, slots=True)
 class WeightGrid:
-    """What a weight quantizer does: the grid, a power-of-two `factor`, and whether symmetric."""
+    """A weight quantizer: the grid, a power-of-two `factor`, and whether symmetric."""
 
     grid: FixedPoint
     factor: float = 1.0
@@ -142,7 +142,7 @@ class Function:
         return grid
 
     def require_never_falls(self) -> None:
-        """Raise `ConfigError` where a larger number may become a smaller one, or any the same."""
+        """Raise `ConfigError` if a larger number may become a smaller one, or any the same."""
         if self.name == "quantized_bits":
             alpha = self.settings["alpha"]
             if alpha is not None and (not _is_number(alpha) or alpha <= 0):

@@ -24,6 +24,7 @@ SUFFIXES = (".h5", ".hdf5", ".keras")
 
 _LARGEST_BYTES = LARGEST_BYTES
 _OWN_CARD = "pixelsieve.json"
+_RANDOM_STATE = "seed_generator"
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 
 _NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -43,7 +44,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What a file says.
+    """The content of a file.
 
     `model` is Keras's JSON of the network, `variables` are those of its layers, `beside` are the
     paths of all other arrays (optimizer, metrics) with the reason that nobody needs them.
@@ -100,7 +101,7 @@ def _read_legacy(path: Path) -> StoredModel:
                 msg = f"{path}: variable '{where}' is named but not there; the file is damaged"
                 raise RunError(msg)
             claimed.add(where)
-            if _is_random_state(name):
+            if _RANDOM_STATE in name:
                 beside[where] = "state of a random generator, for training"
                 continue
             role = name.rsplit("/", 1)[-1].split(":")[0]
@@ -124,7 +125,7 @@ def _read_archive(path: Path) -> StoredModel:
     variables, beside = [], {}
     for key, values in file.arrays.items():
         found = next((g for g in groups if key.startswith(f"{g}/")), None)
-        if _is_random_state(key):
+        if _RANDOM_STATE in key:
             beside[key] = "state of a random generator, for training"
         elif found is not None:
             layer, kind = groups[found]
@@ -231,7 +232,7 @@ def _snake(name: str) -> str:
 
 
 def _role(kind: str, config: Settings, inside: str) -> str:
-    """Name of the variable at `vars/0`, ... in a layer; the path itself where nothing is known."""
+    """Name of the variable at `vars/0`, ... in a layer; the path itself if nothing is known."""
     match = re.fullmatch(r"(batchnorm/)?vars/(\d+)", inside)
     if match is None:
         return inside
@@ -240,10 +241,6 @@ def _role(kind: str, config: Settings, inside: str) -> str:
         unused = {"gamma": not config.get("scale", True), "beta": not config.get("center", True)}
         names = [name for name in _NORMALIZATION if not unused.get(name)]
     return names[int(match[2])] if int(match[2]) < len(names) else inside
-
-
-def _is_random_state(name: str) -> bool:
-    return "seed_generator" in name
 
 
 def refused(at: str, why: str) -> ConfigError:

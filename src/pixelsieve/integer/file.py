@@ -96,11 +96,9 @@ def write_integer_network(path: Path, network: IntegerNetwork) -> str:
     return str(document[_HASH])
 
 
-def write_beside(model: Path, network: IntegerNetwork) -> Path:
-    """Write the integers of the model NAME.keras as NAME.json beside it, and return that path."""
-    path = model.with_suffix(".json")
-    write_integer_network(path, network)
-    return path
+def write_beside(model: Path, network: IntegerNetwork) -> None:
+    """Write the integers of the model NAME.keras as NAME.json beside it."""
+    write_integer_network(model.with_suffix(".json"), network)
 
 
 def read_integer_network(path: Path) -> IntegerNetwork:

@@ -114,7 +114,7 @@ class IntegerInput:
         return (self.quantizer or self.grid).fraction_bits
 
     def outputs(self, codes: Codes) -> Codes:
-        """What enters the layers for codes (n, width) of the grid."""
+        """Return what enters the layers for codes (n, width) of the grid."""
         if self.quantizer is None:
             return codes
         return self.quantizer.codes(codes, self.grid.fraction_bits)
@@ -133,8 +133,8 @@ class IntegerLayer:
 
     The codes of `inputs`, aligned to the finest of their grids, times `kernel` (fan-in, units)
     plus `bias` (units,) give a sum with `sum_fraction_bits` behind the binary point. A negative
-    sum is set to zero (relu), then `activation` rounds it, one element a unit; None keeps the exact
-    sum. `input_fraction_bits` are those of the aligned inputs. Outputs are position by position.
+    sum is set to zero (relu), then `activation` rounds it, one element per unit; None keeps the
+    exact sum. `input_fraction_bits` are those of the aligned inputs. Outputs come by position.
     """
 
     name: str
@@ -149,7 +149,7 @@ class IntegerLayer:
 
     @property
     def input_width(self) -> int | None:
-        """How many numbers it takes; None where the kernel does not fit its patches."""
+        """Number of values that it takes; None if the kernel does not fit its patches."""
         fan_in = int(self.kernel.shape[0])
         if self.patches is None:
             return fan_in
@@ -157,7 +157,7 @@ class IntegerLayer:
 
     @property
     def width(self) -> int:
-        """How many numbers it gives."""
+        """Number of values that it gives."""
         return len(self.bias) * (prod(self.patches.positions) if self.patches else 1)
 
     @property
@@ -237,12 +237,12 @@ class IntegerPool:
 
     @property
     def input_width(self) -> int:
-        """How many numbers it takes."""
+        """Number of values that it takes."""
         return self.patches.width
 
     @property
     def width(self) -> int:
-        """How many numbers it gives."""
+        """Number of values that it gives."""
         return prod(self.patches.positions) * sum(self.patches.channels)
 
     @property

@@ -25,7 +25,7 @@ _CONSTANT = 5
 
 
 def alkaid(module: str) -> Any:
-    """A module of alkaid (untyped). Raises `ToolError` where alkaid is not installed."""
+    """A module of alkaid (untyped). Raise `ToolError` if alkaid is not installed."""
     try:
         return importlib.import_module(f"alkaid.{module}")
     except ModuleNotFoundError as error:
@@ -112,7 +112,7 @@ def logit_of(network: IntegerNetwork, made: Mapping[str, Sequence[Any]]) -> Any:
 def compiled(name: str, ports: Mapping[str, Sequence[Any]], outputs: Sequence[Any]) -> Any:
     """The `CombLogic` from all ports, element by element, to the outputs.
 
-    Raises `ConstantLogitError` where every output is the same for every input.
+    Raise `ConstantLogitError` if every output is the same for every input.
     """
     program = None
     if not all(map(_is_constant, outputs)):
@@ -133,14 +133,14 @@ def fused(program: Any) -> Any:
 
 
 def _taken(port: Sequence[Any], one: IntegerInput) -> Sequence[Any]:
-    """What the network takes of an input's elements."""
+    """Return what the network takes of an input's elements."""
     if one.quantizer is None:
         return port
     return [quantized(value, one.quantizer.element(i)) for i, value in enumerate(port)]
 
 
 def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
-    """The layer's outputs, one variable a unit.
+    """The layer's outputs, one variable per unit.
 
     What is constant, before or after rounding, is worked out here: alkaid 0.8.2 rounds it wrongly
     where half to even is asked for, and fails where every input of a product is constant.
@@ -237,7 +237,7 @@ def _hardware(trace: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class LogicCost:
-    """What a network costs as combinational logic.
+    """The cost of a network as combinational logic.
 
     `luts` is alkaid's estimate for the program that Verilog is written of (`fused`), as in
     `resources.Resources`; `traced_luts`, about a quarter more, and `levels` (adders on the longest

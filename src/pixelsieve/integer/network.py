@@ -31,9 +31,9 @@ _CHUNK_VALUES = 2**24
 
 @dataclass(frozen=True, slots=True)
 class LayerCounters:
-    """What became of a layer's sums: `values` in all, of which `saturated` are too large.
+    """Counts of a layer's sums: `values` in all, of which `saturated` are too large.
 
-    Those were cut at the largest code, or wrapped where the layer wraps. `below` were cut at zero
+    Those were cut at the largest code, or wrapped if the layer wraps. `below` were cut at zero
     (relu). `sum_bits` hold every sum that could occur, sign included, so the sum itself never
     overflows.
     """
@@ -169,7 +169,7 @@ class IntegerNetwork:
         return np.concatenate([run.logits for run in self._runs(codes)])
 
     def counters(self, codes: Mapping[str, Codes]) -> tuple[LayerCounters, ...]:
-        """What became of each layer's sums for input codes by feature name, each (n, width)."""
+        """Return what became of each layer's sums for codes (n, width) by feature name."""
         by_layer = zip(*(run.counters for run in self._runs(codes)), strict=True)
         return tuple(functools.reduce(LayerCounters.plus, parts) for parts in by_layer)
 

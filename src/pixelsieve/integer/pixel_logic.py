@@ -167,7 +167,7 @@ def feature_cost(features: FeatureSet, adc_bits: int, input_grid: FixedPoint) ->
 def feature_program(features: FeatureSet, adc_bits: int, input_grid: FixedPoint) -> Any | None:
     """Alkaid's program, as Verilog is written of it, that makes the features alone.
 
-    None where there is nothing to make. Raises as `feature_cost` does.
+    None if there is nothing to make. Raises as `feature_cost` does.
     """
     inputs = tuple(
         IntegerInput(name, REGISTRY[name].size(features.window), input_grid)
@@ -178,7 +178,7 @@ def feature_program(features: FeatureSet, adc_bits: int, input_grid: FixedPoint)
 
 
 def pixel_cost(network: IntegerNetwork, adc_bits: int) -> PixelCost:
-    """What a network costs from the pixels on, for an ADC of `adc_bits`.
+    """Return the cost of a network from the pixels on, for an ADC of `adc_bits`.
 
     Raises `ConfigError` as `PixelNetwork` and `logic.traced` do.
     """

@@ -95,7 +95,7 @@ class FixedPoint:
         return np.asarray(self.codes(values) * self.step, dtype=np.float64)
 
     def saturates(self, values: ArrayLike) -> NDArray[np.bool_]:
-        """Where rounding alone would leave the range."""
+        """Return where rounding alone would leave the range."""
         scaled = np.rint(np.asarray(values, dtype=np.float64) / self.step)
         return np.asarray((scaled < self.lowest_code) | (scaled > self.highest_code))
 
@@ -221,7 +221,7 @@ class Quantizer:
         return replace(self, signed=(False,) * len(self), bits=none, integer_bits=none)
 
     def above(self, codes: Codes, fraction_bits: int) -> NDArray[np.bool_]:
-        """Where codes (n, elements) with `fraction_bits`, once rounded, exceed the range."""
+        """Return where codes (n, elements) with `fraction_bits`, once rounded, exceed the range."""
         own = rounded(codes, fraction_bits - self.fractions, self.rounding)
         return np.asarray(own > self._ends[1])
 

@@ -48,7 +48,7 @@ class FileMark:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model file says beside its network: how the network came about.
+    """The record beside the network in a model file: how the network came about.
 
     `front_end` and `detector` are those of the training clusters, None if there is none or it is
     not known; `teacher` is the file that it learned from, `learned` what bits were learned by.
@@ -132,7 +132,7 @@ class Model:
         return self.scorer()(table)
 
     def scorer(self) -> Callable[[FeatureTable], NDArray[np.float32]]:
-        """What `logits` does, with the Keras model built once: for many tables."""
+        """Return `logits` with the Keras model built once: for many tables."""
         model = self.keras_model()
         weights = [np.asarray(v.value) for v in model.trainable_variables]
         grids = [np.asarray(v.value) for v in model.non_trainable_variables]
@@ -191,8 +191,8 @@ def save_model(path: Path, model: Model) -> None:
 def load_model(path: Path) -> Model:
     """Read a model saved by `save_model`; nothing in the file is executed.
 
-    Raises `RunError` where the file is missing, damaged or not one of ours, and `ConfigError`
-    where its features are scaled differently today or its card names a front end or a detector
+    Raise `RunError` if the file is missing, damaged or not one of ours, and `ConfigError`
+    if its features are scaled differently today or its card names a front end or a detector
     that cannot be.
     """
     members = _members(path)
@@ -296,11 +296,9 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:
-    if plain is None:
-        return None
-    if isinstance(plain, dict) and "activations" in plain:
-        return from_mapping(MixedPrecision, plain, where)
-    return from_mapping(Precision, plain, where)
+    mixed = isinstance(plain, dict) and "activations" in plain
+    kind: type[Precision | MixedPrecision] = MixedPrecision if mixed else Precision
+    return None if plain is None else from_mapping(kind, plain, where)
 
 
 def the_path(where: Path, name: str | None) -> Path:
@@ -338,7 +336,7 @@ def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
 
 
 def pick_model(run: Path, name: str | None) -> Model:
-    """The named model, or the only quantized one; `ConfigError` where there are several.
+    """The named model, or the only quantized one; `ConfigError` if there are several.
 
     What a training of bits kept on its way counts only by name.
     """
