@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware.rtl import core_verilog
-from pixelsieve.firmware.synthesis import Settings, synthesize_luts
+from pixelsieve.firmware.synthesis import Settings, count
 from pixelsieve.integer.pixel_logic import feature_program
 from pixelsieve.networks.fixed_point import FixedPoint
 
@@ -55,7 +55,7 @@ def main() -> None:
                     for name, text in files.items():
                         (Path(folder) / name).write_text(text, encoding="utf-8")
                     settings = Settings(time_limit_s=options.time_limit)
-                    found = synthesize_luts(Path(folder), "features_core", settings)
+                    found = count("luts", Path(folder), "features_core", settings)
                 luts = found.luts
                 line += (
                     f" | {luts.total}  {luts.logic_cells}  {luts.carry}" if luts else found.status

@@ -117,7 +117,7 @@ def test_patience_stops_early() -> None:
 
 def test_weights_stay_on_the_range_of_their_grid_when_asked() -> None:
     hot = replace(RECIPE, epochs=4, initial_rate=0.3, end_rate=0.3, decay="constant")
-    grid = Precision(4).kernel("hidden")
+    grid = Precision(4).weights("hidden")["kernel"]
     free = run(Precision(4), hot).weights["hidden"]["kernel"]
     kept = run(Precision(4), replace(hot, keep_in_range=True)).weights["hidden"]["kernel"]
     assert free.max() > grid.maximum

@@ -10,10 +10,9 @@ import pytest
 from pixelsieve.core.errors import ConstantLogitError
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.firmware.resources import measure
-from pixelsieve.integer import exactness
-from pixelsieve.integer.exactness import check_exactness, ebops
+from pixelsieve.integer import logic
 from pixelsieve.integer.layers import IntegerPool
-from pixelsieve.integer.logic import alkaid, compiled, larger, traced
+from pixelsieve.integer.logic import alkaid, check_exactness, compiled, ebops, larger, traced
 from pixelsieve.integer.network import from_model
 from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
 from pixelsieve.networks.model_file import Model
@@ -60,7 +59,7 @@ def test_a_program_that_differs_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert not isinstance(last, IntegerPool)
     wrong = replace(network, layers=(*network.layers[:-1], replace(last, bias=last.bias + 1)))
     right = traced
-    monkeypatch.setattr(exactness, "traced", lambda _: right(wrong))
+    monkeypatch.setattr(logic, "traced", lambda _: right(wrong))
     checked = check_exactness(model, table)
     assert (checked.keras, checked.alkaid) == (0, 300)
     assert not checked.passed

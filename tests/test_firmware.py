@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.folders import claimed_folder, replacing_folder
+from pixelsieve.core.files import claimed_folder, replacing_folder
 from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
 from pixelsieve.firmware.job import make_firmware

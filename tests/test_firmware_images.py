@@ -18,7 +18,7 @@ from pixelsieve.firmware.ports import Timing
 from pixelsieve.firmware.rtl import design, write_verilog
 from pixelsieve.firmware.simulators import Answers, simulate_verilog
 from pixelsieve.firmware.testbench import Vectors, corner_codes
-from pixelsieve.firmware.upsets import stored_codes, with_codes
+from pixelsieve.firmware.upsets import stored, with_codes
 from pixelsieve.firmware.verify import verify
 from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
@@ -131,8 +131,8 @@ def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.Mon
 
     # A wrong weight is seen, and told layer by layer.
     monkeypatch.setattr(module, "simulate_verilog", lambda *_: answers[0])
-    stored = stored_codes(network)
-    other = with_codes(network, {**stored, "hidden.kernel": -stored["hidden.kernel"]})
+    weights, _ = stored(network)
+    other = with_codes(network, {**weights, "hidden.kernel": -weights["hidden.kernel"]})
     wrong = verify(model, other, tmp_path, made, vectors, verilator)
     assert wrong.mismatches["keras"] > 0
     assert wrong.first is not None

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pixelsieve.cli import app
 from pixelsieve.core.errors import DataError
-from pixelsieve.core.folders import failed_folder
+from pixelsieve.core.files import failed_folder
 from pixelsieve.core.programs import YOSYS, Tool
 from pixelsieve.firmware.ports import Design
 from pixelsieve.firmware.resources import synthesize
@@ -234,7 +234,7 @@ def test_verified_verilog_is_there_before_the_count_and_stays_if_that_fails(
         msg = "sieve_4b: Yosys stopped (exit 1): ERROR: no luck"
         raise DataError(msg)
 
-    monkeypatch.setattr(resources, "synthesize_luts", fails)
+    monkeypatch.setattr(resources, "count", fails)
     result = call(run_folder, "--out", str(out), "--luts")
     assert result.exit_code == 0, result.output
     assert {"verilog/sieve_4b.v", "verification.json", "network.json", "SHA256SUMS"} <= set(there)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from pixelsieve.core.errors import ConfigError, ConstantLogitError, DataError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.integer import exactness
-from pixelsieve.integer.exactness import check_exactness
+from pixelsieve.integer import logic
+from pixelsieve.integer.logic import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import on_front, roc_auc
 from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
@@ -206,7 +206,7 @@ def test_bits_of_convolutions_are_learned_and_exact() -> None:
         assert got == pytest.approx(candidate.merits["auc"], abs=0.02)
         # What training counts is what the integers have, but for the biases and unused digits.
         biases = sum(prod(IMAGES.shapes()[layer]) for layer in model.weights) * 16
-        assert 0 < exactness.ebops(integers) <= candidate.ebops + biases
+        assert 0 < logic.ebops(integers) <= candidate.ebops + biases
 
 
 def test_refining_keeps_bits_and_zeros() -> None:

@@ -19,10 +19,10 @@ from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import read_json
 from pixelsieve.core.programs import Tool
 from pixelsieve.formats.dataset import load
-from pixelsieve.integer.exactness import check_exactness
+from pixelsieve.integer.logic import check_exactness
 from pixelsieve.integer.network import from_model
 from pixelsieve.metrics.metrics import roc_auc
-from pixelsieve.networks.model_file import load_model
+from pixelsieve.networks.model_file import load_model, pick_model
 from pixelsieve.networks.precision import (
     LearnedPrecision,
     Precision,
@@ -32,8 +32,8 @@ from pixelsieve.networks.precision import (
     bits_text,
     parse_bits,
 )
-from pixelsieve.networks.run_models import approaches_of, pick_model
 from pixelsieve.studies.jobs import training_tasks
+from pixelsieve.studies.models import approaches_of
 from pixelsieve.training.job import Job
 from pixelsieve.training.recipe import LEARNED, RECIPES, override
 from tests.test_cli import PROGRAM, SMALL_NETWORK, pixelsieve, refused

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pixelsieve.core.errors import RunError
-from pixelsieve.core.folders import locked
+from pixelsieve.core.locks import locked
 
 
 def hold(folder: Path) -> None:
@@ -43,7 +43,7 @@ def test_only_one_at_a_time_and_nothing_stays(tmp_path: Path, kind: str) -> None
 
 
 def test_a_dead_process_holds_nothing(tmp_path: Path, kind: str) -> None:
-    code = "import os, sys\nfrom pathlib import Path\nfrom pixelsieve.core.folders import locked\n"
+    code = "import os, sys\nfrom pathlib import Path\nfrom pixelsieve.core.locks import locked\n"
     code += "with locked(Path(sys.argv[1]), Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)\n"
     dead = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / ".lock")])
     assert dead.wait() == -signal.SIGKILL
@@ -69,7 +69,7 @@ def refuse(handle, operation):
 
 fcntl.flock = refuse
 from pixelsieve.core.errors import RunError
-from pixelsieve.core.folders import locked
+from pixelsieve.core.locks import locked
 
 folder = Path(sys.argv[1])
 print("ready", flush=True)

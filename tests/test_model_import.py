@@ -27,9 +27,8 @@ from pixelsieve.importing.graph import read_graph
 from pixelsieve.importing.inputs import recognized
 from pixelsieve.importing.quantizers import read_function
 from pixelsieve.integer.network import from_model
-from pixelsieve.networks.model_file import Model, load_model, save_model
+from pixelsieve.networks.model_file import Model, load_model, pick_model, save_model
 from pixelsieve.networks.precision import Precision
-from pixelsieve.networks.run_models import pick_model
 from pixelsieve.networks.spec import network
 from tests.conftest import make_clusters
 
@@ -203,7 +202,7 @@ def test_a_fold_makes_a_bias_that_must_be_quantized_too(tmp_path: Path) -> None:
         )
     folded = beta - gamma / np.sqrt(variance + np.float32(1e-3)) * mean
     assert isinstance(model.precision, Precision)
-    used = model.precision.bias("dense1").quantize(model.weights["dense1"]["bias"])
+    used = model.precision.weights("dense1")["bias"].quantize(model.weights["dense1"]["bias"])
     np.testing.assert_array_equal(used, np.clip(np.rint(folded * 8), -8, 7) / 8)
     assert used.any()
 

@@ -55,7 +55,7 @@ def integer_logits(
     codes = {n: (grid.codes(table.inputs[n]), grid.fraction_bits) for n in spec.features}
     for layer in spec.layers:
         assert isinstance(layer, Dense)
-        kernel, bias = precision.kernel(layer.name), precision.bias(layer.name)
+        kernel, bias = precision.weights(layer.name).values()
         fraction = max(codes[s][1] for s in layer.inputs)
         x = np.concatenate([codes[s][0] << (fraction - codes[s][1]) for s in layer.inputs], axis=1)
         total = x @ kernel.codes(weights[layer.name]["kernel"])
@@ -82,7 +82,7 @@ def test_quantized_models_equal_integer_arithmetic(
     precision = Precision(bits)
     if scaled:
         scales = tuple(LayerScale(name, i % 3 - 1, -(i % 2)) for i, name in enumerate(LAYERS))
-        precision = precision.with_scales(scales)
+        precision = Precision(bits, scales=scales)
     rng = np.random.default_rng(bits)
     weights: Weights = {
         layer: {n: rng.normal(0, 0.4, v.shape).astype(np.float32) for n, v in vs.items()}

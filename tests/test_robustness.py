@@ -31,11 +31,11 @@ from pixelsieve.metrics.threshold import (
     resampled,
 )
 from pixelsieve.networks.model_file import Card, Model, save_model
-from pixelsieve.networks.run_models import approaches_of
 from pixelsieve.networks.spec import initial_weights, network
 from pixelsieve.simulation.generate import Sample, generate
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 from pixelsieve.studies.evaluate import evaluate_model, only
+from pixelsieve.studies.models import approaches_of
 from pixelsieve.studies.robustness import RobustnessSettings, robustness
 from pixelsieve.studies.robustness_plan import (
     Variations,

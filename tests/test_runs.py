@@ -189,9 +189,7 @@ def made(features: FeatureSet, precision: Precision | None = None) -> Model:
     return Model(SPEC, precision, initial_weights(SPEC, 1), features, CARD)
 
 
-@pytest.mark.parametrize(
-    "precision", [None, Precision(4).with_scales((LayerScale("output", 1, -1),))]
-)
+@pytest.mark.parametrize("precision", [None, Precision(4, scales=(LayerScale("output", 1, -1),))])
 def test_models_come_back_with_the_same_answers_and_their_card(
     tmp_path: Path, precision: Precision | None, table: FeatureTable
 ) -> None:

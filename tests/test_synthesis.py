@@ -13,10 +13,9 @@ from pixelsieve.core.processes import run_bounded
 from pixelsieve.core.programs import YOSYS, Tool
 from pixelsieve.firmware.synthesis import (
     Settings,
+    count,
     count_gates,
     count_luts,
-    synthesize_gates,
-    synthesize_luts,
 )
 from tests.conftest import needs_tool
 
@@ -65,7 +64,7 @@ def rtl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_adder_in_luts_and_carries(tool: Tool, rtl: Path, tmp_path: Path) -> None:
     netlist, simulation = tmp_path / "netlist.v", tmp_path / "simulation.v"
-    found = synthesize_luts(rtl, "add4", netlist=netlist, simulation=simulation, tool=tool)
+    found = count("luts", rtl, "add4", netlist=netlist, simulation=simulation, tool=tool)
     assert found.done
     assert found.luts is not None
     # One XOR a bit feeds the carry chain; the fifth sum bit needs a second CARRY4 to come out.
@@ -88,7 +87,7 @@ def test_an_adder_in_luts_and_carries(tool: Tool, rtl: Path, tmp_path: Path) -> 
 
 
 def test_the_netlist_for_simulation_still_adds(tool: Tool, rtl: Path, tmp_path: Path) -> None:
-    synthesize_luts(rtl, "add4", simulation=tmp_path / "sim.v", tool=tool)
+    count("luts", rtl, "add4", simulation=tmp_path / "sim.v", tool=tool)
     # Yosys proves it: no input makes the netlist differ from a + b.
     script = (
         'read_verilog -sv "gold.v"\nrename add4 gold\nread_verilog "sim.v"\nrename add4 gate\n'
@@ -108,17 +107,17 @@ def test_the_netlist_for_simulation_still_adds(tool: Tool, rtl: Path, tmp_path: 
 
 
 def test_a_registered_and(tool: Tool, rtl: Path) -> None:
-    luts = synthesize_luts(rtl, "registered_and", tool=tool).luts
+    luts = count("luts", rtl, "registered_and", tool=tool).luts
     assert luts is not None
     assert (luts.total, luts.by_size["LUT2"], luts.flip_flops, luts.other) == (1, 1, 1, {})
-    gates = synthesize_gates(rtl, "registered_and", tool=tool).gates
+    gates = count("gates", rtl, "registered_and", tool=tool).gates
     assert gates is not None
     assert (gates.combinational, gates.nand2_equivalents) == (1.5, 7.5)
     assert (gates.flip_flops, gates.depth) == (1, 1)
 
 
 def test_parity_in_gates(tool: Tool, rtl: Path) -> None:
-    found = synthesize_gates(rtl, "parity6", tool=tool)
+    found = count("gates", rtl, "parity6", tool=tool)
     assert found.gates is not None
     assert found.gates.combinational == 5 * 3.0
     assert found.gates.depth == 3
@@ -126,8 +125,8 @@ def test_parity_in_gates(tool: Tool, rtl: Path) -> None:
 
 
 def test_fast_gates_are_as_few_as_those_of_abc_s_own_script(tool: Tool, rtl: Path) -> None:
-    fast = synthesize_gates(rtl, "product", tool=tool)
-    slow = synthesize_gates(rtl, "product", Settings(gate_mapping=""), tool=tool)
+    fast = count("gates", rtl, "product", tool=tool)
+    slow = count("gates", rtl, "product", Settings(gate_mapping=""), tool=tool)
     assert fast.gates is not None
     assert slow.gates is not None
     assert fast.gates.combinational == pytest.approx(slow.gates.combinational, rel=0.1)
@@ -137,7 +136,7 @@ def test_fast_gates_are_as_few_as_those_of_abc_s_own_script(tool: Tool, rtl: Pat
 
 
 def test_a_product_needs_no_dsp_unless_asked(tool: Tool, rtl: Path) -> None:
-    luts = synthesize_luts(rtl, "product", tool=tool).luts
+    luts = count("luts", rtl, "product", tool=tool).luts
     assert luts is not None
     assert luts.dsp == 0
     assert luts.total > 30
@@ -146,20 +145,20 @@ def test_a_product_needs_no_dsp_unless_asked(tool: Tool, rtl: Path) -> None:
 def test_too_little_time_or_memory_gives_no_number(tool: Tool, rtl: Path, tmp_path: Path) -> None:
     netlist = tmp_path / "netlist.v"
     start = time.monotonic()
-    late = synthesize_luts(rtl, "product", Settings(time_limit_s=0.2), netlist=netlist, tool=tool)
+    late = count("luts", rtl, "product", Settings(time_limit_s=0.2), netlist=netlist, tool=tool)
     assert time.monotonic() - start < 5
     assert late.status == "not finished in 0.2 s"
     assert (late.luts, late.gates, late.done) == (None, None, False)
     assert not netlist.exists()
     if sys.platform == "linux":
-        full = synthesize_luts(rtl, "product", Settings(memory_limit_gib=0.05), tool=tool)
+        full = count("luts", rtl, "product", Settings(memory_limit_gib=0.05), tool=tool)
         assert (full.status, full.luts) == ("not finished in 0.05 GiB", None)
 
 
 def test_verilog_that_yosys_refuses(tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "bad.v").write_text("module bad(input a, output b); assign b = ; endmodule\n")
     with pytest.raises(DataError, match=r"bad: Yosys stopped .*bad.v:1: .*syntax error") as error:
-        synthesize_gates(tmp_path, "bad", tool=tool)
+        count("gates", tmp_path, "bad", tool=tool)
     assert "\n" not in str(error.value)
 
 
@@ -168,7 +167,7 @@ def test_a_latch_has_no_weight(tool: Tool, tmp_path: Path) -> None:
         "module latch(input e, input d, output reg q); always @* if (e) q = d; endmodule\n"
     )
     with pytest.raises(DataError, match="latch"):
-        synthesize_gates(tmp_path, "latch", tool=tool)
+        count("gates", tmp_path, "latch", tool=tool)
 
 
 NOWHERE = Tool("Yosys", "0", "nowhere", ("no-such-program",))
@@ -176,15 +175,15 @@ NOWHERE = Tool("Yosys", "0", "nowhere", ("no-such-program",))
 
 def test_what_is_wrong_before_yosys_starts(rtl: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no module 'ad4' \(did you mean 'add4'\?\)"):
-        synthesize_luts(rtl, "ad4", tool=NOWHERE)
+        count("luts", rtl, "ad4", tool=NOWHERE)
     with pytest.raises(ConfigError, match="no such folder"):
-        synthesize_luts(tmp_path / "none", "add4", tool=NOWHERE)
+        count("luts", tmp_path / "none", "add4", tool=NOWHERE)
     with pytest.raises(ConfigError, match="holds no Verilog"):
-        synthesize_luts(tmp_path, "add4", tool=NOWHERE)
+        count("luts", tmp_path, "add4", tool=NOWHERE)
     with pytest.raises(ConfigError, match="no such folder for the netlist"):
-        synthesize_luts(rtl, "add4", netlist=tmp_path / "x" / "n.v", tool=NOWHERE)
+        count("luts", rtl, "add4", netlist=tmp_path / "x" / "n.v", tool=NOWHERE)
     with pytest.raises(ToolError, match="cannot be started"):
-        synthesize_luts(rtl, "add4", tool=NOWHERE)
+        count("luts", rtl, "add4", tool=NOWHERE)
     with pytest.raises(ConfigError, match="time_limit_s is 0"):
         Settings(time_limit_s=0)
     with pytest.raises(ConfigError, match="family"):

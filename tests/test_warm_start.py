@@ -127,6 +127,7 @@ def test_scales_per_layer_remove_the_saturation() -> None:
     fixed = warm_start(source, source, Precision(4))[1]
     fitted = fit_scales(source, Precision(4))
     scaled = warm_start(source, source, fitted)[1]
-    assert fitted.kernel("first").integer_bits > 0 > fitted.kernel("output").integer_bits
+    first, output = (fitted.weights(name)["kernel"] for name in ("first", "output"))
+    assert first.integer_bits > 0 > output.integer_bits
     assert scaled[0].saturated_share < fixed[0].saturated_share
     assert scaled[1].largest_change < fixed[1].largest_change

@@ -124,7 +124,7 @@ def test_a_quantized_convolution_equals_integer_arithmetic(
     got = Model(spec, precision, weights, table.features).logits(table)
 
     def dense(name: str, codes: np.ndarray, fraction: int) -> tuple[np.ndarray, int]:
-        kernel, bias = precision.kernel(name), precision.bias(name)
+        kernel, bias = precision.weights(name).values()
         kernel_codes = kernel.codes(weights[name]["kernel"])
         total = convolved(codes, kernel_codes, padding) if name == "conv" else codes @ kernel_codes
         scale = 2.0 ** -(fraction + kernel.fraction_bits)

@@ -48,8 +48,7 @@ def evaluate(
     The data need no other split than the one asked for. They go through the front end that the
     model was trained with.
     """
-    from pixelsieve.networks.model_file import load_model
-    from pixelsieve.networks.run_models import the_path
+    from pixelsieve.networks.model_file import load_model, the_path
     from pixelsieve.report.evaluation_tables import (
         data_rate_table,
         read_out_table,

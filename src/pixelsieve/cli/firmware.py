@@ -140,7 +140,7 @@ class _Subject:
 
     def load(self) -> tuple[Model, dict[str, Clusters]]:
         """Return the model and the splits as it saw them in training; warn of another detector."""
-        from pixelsieve.networks.run_models import pick_model
+        from pixelsieve.networks.model_file import pick_model
         from pixelsieve.studies.evaluate import constants_that_differ
 
         if not self.data:
@@ -274,7 +274,7 @@ def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
     network, validation = from_model(model, model.name), parts["validation"]
     test = network.features.table(parts["test"])
     validation.require_both_classes()
-    logits = network.run(network.input_codes(network.features.table(validation)))
+    logits = network.run(network.codes(validation))
     console = Console(stderr=True)
     found = hls.hand_over(
         model,

@@ -64,9 +64,9 @@ def robustness(
     """
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.networks.run_models import approaches_of
     from pixelsieve.report import figures
     from pixelsieve.report.evaluation_tables import robustness_tables
+    from pixelsieve.studies.models import approaches_of
     from pixelsieve.studies.robustness import RobustnessSettings
     from pixelsieve.studies.robustness import robustness as measure
     from pixelsieve.studies.robustness_plan import read_variations

@@ -1,4 +1,4 @@
-"""Writing so that a file is either whole or not there."""
+"""Writing so that a file, or a folder, is either whole or not there."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from pixelsieve.core.config import Document, content_hash, to_plain
 from pixelsieve.core.errors import RunError
+from pixelsieve.core.locks import locked
+from pixelsieve.core.processes import scratch_folder
 
 _HASH = "contents_sha256"
 
@@ -26,6 +28,11 @@ _RANDOM = "[a-z0-9_]{8}"
 _TEMPORARY = re.compile(rf"\..+-{_RANDOM}\.part(\.[^.]+)?", re.DOTALL)
 """The name of anything temporary of `replacing`, and no user's `.my.particles.txt`."""
 
+MARKER = "verification.json"
+"""The file by which a folder of ours is known."""
+
+SUMS = "SHA256SUMS"
+_ADVICE = "choose another --out"
 
 T = TypeVar("T")
 
@@ -120,6 +127,13 @@ def telling_unwritable(path: Path, advice: str = "") -> Iterator[None]:
         reason = f"cannot be written ({why})"
         msg = f"{path}: {reason}; {advice}" if advice else f"{path}: {reason}"
         raise RunError(msg) from error
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a temporary folder as `scratch_folder`; a full disk there is one line."""
+    with scratch_folder() as folder, telling_unwritable(folder, "set TMPDIR"):
+        yield folder
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -230,3 +244,98 @@ def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def failed_folder(path: Path) -> Path:
+    """Where a result that failed its check goes."""
+    return path.with_name(f"{path.name}.failed")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise `RunError` where `path` holds anything but an older result, or cannot be made."""
+    require_writable(path, path.absolute().parent)
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / MARKER).is_file():
+        msg = f"{path}: holds other files (no {MARKER} of this verb); choose another --out"
+        raise RunError(msg)
+
+
+@contextlib.contextmanager
+def claimed_folder(path: Path) -> Iterator[None]:
+    """Keep other processes from writing `path` while inside, and mend what a killed one left.
+
+    Raises `RunError` where the place cannot be written, is in use, or holds something else.
+    """
+    check_replaceable(path)
+    made = [p for p in path.absolute().parents if not p.exists()]
+    with telling_unwritable(path, _ADVICE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(path.with_name(f".{path.name}.lock"), path):
+            for target in (path, failed_folder(path)):
+                for kept in (_beside(target, "old"), _beside(target, "before")):
+                    if kept.exists() and not target.exists():
+                        kept.rename(target)
+                _clear(target, "old", "new", "before")
+            try:
+                yield
+            finally:
+                _clear(path, "before")
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # in use
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success it takes its place.
+
+    On an error the temporary folder is removed and what was there before stays. To be used in
+    `claimed_folder`. The file SHA256SUMS (for `sha256sum -c`) is added. Raises `RunError` where
+    the place cannot be written, is full, or holds something else.
+    """
+    check_replaceable(path)
+    old, new = _beside(path, "old"), _beside(path, "new")
+    try:
+        with telling_unwritable(path, _ADVICE):
+            new.mkdir()
+            yield new
+            sums = [
+                f"{file_hash(p)}  {p.relative_to(new)}\n"
+                for p in sorted(p for p in new.rglob("*") if p.is_file())
+            ]
+            (new / SUMS).write_text("".join(sums), encoding="utf-8")
+            if path.exists():
+                path.rename(old)
+            new.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        _clear(path, "old", "new")
+
+
+def keep_copy(path: Path) -> None:
+    """Copy what `path` holds, for `put_back`; inside `claimed_folder`, which removes the copy."""
+    if path.exists():
+        with telling_unwritable(path, _ADVICE):
+            shutil.copytree(path, _beside(path, "before"))
+
+
+def put_back(path: Path) -> None:
+    """Make `path` again what it was at `keep_copy`, and nothing if it was not there."""
+    shutil.rmtree(path, ignore_errors=True)
+    before = _beside(path, "before")
+    if before.exists():
+        before.rename(path)
+
+
+def _beside(path: Path, what: str) -> Path:
+    """Return the path of a folder that others replace for a while."""
+    return path.with_name(f".{path.name}.{what}")
+
+
+def _clear(path: Path, *what: str) -> None:
+    for one in what:
+        shutil.rmtree(_beside(path, one), ignore_errors=True)

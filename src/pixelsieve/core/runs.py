@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any, Self
 
 from pixelsieve import __version__
 from pixelsieve.core.config import fingerprint, to_plain
-from pixelsieve.core.errors import RunError
+from pixelsieve.core.errors import ConfigError, RunError, nearest
 from pixelsieve.core.files import read_document, remove_leftovers, telling_unwritable, write_json
-from pixelsieve.core.folders import locked
+from pixelsieve.core.locks import locked
 
 _PACKAGES = ("jax", "jaxlib", "keras", "hgq2", "numpy", "optax", "pyarrow", "scikit-learn", "scipy")
 _SUBFOLDERS = ("models", "jobs", "figures")
 _OTHER_OUT = "choose another --out"
+_ON_THE_WAY = re.compile(r"_\d\d+$")
 
 
 class _Inside:
@@ -78,13 +80,29 @@ class RunFolder:
         """The integer network of a model."""
         return self.model(name).with_suffix(".json")
 
-    def models(self) -> dict[str, Path]:
-        """The model files by name; raise `RunError` for a folder without any."""
+    def models(self, name: str | None = None) -> dict[str, Path]:
+        """The model files by name, or the one named.
+
+        Raise `RunError` for a folder without any, `ConfigError` for a name that is not there.
+        """
         paths = {p.stem: p for p in sorted((self.path / "models").glob("[!.]*.keras"))}
         if not paths:
             msg = f"{self.path}: no models in it; expected the folder of a run (models/NAME.keras)"
             raise RunError(msg)
-        return paths
+        if name is None:
+            return paths
+        wanted = name.removesuffix(".keras")
+        if wanted not in paths:
+            raise self.unknown_model(name, paths)
+        return {wanted: paths[wanted]}
+
+    def unknown_model(
+        self, name: str, known: Iterable[str], more: Iterable[str] = ()
+    ) -> ConfigError:
+        """The error for `--model NAME` of none of `known`; `more` are also taken, but not told."""
+        known = list(known)
+        near = nearest(name.removesuffix(".keras"), [*known, *more])
+        return ConfigError(f"--model {name}{near}: not in {self.path}; it has {', '.join(known)}")
 
     def job(self, name: str) -> Path:
         """The result of a training."""
@@ -172,6 +190,12 @@ class RunFolder:
             except OSError as error:
                 msg = f"{path}: cannot be made ({error.strerror or error}); {_OTHER_OUT}"
                 raise RunError(msg) from error
+
+
+def without_front(names: Iterable[str]) -> list[str]:
+    """Leave out what a training of bits kept on its way (`NAME_00`, ... beside `NAME`)."""
+    names = list(names)
+    return [n for n in names if (base := _ON_THE_WAY.sub("", n)) == n or base not in names]
 
 
 def _manifest(config: dict[str, Any]) -> dict[str, Any]:

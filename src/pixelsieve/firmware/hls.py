@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import RunError
-from pixelsieve.core.files import write_json
-from pixelsieve.core.folders import (
+from pixelsieve.core.files import (
     MARKER,
     check_replaceable,
     claimed_folder,
     failed_folder,
     replacing_folder,
+    scratch,
+    write_json,
 )
-from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import GXX, find
 from pixelsieve.firmware.hls_project import (
     HlsProject,
@@ -35,7 +30,7 @@ from pixelsieve.firmware.hls_project import (
 )
 from pixelsieve.firmware.readme import MIRRORED, NUMBERS, RECORDS, port_meaning, port_row
 from pixelsieve.firmware.testbench import Vectors
-from pixelsieve.firmware.verify import Clock, FirstDifference
+from pixelsieve.firmware.verify import Clock, FirstDifference, first_difference, versions
 from pixelsieve.integer.file import to_document, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.model_file import Model, require_same_keras
@@ -141,9 +136,9 @@ def hls_readme(
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """What was written and how its C simulation compared with the integer program.
+    """A written project, and the result of comparing its C simulation with the integer program.
 
-    `folder` ends in `.failed` where they differ. `first` is the first vector that does, with the
+    `folder` ends in `.failed` if they differ. `first` is the first vector that does, with the
     layers of the integer program (`keras` is empty). `notes` say with what it was compared.
     """
 
@@ -200,26 +195,28 @@ def hand_over(
     compiler = str(find(GXX))
     hls4ml()  # says at once that it is missing
     check_replaceable(out)
+    tools = versions("hls4ml", "keras", "hgq2", "jax", "numpy")
     sha256 = str(to_document(network)["sha256"])
     clock = Clock()
-    with claimed_folder(out), scratch_folder() as scratch:
-        written, work = scratch / "project", scratch / "work"
-        try:
-            work.mkdir()
-            say("HLS project")
-            project = write_project(written, model, network, settings, sha256[:8])
-            write_test_bench(written, project, network, of)
-            clock.stop("hls4ml")
-            say("compiling the C simulation")
-            compile_c(project, network, written, work)
-            clock.stop("g++")
-            say("C simulation")
-            got = simulate_c(project, of.codes, work)
-            clock.stop("C simulation")
-        except OSError as error:
-            msg = f"{scratch}: cannot be written ({error.strerror or error}); set TMPDIR"
-            raise RunError(msg) from error
-        wrong = got != network.run(of.codes)
+    with claimed_folder(out), scratch() as alone:
+        written, work = alone / "project", alone / "work"
+        work.mkdir()
+        say("HLS project")
+        project = write_project(written, model, network, settings, sha256[:8])
+        write_test_bench(written, project, network, of)
+        clock.stop("hls4ml")
+        say("compiling the C simulation")
+        compile_c(project, network, written, work)
+        clock.stop("g++")
+        say("C simulation")
+        got = simulate_c(project, of.codes, work)
+        clock.stop("C simulation")
+        expected = network.run(of.codes)
+        wrong = got != expected
+        at, first = int(wrong.argmax()), None
+        if wrong.any():
+            stage = "hls_c_simulation"
+            first = first_difference(network, of, at, stage, int(expected[at]), got[at])
         target = failed_folder(out) if wrong.any() else out
         result = HandOver(
             folder=target,
@@ -227,10 +224,10 @@ def hand_over(
             clusters=of.clusters,
             corners=of.corners,
             mismatches=int(wrong.sum()),
-            first=_first(network, of, got) if wrong.any() else None,
+            first=first,
             network_sha256=sha256,
             notes=_notes(network, project),
-            versions={**_versions(), "compiler": compiler},
+            versions={**tools, "compiler": compiler},
             seconds=clock.seconds,
         )
         with replacing_folder(target) as folder:
@@ -242,22 +239,6 @@ def hand_over(
             (folder / "README.md").write_text(text, encoding="utf-8")
             write_json(folder / MARKER, result.plain())
     return result
-
-
-def _first(network: IntegerNetwork, of: Vectors, got: NDArray[np.float64]) -> FirstDifference:
-    expected = network.run(of.codes)
-    at = int((got != expected).argmax())
-    vector = {name: c[at : at + 1] for name, c in of.codes.items()}
-    return FirstDifference(
-        stage="hls_c_simulation",
-        vector=at,
-        of="clusters" if at < of.clusters else "corners",
-        expected=int(expected[at]),
-        got=float(got[at]) if np.isfinite(got[at]) else None,
-        inputs={name: c[0].tolist() for name, c in vector.items()},
-        layers={name: c[0].tolist() for name, c in network.trace(vector).layers.items()},
-        keras={},
-    )
 
 
 def _notes(network: IntegerNetwork, project: HlsProject) -> tuple[str, ...]:
@@ -273,7 +254,3 @@ def _notes(network: IntegerNetwork, project: HlsProject) -> tuple[str, ...]:
         if port.type != str(grids[port.name])
     ]
     return (*notes, *(f"hls4ml: {text}" for text in project.warnings))
-
-
-def _versions() -> dict[str, str]:
-    return {n: importlib.metadata.version(n) for n in ("hls4ml", "keras", "hgq2", "jax", "numpy")}

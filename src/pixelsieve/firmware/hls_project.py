@@ -20,7 +20,6 @@ from pixelsieve.core.errors import ConfigError, ToolError, nearest
 from pixelsieve.core.programs import run_tool
 from pixelsieve.firmware.ports import Port
 from pixelsieve.firmware.testbench import Vectors
-from pixelsieve.integer.layers import IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.model_file import Model
 
@@ -38,7 +37,7 @@ _TEST_BENCH_VECTORS = 100
 
 @dataclass(frozen=True, slots=True)
 class HlsSettings:
-    """How the project is to be synthesized.
+    """Settings of the synthesis.
 
     `part` is an FPGA for Vitis, an ASIC library for Catapult; None is hls4ml's default. Each
     multiplier serves `reuse_factor` products. Raises `ConfigError` for a backend that is not
@@ -68,7 +67,7 @@ class HlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class HlsLayer:
-    """What became of a layer with weights: the C++ arrays of outputs and weights, and types."""
+    """A layer with weights in the project: the C++ arrays of outputs and weights, and types."""
 
     name: str
     output: str
@@ -172,7 +171,7 @@ def write_project(
         logit=_port("logit", logit),
         types=tuple(v.type.name for v in (*inputs, logit)),
         definitions=tuple(v.type.precision.definition_cpp() for v in (*inputs, logit)),
-        layers=tuple(_layer(graph.graph[name], name) for name in _with_weights(network)),
+        layers=tuple(_layer(graph.graph[la.name], la.name) for la in network.weighted_layers),
         warnings=tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in about_hls)),
     )
 
@@ -225,10 +224,10 @@ def _joined_in_pairs(model: keras.Model) -> keras.Model:
 def _set_sums(graph: Any, network: IntegerNetwork) -> None:
     """Types that hold every sum, and all its bits behind the binary point."""
     needed = network.sum_bits()
-    for name, layer in _with_weights(network).items():
-        node = graph.graph[name]
+    for layer in network.weighted_layers:
+        node = graph.graph[layer.name]
         output = node.get_output_variable().type.precision
-        fraction, bits = layer.sum_fraction_bits, needed[name]
+        fraction, bits = layer.sum_fraction_bits, needed[layer.name]
         types = [node.attributes["accum_t"].precision]
         if layer.activation is None:
             types.append(output)
@@ -242,10 +241,6 @@ def _port(name: str, variable: Any) -> Port:
     kind = variable.type.precision
     fraction = int(kind.width - kind.integer)
     return Port(name, int(variable.size()), int(kind.width), bool(kind.signed), fraction)
-
-
-def _with_weights(network: IntegerNetwork) -> dict[str, IntegerLayer]:
-    return {one.name: one for one in network.layers if isinstance(one, IntegerLayer)}
 
 
 def _layer(node: Any, name: str) -> HlsLayer:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import ToolError
-from pixelsieve.core.files import telling_unwritable, write_json
-from pixelsieve.core.folders import (
+from pixelsieve.core.files import (
     MARKER,
     check_replaceable,
     claimed_folder,
@@ -20,6 +17,8 @@ from pixelsieve.core.folders import (
     keep_copy,
     put_back,
     replacing_folder,
+    scratch,
+    write_json,
 )
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import VERILATOR, YOSYS, Tool, find
@@ -45,7 +44,6 @@ from pixelsieve.integer.pixel_logic import PixelCost, pixel_cost
 from pixelsieve.integer.pixels import PixelNetwork, Program, from_pixels
 from pixelsieve.metrics.metrics import EFFICIENCY, tie_loss_at
 from pixelsieve.metrics.threshold import Threshold, choose_threshold
-from pixelsieve.networks.fixed_point import Codes
 from pixelsieve.networks.model_file import Model
 
 LARGEST_NETLIST = 5_000
@@ -54,7 +52,7 @@ LARGEST_NETLIST = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is made besides verified Verilog of the network.
+    """Extra work besides verified Verilog of the network.
 
     `measures` are counted by Yosys within `settings`; the netlist of a network of at most
     `LARGEST_NETLIST` LUTs (alkaid's estimate) is simulated too. `bit_flips` studies flips of
@@ -73,7 +71,7 @@ class Extras:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareResult:
-    """What was made and where; `folder` ends in `.failed` if a check did not hold.
+    """All that was made, and its folder; `folder` ends in `.failed` if a check did not hold.
 
     `tie_loss` is the rejection that ties at the threshold cost (`metrics.tie_loss_at`).
     """
@@ -150,18 +148,18 @@ def make_firmware(
     program = from_pixels(network, extras.front_end) if extras.pixels else network
     say("threshold from the validation split")
     validation.require_both_classes()
-    logits = network.run(_codes(network, validation))
+    logits = network.run(network.codes(validation))
     threshold = choose_threshold(logits, validation.signal, efficiency)
     tie_loss = tie_loss_at(logits, validation.signal, efficiency)
     say("Verilog")
     made = design(program, threshold.code, timing=timing)
     of = vectors(
         program,
-        _codes(program, test),
+        program.codes(test),
         features=network.features.table(test),
-        edges=edge_codes(program, _codes(program, validation), threshold.code),
+        edges=edge_codes(program, program.codes(validation), threshold.code),
     )
-    with claimed_folder(out), _scratch() as work:
+    with claimed_folder(out), scratch() as work:
         (work / "verilog").mkdir()
         write_verilog(work / "verilog", made)
         (work / "testbench").mkdir()
@@ -189,12 +187,6 @@ def make_firmware(
             flips = flip_study(network, validation, efficiency=efficiency, on_flip=on_flip)
             result = job.written(replace(result, bit_flips=flips))
     return result
-
-
-def _codes(program: Program, clusters: Clusters) -> dict[str, Codes]:
-    if isinstance(program, PixelNetwork):
-        return program.codes(clusters)
-    return program.input_codes(program.features.table(clusters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +232,10 @@ class _Job:
         if plain.exists() and made.lut_estimate <= LARGEST_NETLIST:
             with scratch_folder() as alone:
                 shutil.copy(plain, alone)
-                check = self._netlist(alone, result)
+                check = verify_netlist(
+                    alone, made, self.program, self.of, self.verilator, jobs=self.jobs
+                )
         return replace(result, synthesis=found, netlist=check)
-
-    def _netlist(self, folder: Path, result: FirmwareResult) -> AnswerCheck:
-        try:
-            return verify_netlist(
-                folder, result.design, self.program, self.of, self.verilator, jobs=self.jobs
-            )
-        except ToolError as error:
-            return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
 
     def with_vhdl(self, result: FirmwareResult, made: Design) -> FirmwareResult:
         """Write the VHDL of `made` too, and compare it."""
@@ -258,10 +244,3 @@ class _Job:
         write_verilog(folder, made)
         check = verify_vhdl(folder, made, self.program, self.of)
         return replace(result, vhdl=check)
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A temporary folder; a full disk there is one line."""
-    with scratch_folder() as folder, telling_unwritable(folder, "set TMPDIR"):
-        yield folder

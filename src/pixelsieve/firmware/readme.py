@@ -134,7 +134,7 @@ def _remarks(network: Program) -> tuple[str, ...]:
 
 
 def port_meaning(name: str, divisor: float) -> str:
-    """What the port of a feature takes: formula, order, unit."""
+    """Return what the port of a feature takes: formula, order, unit."""
     if name in _FROM_PIXELS_PORTS:
         return _FROM_PIXELS_PORTS[name]
     feature = REGISTRY[name]

@@ -14,7 +14,7 @@ from pixelsieve.core.errors import (
     RunError,
     ToolError,
 )
-from pixelsieve.core.files import read_kept, telling_unwritable, write_json
+from pixelsieve.core.files import read_kept, write_json
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import YOSYS, Tool, find
 from pixelsieve.core.runs import RunFolder
@@ -24,12 +24,11 @@ from pixelsieve.firmware.synthesis import (
     Measure,
     Settings,
     Synthesis,
-    synthesize_gates,
-    synthesize_luts,
+    count,
 )
 from pixelsieve.integer.file import to_document
 from pixelsieve.integer.network import IntegerNetwork, from_model
-from pixelsieve.networks.run_models import pick_model, quantized_models
+from pixelsieve.networks.model_file import pick_model, quantized_models
 
 _SECONDS: dict[Measure, float] = {"luts": 0.005, "gates": 0.01}
 _START_S = 2.0
@@ -114,8 +113,7 @@ def resources_of_run(
             on_model(f"{run.name}/{name}")
         network = from_model(one, name)
         kept[name] = measure(network, timing=timing, measures=measures, settings=settings)
-        with telling_unwritable(path):
-            write_json(path, {"schema": _SCHEMA, "models": kept})
+        write_json(path, {"schema": _SCHEMA, "models": kept})
     return [kept[name] for name in models]
 
 
@@ -190,16 +188,13 @@ def synthesize(
     found = []
     for one in measures:
         try:
-            if one == "luts":
-                count = synthesize_luts(
-                    verilog, made.top, settings, netlist=netlist, simulation=simulation, tool=tool
-                )
-            else:
-                count = synthesize_gates(verilog, made.top, settings, tool=tool)
+            files = {"netlist": netlist, "simulation": simulation} if one == "luts" else {}
+            found.append(count(one, verilog, made.top, settings, tool=tool, **files))
         except (DataError, ToolError) as error:
             status = f"failed: {error}"
-            count = Synthesis(one, made.top, status, 0.0, tool.name, tool.version, settings, ())
-        found.append(count)
+            found.append(
+                Synthesis(one, made.top, status, 0.0, tool.name, tool.version, settings, ())
+            )
     return tuple(found)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ToolError
-from pixelsieve.core.files import telling_unwritable
-from pixelsieve.core.processes import scratch_folder
+from pixelsieve.core.files import scratch
 from pixelsieve.core.programs import Tool, run_tool
 from pixelsieve.firmware.ports import Design, Port
 
@@ -35,6 +34,11 @@ class Answers:
     keep: NDArray[np.bool_]
     shift: int
 
+    def of_clusters(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The answers to `n` clusters, if the latency is as stated."""
+        rows = slice(self.shift, self.shift + n)
+        return self.logits[rows], self.keep[rows]
+
 
 def simulate_verilog(
     folder: Path,
@@ -50,13 +54,11 @@ def simulate_verilog(
     `codes` by feature name are (n, elements). `generated` Verilog (a netlist) is not held to the
     linter. Raises `ToolError` where it does not compile.
     """
-    n = len(codes[made.inputs[0].name])
-    steps = steps_of(made, n)
-    with scratch_folder() as work:
-        with telling_unwritable(work, "set TMPDIR"):
-            words = np.concatenate([pack(codes[p.name], p) for p in made.inputs], axis=1)
-            words.tofile(work / "vectors.bin")
-            (work / "main.cpp").write_text(_main(made, n, steps), encoding="utf-8")
+    n, steps = steps_of(made, codes)
+    with scratch() as work:
+        words = np.concatenate([pack(codes[p.name], p) for p in made.inputs], axis=1)
+        words.tofile(work / "vectors.bin")
+        (work / "main.cpp").write_text(_main(made, n, steps), encoding="utf-8")
         sources = sorted(str(p.resolve()) for p in folder.glob("*.v"))
         lint = ("-Wno-fatal",) if generated else ("-Wall", *(f"-Wno-{w}" for w in _QUIET))
         command = [
@@ -80,9 +82,10 @@ def simulate_verilog(
     return Answers(raw[:, 0], raw[:, 1] != 0, max(made.latency - 1, 0))
 
 
-def steps_of(made: Design, n: int) -> int:
-    """Clocks to simulate for `n` clusters (combinational: as many as there are clusters)."""
-    return n if made.latency == 0 else n + made.latency - 1 + _FLUSH
+def steps_of(made: Design, codes: Mapping[str, NDArray[np.int64]]) -> tuple[int, int]:
+    """Number of clusters, and of clocks to simulate (combinational: as many)."""
+    n = len(codes[made.inputs[0].name])
+    return n, n if made.latency == 0 else n + made.latency - 1 + _FLUSH
 
 
 def pack(codes: NDArray[np.int64], port: Port) -> NDArray[np.uint32]:
@@ -170,13 +173,11 @@ def simulate_vhdl(
 
     `codes` by feature name are (n, elements). Raises `ToolError` where it does not compile.
     """
-    n = len(codes[made.inputs[0].name])
-    steps = steps_of(made, n)
+    n, steps = steps_of(made, codes)
     standard = "--std=08"
-    with scratch_folder() as work:
-        with telling_unwritable(work, "set TMPDIR"):
-            (work / "vectors.txt").write_text(_rows(made, codes), encoding="ascii")
-            (work / "testbench.vhd").write_text(_testbench(made, n, steps), encoding="utf-8")
+    with scratch() as work:
+        (work / "vectors.txt").write_text(_rows(made, codes), encoding="ascii")
+        (work / "testbench.vhd").write_text(_testbench(made, n, steps), encoding="utf-8")
         sources = [*sorted(str(p.resolve()) for p in folder.glob("*.vhd")), "testbench.vhd"]
         for step in (["-i", standard, *sources], ["-m", standard, "testbench"]):
             run_tool([*ghdl.command, *step], folder=work, what="GHDL")

@@ -26,23 +26,16 @@ BESIDE = ("*.vh", "*.svh", "*.mem", "*.hex", "*.dat")
 STAT, DEPTH, NETLIST, SIMULATION = "stat.json", "depth.txt", "netlist.v", "simulation.v"
 
 
+_GATES = {
+    0.5: "NOT",
+    1.0: "BUF NAND NOR",
+    1.5: "AND OR ANDNOT ORNOT AOI3 OAI3",
+    2.0: "AOI4 OAI4",
+    2.5: "NMUX",
+    3.0: "XOR XNOR MUX",
+}
 NAND2_EQUIVALENTS: Mapping[str, float] = {
-    "$_BUF_": 1.0,
-    "$_NOT_": 0.5,
-    "$_NAND_": 1.0,
-    "$_NOR_": 1.0,
-    "$_AND_": 1.5,
-    "$_OR_": 1.5,
-    "$_ANDNOT_": 1.5,
-    "$_ORNOT_": 1.5,
-    "$_AOI3_": 1.5,
-    "$_OAI3_": 1.5,
-    "$_AOI4_": 2.0,
-    "$_OAI4_": 2.0,
-    "$_XOR_": 3.0,
-    "$_XNOR_": 3.0,
-    "$_MUX_": 3.0,
-    "$_NMUX_": 2.5,
+    f"$_{gate}_": weight for weight, gates in _GATES.items() for gate in gates.split()
 }
 """NAND2 equivalents of a gate: transistors of its static CMOS circuit over the 4 of a NAND2."""
 
@@ -134,7 +127,7 @@ def count_gates(cells: Mapping[str, int], depth: int) -> Gates:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a count depends on.
+    """Settings that a count depends on.
 
     `only_luts` keeps multipliers, memories and shift registers out of DSP, BRAM and SRL cells, so
     that LUTs and flip-flops alone tell the size. `mapping` is abc9's script from logic to LUTs;
@@ -194,7 +187,8 @@ class Synthesis:
         return self.status == "done"
 
 
-def synthesize_luts(
+def count(
+    measure: Measure,
     sources: Path,
     top: str,
     settings: Settings | None = None,
@@ -203,62 +197,17 @@ def synthesize_luts(
     simulation: Path | None = None,
     tool: Tool | None = None,
 ) -> Synthesis:
-    """Count the cells that the module `top` of a folder of Verilog needs on an FPGA.
+    """Count what the module `top` of a folder of Verilog needs.
 
-    On success `netlist` gets the Xilinx cells, and `simulation` the same netlist in plain Verilog
-    (each cell replaced by its logic), with the ports of `top`. Raises `ConfigError` for a missing
-    tool, folder or module, `DataError` where Yosys refuses the Verilog.
+    `luts` are the cells of an FPGA; on success `netlist` gets them, and `simulation` the same
+    netlist in plain Verilog (each cell replaced by its logic), with the ports of `top`. `gates` are
+    those of an ASIC, in NAND2 equivalents, with the longest path. Raise `ConfigError` for a missing
+    tool, folder or module, `DataError` if Yosys refuses the Verilog.
     """
     settings = settings or Settings()
-    options = " -nodsp -nobram -nolutram -nosrl" if settings.only_luts else ""
-    script = [f"scratchpad -set abc9.script +{settings.mapping}"] if settings.mapping else []
-    script += [
-        f"synth_xilinx -family {settings.family} -top {top} -flatten -noiopad -noclkbuf{options}",
-        f"tee -o {STAT} stat -json -tech xilinx",
-    ]
-    if netlist:
-        script.append(f"write_verilog -noattr {NETLIST}")
-    if simulation:
-        script += [
-            "techmap -wb -D EQUIV -autoproc -map +/xilinx/cells_sim.v",
-            "clean",
-            f"write_verilog -noattr {SIMULATION}",
-        ]
-    results = {NETLIST: netlist, SIMULATION: simulation}
-    return _measure("luts", sources, top, settings, script, tool, results)
-
-
-def synthesize_gates(
-    sources: Path, top: str, settings: Settings | None = None, *, tool: Tool | None = None
-) -> Synthesis:
-    """Count the gates of the module `top`, in NAND2 equivalents, and the longest path of gates.
-
-    Raises as `synthesize_luts` does.
-    """
-    settings = settings or Settings()
-    own = f" -script +{settings.gate_mapping}" if settings.gate_mapping else ""
-    script = [
-        f"synth -flatten -noabc -top {top}",
-        "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_???_ 01",
-        f"abc -g {settings.gates}{own}",
-        "opt_clean",
-        f"tee -o {STAT} stat -json",
-        f"tee -o {DEPTH} ltp -noff",
-    ]
-    return _measure("gates", sources, top, settings, script, tool, {})
-
-
-def _measure(
-    measure: Measure,
-    sources: Path,
-    top: str,
-    settings: Settings,
-    commands: Sequence[str],
-    tool: Tool | None,
-    results: Mapping[str, Path | None],
-) -> Synthesis:
     files = _verilog(sources)
     _check_top(files, top, sources)
+    results = {NETLIST: netlist, SIMULATION: simulation}
     for target in results.values():
         if target and not target.parent.is_dir():
             msg = f"{target.parent}: no such folder for the netlist; create it first"
@@ -266,6 +215,9 @@ def _measure(
     tool = tool or find(YOSYS)
     with scratch_folder() as work:
         names = _copy(files, sources, work)
+        commands = (
+            _for_luts(top, settings, results) if measure == "luts" else _for_gates(top, settings)
+        )
         script = (*(f'read_verilog -sv "{n}"' for n in names), *commands)
         (work / "run.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
         finished = run_bounded(
@@ -279,7 +231,8 @@ def _measure(
             if measure == "luts":
                 luts = count_luts(cells, logic_cells)
             else:
-                gates = count_gates(cells, _depth(work / DEPTH))
+                longest = re.search(r"\(length=(\d+)\)", (work / DEPTH).read_text(encoding="utf-8"))
+                gates = count_gates(cells, int(longest[1]) if longest else 0)
             for produced, target in results.items():
                 if target:
                     with replacing(target) as temporary:
@@ -288,6 +241,36 @@ def _measure(
         measure, top, status, round(finished.seconds, 2), tool.name, tool.version, settings,
         script, luts, gates,
     )  # fmt: skip
+
+
+def _for_luts(top: str, settings: Settings, results: Mapping[str, Path | None]) -> list[str]:
+    options = " -nodsp -nobram -nolutram -nosrl" if settings.only_luts else ""
+    script = [f"scratchpad -set abc9.script +{settings.mapping}"] if settings.mapping else []
+    script += [
+        f"synth_xilinx -family {settings.family} -top {top} -flatten -noiopad -noclkbuf{options}",
+        f"tee -o {STAT} stat -json -tech xilinx",
+    ]
+    if results[NETLIST]:
+        script.append(f"write_verilog -noattr {NETLIST}")
+    if results[SIMULATION]:
+        script += [
+            "techmap -wb -D EQUIV -autoproc -map +/xilinx/cells_sim.v",
+            "clean",
+            f"write_verilog -noattr {SIMULATION}",
+        ]
+    return script
+
+
+def _for_gates(top: str, settings: Settings) -> list[str]:
+    own = f" -script +{settings.gate_mapping}" if settings.gate_mapping else ""
+    return [
+        f"synth -flatten -noabc -top {top}",
+        "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_???_ 01",
+        f"abc -g {settings.gates}{own}",
+        "opt_clean",
+        f"tee -o {STAT} stat -json",
+        f"tee -o {DEPTH} ltp -noff",
+    ]
 
 
 def _verilog(folder: Path) -> list[Path]:
@@ -346,8 +329,3 @@ def _cells(path: Path) -> tuple[dict[str, int], int | None]:
     # $scopeinfo remembers where flattened logic came from; it is no cell.
     counts = {n: int(c) for n, c in design["num_cells_by_type"].items() if n != "$scopeinfo"}
     return counts, design.get("estimated_num_lc")
-
-
-def _depth(path: Path) -> int:
-    match = re.search(r"\(length=(\d+)\)", path.read_text(encoding="utf-8"))
-    return int(match[1]) if match else 0

@@ -17,7 +17,7 @@ from pixelsieve.metrics.metrics import rejection_at
 
 Codes: TypeAlias = Mapping[str, NDArray[np.int64]]
 Widths: TypeAlias = Mapping[str, int | NDArray[np.int64]]
-"""Bits a stored code, sign included: one number a layer, or one a weight (0: not stored)."""
+"""Bits per stored code, sign included: one number per layer, or per weight (0: not stored)."""
 Run: TypeAlias = Callable[[dict[str, NDArray[np.int64]]], NDArray[Any]]
 
 
@@ -32,10 +32,10 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class BitLoss:
-    """What flips of one bit of one layer cost, as differences from the unhurt network.
+    """The cost of flips of one bit of one layer, as differences from the unhurt network.
 
     `rejection_loss` is taken at the wanted signal efficiency, the threshold set anew;
-    `efficiency_loss` at the unhurt network's threshold. Losses are positive where it got worse.
+    `efficiency_loss` at the unhurt network's threshold. Losses are positive if it got worse.
     """
 
     layer: str
@@ -51,7 +51,7 @@ class BitLoss:
 
 @dataclass(frozen=True, slots=True)
 class FlipStudy:
-    """The unhurt network at `efficiency`, and a row a layer and bit (low bit first)."""
+    """The unhurt network at `efficiency`, and a row per layer and bit (low bit first)."""
 
     efficiency: float
     rejection: float
@@ -88,9 +88,7 @@ def flip(codes: Codes, widths: Widths, where: Flip) -> dict[str, NDArray[np.int6
         raise ConfigError(msg)
     width = int(_width(codes, widths, where.layer)[where.index])
     flat = hurt.reshape(-1)
-    flat[where.index : where.index + 1] = flip_codes(
-        flat[where.index : where.index + 1], width, where.bit
-    )
+    flat[[where.index]] = flip_codes(flat[[where.index]], width, where.bit)
     return {**codes, where.layer: hurt}
 
 
@@ -127,11 +125,11 @@ def loss_by_layer_and_bit(
     flips: Sequence[Flip] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FlipStudy:
-    """Run the network once a flip and sum up the losses by layer and bit.
+    """Run the network once per flip and sum up the losses by layer and bit.
 
     `run` gives the logits of all clusters for a set of weight codes; `flips` are all stored bits
     by default. `progress` is told (done, all) after each flip. Raises `ConfigError` for
-    `efficiency` outside (0, 1] or no flips, `DataError` where `labels` lack a class.
+    `efficiency` outside (0, 1] or no flips, `DataError` if `labels` lack a class.
     """
     if not 0 < efficiency <= 1:
         msg = f"efficiency is {efficiency}; expected more than 0 and at most 1"
@@ -203,26 +201,18 @@ EXHAUSTIVE_UP_TO = 4096
 _A_BIT = 50
 
 
-def stored_codes(network: IntegerNetwork) -> dict[str, NDArray[np.int64]]:
-    """Weight codes by `LAYER.kernel` and `LAYER.bias`."""
-    return {
-        f"{layer.name}.{part}": getattr(layer, part)
-        for layer in network.weighted_layers
-        for part in ("kernel", "bias")
-    }
+def stored(network: IntegerNetwork) -> tuple[dict[str, NDArray[np.int64]], dict[str, int]]:
+    """Weight codes by `LAYER.kernel` and `LAYER.bias`, and bits per code."""
+    codes, widths = {}, {}
+    for layer in network.weighted_layers:
+        for part in ("kernel", "bias"):
+            codes[f"{layer.name}.{part}"] = getattr(layer, part)
+            widths[f"{layer.name}.{part}"] = getattr(layer, f"{part}_grid").bits
+    return codes, widths
 
 
-def stored_widths(network: IntegerNetwork) -> dict[str, int]:
-    """Bits a stored code, by the names of `stored_codes`."""
-    return {
-        f"{layer.name}.{part}": getattr(layer, f"{part}_grid").bits
-        for layer in network.weighted_layers
-        for part in ("kernel", "bias")
-    }
-
-
-def with_codes(network: IntegerNetwork, codes: Mapping[str, NDArray[np.int64]]) -> IntegerNetwork:
-    """The network with other weights, by the names of `stored_codes`."""
+def with_codes(network: IntegerNetwork, codes: Codes) -> IntegerNetwork:
+    """The network with other weights, by the names of `stored`."""
     layers = tuple(
         replace(layer, kernel=codes[f"{layer.name}.kernel"], bias=codes[f"{layer.name}.bias"])
         if isinstance(layer, IntegerLayer)
@@ -242,12 +232,11 @@ def flip_study(
 ) -> FlipStudy:
     """Flip stored bits one at a time; loss of background rejection by layer and bit.
 
-    Every bit where there are at most `EXHAUSTIVE_UP_TO`, else 50 weights of each layer and bit,
+    Every bit if there are at most `EXHAUSTIVE_UP_TO`, else 50 weights of each layer and bit,
     drawn with `seed`. Raises `DataError` for clusters without both classes.
     """
     clusters.require_both_classes()
-    inputs = network.input_codes(network.features.table(clusters))
-    codes, widths = stored_codes(network), stored_widths(network)
+    inputs, (codes, widths) = network.codes(clusters), stored(network)
     flips = list(every_flip(codes, widths))
     if len(flips) > EXHAUSTIVE_UP_TO:
         flips = sample_flips(codes, widths, _A_BIT, seed)

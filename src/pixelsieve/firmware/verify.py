@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +126,7 @@ def verify(
     clock.stop("Keras")
     answers = simulate_verilog(folder, made, codes, verilator, jobs)
     clock.stop("Verilator")
-    logits, keep = (a[answers.shift :][:n] for a in (answers.logits, answers.keep))
+    logits, keep = answers.of_clusters(n)
     wrong = {
         "keras": keras != expected,
         "verilog_logit": logits != expected,
@@ -135,19 +137,13 @@ def verify(
     first = None
     if firsts:
         at, stage = min(firsts)
-        vector = {name: c[at : at + 1] for name, c in codes.items()}
         truth = expected >= threshold if stage == "verilog_keep" else expected
-        first = FirstDifference(
-            stage,
-            at,
-            "clusters" if at < n_clusters else "corners",
-            int(truth[at]),
-            float(got[stage][at]) if np.isfinite(got[stage][at]) else None,
-            {name: c[0].tolist() for name, c in vector.items()},
-            {name: c[0].tolist() for name, c in network.trace(vector).layers.items()},
-            _keras_layers(stored, network, {k: v[at : at + 1] for k, v in values.inputs.items()}),
+        inputs = {k: v[at : at + 1] for k, v in values.inputs.items()}
+        first = replace(
+            first_difference(network, of, at, stage, int(truth[at]), got[stage][at]),
+            keras=_keras_layers(stored, network, inputs),
         )
-    versions = {"simulator": str(verilator), "alkaid": made.alkaid_version}
+    tools = {"simulator": str(verilator), "alkaid": made.alkaid_version}
     return Verification(
         clusters=n_clusters,
         corners=of.corners,
@@ -158,20 +154,42 @@ def verify(
         latency_stated=made.latency,
         latency=_latency(answers, made, expected),
         notes=_notes(network),
-        tools={**versions, **_versions()},
+        tools={**tools, **versions("keras", "hgq2", "jax", "numpy")},
         seconds=clock.seconds,
+    )
+
+
+def first_difference(
+    network: Program, of: Vectors, at: int, stage: str, expected: int, got: float
+) -> FirstDifference:
+    """Return what there is to say of the vector `at`, without Keras's layers."""
+    vector = {name: c[at : at + 1] for name, c in of.codes.items()}
+    return FirstDifference(
+        stage,
+        at,
+        "clusters" if at < of.clusters else "corners",
+        expected,
+        float(got) if np.isfinite(got) else None,
+        {name: c[0].tolist() for name, c in vector.items()},
+        {name: c[0].tolist() for name, c in network.trace(vector).layers.items()},
+        keras={},
     )
 
 
 def verify_netlist(
     folder: Path, made: Design, network: Program, of: Vectors, verilator: Tool, *, jobs: int = 2
 ) -> AnswerCheck:
-    """Compare a synthesized netlist (plain Verilog in `folder`, same ports) on the vectors."""
-    clock = Clock()
-    answers = simulate_verilog(folder, made, of.codes, verilator, jobs, generated=True)
-    clock.stop("all")
-    wrong = _mismatches("netlist", answers, network, made.threshold, of)
-    return AnswerCheck(str(verilator), of.size, wrong, clock.seconds["all"])
+    """Compare a synthesized netlist (plain Verilog in `folder`, same ports) on the vectors.
+
+    One that cannot be simulated is a result, not an error.
+    """
+    simulate = functools.partial(
+        simulate_verilog, folder, made, of.codes, verilator, jobs, generated=True
+    )
+    try:
+        return _checked("netlist", simulate, verilator, network, made.threshold, of)
+    except ToolError as error:
+        return _not_simulated(error)
 
 
 def verify_vhdl(folder: Path, made: Design, network: Program, of: Vectors) -> AnswerCheck:
@@ -183,24 +201,34 @@ def verify_vhdl(folder: Path, made: Design, network: Program, of: Vectors) -> An
     try:
         ghdl = find(GHDL)
     except ToolError as error:
-        return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
+        return _not_simulated(error)
     few = of.at_most(max(_LEAST_FOR_GHDL, round(_GHDL_WORK / max(made.lut_estimate, 1))))
+    simulate = functools.partial(simulate_vhdl, folder, made, few.codes, ghdl)
+    return _checked("vhdl", simulate, ghdl, network, made.threshold, few)
+
+
+def _not_simulated(error: ToolError) -> AnswerCheck:
+    return AnswerCheck(f"not simulated: {error}", 0, {}, 0.0)
+
+
+def _checked(
+    what: str,
+    simulate: Callable[[], Answers],
+    tool: Tool,
+    network: Program,
+    threshold: int,
+    of: Vectors,
+) -> AnswerCheck:
     clock = Clock()
-    answers = simulate_vhdl(folder, made, few.codes, ghdl)
+    answers = simulate()
     clock.stop("all")
-    wrong = _mismatches("vhdl", answers, network, made.threshold, few)
-    return AnswerCheck(str(ghdl), few.size, wrong, clock.seconds["all"])
-
-
-def _mismatches(
-    what: str, answers: Answers, network: Program, threshold: int, of: Vectors
-) -> dict[str, int]:
     expected = network.run(of.codes)
-    logits, keep = (a[answers.shift :][: len(expected)] for a in (answers.logits, answers.keep))
-    return {
+    logits, keep = answers.of_clusters(of.size)
+    wrong = {
         f"{what}_logit": int((logits != expected).sum()),
         f"{what}_keep": int((keep != (expected >= threshold)).sum()),
     }
+    return AnswerCheck(str(tool), of.size, wrong, clock.seconds["all"])
 
 
 class Clock:
@@ -255,15 +283,10 @@ def _keras_layers(
     names = [layer.name for layer in network.layers]
     inner = keras.Model(whole.inputs, [whole.get_layer(name).output for name in names])
     outputs = _predicted(inner, [vector[tensor.name] for tensor in whole.inputs])
-    return {
-        layer.name: _codes(out, layer.output_fraction_bits)
+    return {  # as codes, images as vectors
+        layer.name: (np.ravel(out).astype(np.float64) * 2.0**layer.output_fraction_bits).tolist()
         for layer, out in zip(network.layers, outputs, strict=True)
     }
-
-
-def _codes(values: Any, fraction_bits: int) -> list[float]:
-    """The values of one cluster as codes, images as vectors."""
-    return list((np.asarray(values, np.float64).reshape(-1) * 2.0**fraction_bits).tolist())
 
 
 def _notes(network: Program) -> tuple[str, ...]:
@@ -275,7 +298,6 @@ def _notes(network: Program) -> tuple[str, ...]:
     )
 
 
-def _versions() -> dict[str, str]:
-    import importlib.metadata
-
-    return {name: importlib.metadata.version(name) for name in ("keras", "hgq2", "jax", "numpy")}
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of installed packages by name."""
+    return {name: importlib.metadata.version(name) for name in packages}

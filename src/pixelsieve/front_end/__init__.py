@@ -1,4 +1,4 @@
-"""What the chip makes of collected charge: noise, gain, threshold, ADC, clock, window."""
+"""From collected charge to what the chip reads out: noise, gain, threshold, ADC, clock, window."""
 
 from __future__ import annotations
 

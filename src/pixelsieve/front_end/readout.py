@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,57 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.workers import default_workers
-from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters, Columns
+from pixelsieve.data.clusters import LOWEST_CHARGE_E, Clusters, Columns, hash_pixels, splitmix64
 from pixelsieve.data.windows import recenter, shift_window
-from pixelsieve.front_end.draws import Stream, cluster_keys, normals, uniforms
 from pixelsieve.front_end.settings import FrontEnd
 
 _CHUNK = 1024
 _PS_PER_NS = 1000.0
+
+
+class Stream(IntEnum):
+    """The purpose of a draw; each stream is independent of the others.
+
+    Number i of stream s of a cluster is a hash of (seed, cluster, s, i), so neither the order of
+    the rows nor the cut of a file changes anything, and no draw depends on whether others are made.
+    """
+
+    NOISE = 1
+    GAIN = 2
+    DEAD = 3
+    THRESHOLD = 4
+    TIME = 5
+    WINDOW = 6
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed, 0 to 2^63 - 1, that follows from `numbers` (each 0 or more) and from their order."""
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+def cluster_keys(clusters: Clusters, seed: int) -> NDArray[np.uint64]:
+    """A key (n,) per cluster from the seed, its charges and place; equal clusters, equal keys."""
+    state = hash_pixels(clusters.pixels_e)
+    for place in (clusters.z_global_mm, clusters.y_local_mm):
+        words = (place.astype(np.float32) + np.float32(0)).view(np.uint32)
+        state = splitmix64(state ^ words.astype(np.uint64))
+    return splitmix64(state ^ splitmix64(np.array([seed], np.uint64)))
+
+
+def uniforms(keys: NDArray[np.uint64], stream: Stream, count: int) -> NDArray[np.float64]:
+    """Uniform numbers strictly between 0 and 1, (n, count)."""
+    counters = splitmix64(np.arange(count, dtype=np.uint64) + np.uint64(int(stream) << 32))
+    words = splitmix64(keys[:, None] ^ counters)
+    # The middle of 2^52 equal steps is exact in float64 and never 0 or 1.
+    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def normals(keys: NDArray[np.uint64], stream: Stream, count: int) -> NDArray[np.float64]:
+    """Standard normal numbers, (n, count)."""
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(uniforms(keys, stream, count)))
 
 
 class NothingReadOutError(DataError):
@@ -63,8 +108,8 @@ def read_out(front_end: FrontEnd, clusters: Clusters, *, gain: float = 1.0) -> R
     `pixels_e` becomes what the codes stand for (`code_values_e`), `hit_time_measured_ns` appears
     where the front end has a clock, `group_id` becomes that of the clusters as they came. Each
     cluster's random numbers follow from the seed, its own charges (without the gain) and its place
-    alone. Raises `DataError` where the truth column `hit_time_ns` is needed but missing and for
-    time slices, which the front end does not model, `NothingReadOutError` where no cluster is left.
+    alone. Raises `DataError` if the truth column `hit_time_ns` is needed but missing and for
+    time slices, which the front end does not model, `NothingReadOutError` if no cluster is left.
     """
     if clusters.slices_e is not None:
         msg = (
@@ -189,7 +234,7 @@ class Chip:
     gain: float = 1.0
 
     def read_out(self, clusters: Clusters) -> Readout:
-        """What it makes of collected clusters; draws are those of the gain 1.
+        """Return what it makes of collected clusters; draws are those of the gain 1.
 
         Without a front end all clusters stay; negative charges (see `LOWEST_CHARGE_E`) grow no
         further than what is taken as data. Raises as `front_end.read_out`.
@@ -212,7 +257,7 @@ def changed(own: FrontEnd | None, values: Mapping[str, Any]) -> Chip:
     """The chip whose front end has those values in place of its `own`.
 
     `gain` multiplies all charges and their noise, `threshold_shift_e` is added to `threshold_e`;
-    other names are fields of `FrontEnd`. No front end stays none where nothing of it changes.
+    other names are fields of `FrontEnd`. No front end stays none if nothing of it changes.
     Raises `ConfigError` for values that a front end cannot have.
     """
     before = own or FrontEnd()

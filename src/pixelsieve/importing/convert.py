@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import file_hash, write_json
+from pixelsieve.core.files import file_hash, telling_unwritable, write_json
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.features import FeatureSet
 from pixelsieve.importing.graph import read_graph
 from pixelsieve.importing.inputs import assign_features, recognized, renamed_like
-from pixelsieve.importing.layers import ReadLayer, input_shape
+from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, input_shape
 from pixelsieve.importing.mapping import map_graph
 from pixelsieve.importing.quantizers import WeightGrid
-from pixelsieve.importing.report import ImportReport, Mapped
-from pixelsieve.importing.stored import SUFFIXES, read_stored
+from pixelsieve.importing.stored import SUFFIXES, read_stored, refused
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 from pixelsieve.networks.model_file import Card, Model, save_model
 from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
@@ -32,19 +31,17 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 def precision_of(
     mapped: Mapped, input_bits: int | None, where: str
 ) -> Precision | MixedPrecision | None:
-    """The bits of the whole network, None where nothing is rounded.
+    """The bits of the whole network, None if nothing is rounded.
 
-    A `Precision` where one grid of activations serves all layers; layers of fewer weight bits
+    A `Precision` if one grid of activations serves all layers; layers of fewer weight bits
     then stand on the widest layer's grids, which hold their values exactly. Else a
     `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
     different grids, and inputs that nobody rounds while `input_bits` is None.
     """
     layers = mapped.weighted
-    grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
-    if not any((*grids, *(la.activation for la in layers), *mapped.input_grids.values())):
+    if not (mapped.grids or any((*(la.activation for la in layers), *mapped.input_grids.values()))):
         if input_bits is not None:
-            msg = f"{where}: a float network; --input-bits is for quantized ones"
-            raise ConfigError(msg)
+            raise refused(where, "a float network; --input-bits is for quantized ones")
         return None
     for layer in layers:
         _require_quantized(layer, where)
@@ -53,27 +50,22 @@ def precision_of(
     try:
         if len(activations) > 1 or any(grid.integer_bits for grid in activations):
             return _mixed(mapped, input_bits)
-        return _uniform(layers, next((grid.bits for grid in activations), 8), input_bits)
+        return _uniform(mapped, next((grid.bits for grid in activations), 8), input_bits)
     except ConfigError as error:
-        msg = f"{where}: {error}"
-        raise ConfigError(msg) from error
+        raise refused(where, f"{error}") from error
 
 
-def _uniform(layers: list[ReadLayer], activation_bits: int, input_bits: int) -> Precision:
-    integer_bits = {
-        layer.name: (_kernel(layer).grid.integer_bits, _bias_integer_bits(layer))
-        for layer in layers
-    }
-    different = {bits for pair in integer_bits.values() for bits in pair}
-    scales = tuple(LayerScale(name, *pair) for name, pair in integer_bits.items())
-    alike = len(different) == 1
-    return Precision(
-        _widest(layers),
-        different.pop() if alike else 0,
-        activation_bits,
-        input_bits,
-        () if alike else scales,
-    )
+def _uniform(mapped: Mapped, activation_bits: int, input_bits: int) -> Precision:
+    scales = []
+    for layer in mapped.weighted:
+        kernel = layer.grids["kernel"]
+        bias = layer.grids.get("bias", kernel)
+        scales.append(LayerScale(layer.name, kernel.grid.integer_bits, bias.grid.integer_bits))
+    widest = max(one.grid.bits for one in mapped.grids.values())
+    different = {n for s in scales for n in (s.kernel_integer_bits, s.bias_integer_bits)}
+    if len(different) == 1:
+        return Precision(widest, different.pop(), activation_bits, input_bits)
+    return Precision(widest, 0, activation_bits, input_bits, tuple(scales))
 
 
 def _mixed(mapped: Mapped, input_bits: int) -> MixedPrecision:
@@ -99,9 +91,10 @@ def weights_of(mapped: Mapped, precision: Precision | MixedPrecision | None) -> 
     kept = precision.weight_bits if isinstance(precision, Precision) else 0
     found: Weights = {}
     for layer in mapped.weighted:
-        kernel = _on_grid(layer.kernel, layer.kernel_grid, kept)
-        bias = _on_grid(layer.bias, layer.bias_grid, kept)
-        found[layer.name] = {"kernel": kernel, "bias": bias}
+        found[layer.name] = {
+            name: _on_grid(values, layer.grids.get(name), kept)
+            for name, values in (("kernel", layer.kernel), ("bias", layer.bias))
+        }
     return found
 
 
@@ -114,35 +107,20 @@ def _on_grid(
     return latent if grid.grid.bits == kept else grid.grid.quantize(latent).astype(np.float32)
 
 
-def _kernel(layer: ReadLayer) -> WeightGrid:
-    assert layer.kernel_grid is not None
-    return layer.kernel_grid
-
-
-def _bias_integer_bits(layer: ReadLayer) -> int:
-    grid = layer.bias_grid or _kernel(layer)
-    return grid.grid.integer_bits
-
-
-def _widest(layers: list[ReadLayer]) -> int:
-    grids = [grid for layer in layers for grid in (layer.kernel_grid, layer.bias_grid)]
-    return max(grid.grid.bits for grid in grids if grid is not None)
-
-
 def _require_quantized(layer: ReadLayer, where: str) -> None:
     missing = None
-    if layer.kernel_grid is None:
+    if "kernel" not in layer.grids:
         missing = "its kernel"
-    elif layer.bias_grid is None and layer.has_bias:
+    elif "bias" not in layer.grids and layer.has_bias:
         missing = "its bias"
     elif layer.relu and layer.activation is None:
         missing = "its relu"
     if missing:
-        msg = (
-            f"{where}: layer '{layer.name}': {missing} is not quantized while other parts of the "
-            "network are; expected all or nothing"
+        raise refused(
+            where,
+            f"layer '{layer.name}': {missing} is not quantized while other parts of the "
+            "network are; expected all or nothing",
         )
-        raise ConfigError(msg)
 
 
 def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
@@ -150,32 +128,49 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
     rounded = {name: grid for name, grid in grids.items() if grid is not None}
     if not rounded:
         if stated is None:
-            msg = (
-                f"{where}: nothing rounds its inputs; hardware must: say --input-bits N (8 is "
-                "usual; QKeras's logits are met for inputs of so many bits)"
+            raise refused(
+                where,
+                "nothing rounds its inputs; hardware must: say --input-bits N (8 is "
+                "usual; QKeras's logits are met for inputs of so many bits)",
             )
-            raise ConfigError(msg)
         return stated
-    different = set(grids.values())
-    if len(different) > 1:
+    if len(set(grids.values())) > 1:
         said = ", ".join(f"{name} {grid or 'not rounded'}" for name, grid in grids.items())
         msg = f"{where}: its inputs are rounded differently ({said}); expected one grid for all"
         raise ConfigError(msg)
     grid = next(iter(rounded.values()))
     if grid.integer_bits or (stated is not None and stated != grid.bits):
         expected = f"--input-bits {stated}" if stated else "quantized_bits(BITS, 0)"
-        msg = f"{where}: its inputs are rounded to {_grid_text(grid)}; expected {expected}"
-        raise ConfigError(msg)
+        raise refused(
+            where,
+            f"its inputs are rounded to {grid.bits} bits, {grid.integer_bits} of them "
+            f"integer; expected {expected}",
+        )
     return grid.bits
 
 
-def _grid_text(grid: FixedPoint) -> str:
-    return f"{grid.bits} bits, {grid.integer_bits} of them integer"
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """The file that was read, what it is, and a row for everything in it.
+
+    `precision` is in words; `notes` are what the user must know to compare with the file's own
+    program.
+    """
+
+    file: str
+    sha256: str
+    format: str
+    network: str
+    precision: str
+    features: tuple[str, ...]
+    parameters: int
+    rows: tuple[ReportRow, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What a file cannot say.
+    """Options for what a file cannot say.
 
     `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
     zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
@@ -213,8 +208,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     try:
         spec = NetworkSpec(model_name(path), mapped.spec_layers(), window)
     except ConfigError as error:
-        msg = f"{where}: {error}"
-        raise ConfigError(msg) from error
+        raise refused(where, f"{error}") from error
     spec, likeness = recognized(spec)
     if options.network is not None:
         spec, names = renamed_like(spec, options.network, where)
@@ -243,29 +237,19 @@ def _renamed(
 ) -> Precision | MixedPrecision | None:
     if isinstance(precision, Precision):
         scales = tuple(replace(scale, layer=names[scale.layer]) for scale in precision.scales)
-        return precision.with_scales(scales)
+        return replace(precision, scales=scales)
     if isinstance(precision, MixedPrecision):
         activations = tuple(replace(one, name=names[one.name]) for one in precision.activations)
         return replace(precision, activations=activations)
     return None
 
 
-def _grids(mapped: Mapped) -> dict[str, WeightGrid]:
-    """The file's own grids of weights by layer and variable."""
-    return {
-        f"{layer.name} {what}": grid
-        for layer in mapped.weighted
-        for what, grid in (("kernel", layer.kernel_grid), ("bias", layer.bias_grid))
-        if grid is not None
-    }
-
-
 def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list[str]:
-    """What the precision does not show of the file's own grids."""
+    """Return what the precision does not show of the file's own grids."""
     if precision is None:
         return []
     notes = []
-    grids = _grids(mapped)
+    grids = mapped.grids
     widest = max(grid.grid.bits for grid in grids.values())
     fewer = [f"{name} {grid.grid.bits}" for name, grid in grids.items() if grid.grid.bits < widest]
     if fewer and isinstance(precision, Precision):
@@ -286,7 +270,7 @@ def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list
 def _words(mapped: Mapped, precision: Precision | MixedPrecision | None) -> str:
     if precision is None:
         return "float"
-    bits = sorted({grid.grid.bits for grid in _grids(mapped).values()})
+    bits = sorted({grid.grid.bits for grid in mapped.grids.values()})
     grids = {layer.activation for layer in mapped.weighted if layer.activation is not None}
     return (
         f"weights of {_listed(bits)} bits, activations {_listed(sorted(map(str, grids)))}, "
@@ -303,7 +287,7 @@ def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path
 
     `out` ending in `.keras` is that file, which must not exist; else it is a run folder, which
     gets `models/NAME.keras` and `import.json`. Raises what `import_model` raises, before anything
-    is written, and `RunError` where `out` cannot be written.
+    is written, and `RunError` if `out` cannot be written.
     """
     if out.suffix in SUFFIXES and out.suffix != ".keras":
         msg = f"{out}: models are written as .keras; expected a run folder or a name that ends so"
@@ -313,12 +297,9 @@ def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path
         if os.path.lexists(out):
             msg = f"{out}: exists and would be overwritten; name another --out or remove it"
             raise RunError(msg)
-        try:
+        with telling_unwritable(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             save_model(out, model)
-        except OSError as error:
-            msg = f"{out}: cannot be written ({error.strerror or error})"
-            raise RunError(msg) from error
         return out, report
     identity = {"import": {"sha256": report.sha256, **to_plain(options)}}
     with RunFolder(out).claimed(identity) as run:

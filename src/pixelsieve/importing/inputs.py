@@ -8,6 +8,7 @@ from math import prod
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import REGISTRY, WINDOW
+from pixelsieve.importing.stored import refused
 from pixelsieve.networks.layers import Shape
 from pixelsieve.networks.spec import ZOO, NetworkSpec, network
 
@@ -26,11 +27,11 @@ def assign_features(
         unknown = [name for name in sizes if name not in REGISTRY]
         if unknown:
             listed = ", ".join(f"{name} ({size})" for name, size in sizes.items())
-            msg = (
-                f"{where}: input '{unknown[0]}' is no feature's name; say what the inputs "
-                f"{listed} are, in this order: --features NAME,NAME,..."
+            raise refused(
+                where,
+                f"input '{unknown[0]}' is no feature's name; say what the inputs "
+                f"{listed} are, in this order: --features NAME,NAME,...",
             )
-            raise ConfigError(msg)
         found: dict[str, tuple[str, ...]] = {name: (name,) for name in sizes}
     else:
         found = _filled(sizes, stated, where)
@@ -42,21 +43,19 @@ def assign_features(
     names = [feature for features in found.values() for feature in features]
     for name in names:
         if names.count(name) > 1:
-            msg = f"{where}: feature '{name}' is named twice; expected each input once"
-            raise ConfigError(msg)
+            raise refused(where, f"feature '{name}' is named twice; expected each input once")
     window = _window(shapes, found)
     for name, features in found.items():
         if len(shapes[name]) > 1 and [REGISTRY[f].along for f in features] != ["pixels"]:
             told = "+".join(features)
-            msg = f"{where}: input '{name}' is an image of {shapes[name]}; {told} is none"
-            raise ConfigError(msg)
+            raise refused(where, f"input '{name}' is an image of {shapes[name]}; {told} is none")
         needed = sum(REGISTRY[f].size(window) for f in features)
         if needed != sizes[name]:
-            msg = (
-                f"{where}: input '{name}' holds {sizes[name]} numbers, {'+'.join(features)} "
-                f"{needed} for windows of {window[0]} x {window[1]} pixels"
+            raise refused(
+                where,
+                f"input '{name}' holds {sizes[name]} numbers, {'+'.join(features)} "
+                f"{needed} for windows of {window[0]} x {window[1]} pixels",
             )
-            raise ConfigError(msg)
     return found, window
 
 
@@ -77,8 +76,7 @@ def _filled(
             taken.append(left.pop(0))
         found[name] = tuple(taken)
     if left:
-        msg = f"{where}: --features: no input is left for {', '.join(left)}"
-        raise ConfigError(msg)
+        raise refused(where, f"--features: no input is left for {', '.join(left)}")
     return found
 
 
@@ -124,11 +122,11 @@ def renamed_like(spec: NetworkSpec, name: str, where: str) -> tuple[NetworkSpec,
         partners = _partners(candidate, spec)
         if partners is not None:
             return candidate, partners
-    msg = (
-        f"{where}: is no {name}: it has {_layers(spec)}; {name} has {_layers(known)}; leave out "
-        "--network to take the shape of the file"
+    raise refused(
+        where,
+        f"is no {name}: it has {_layers(spec)}; {name} has {_layers(known)}; leave out "
+        "--network to take the shape of the file",
     )
-    raise ConfigError(msg)
 
 
 def _variants(known: Iterable[NetworkSpec], spec: NetworkSpec) -> Iterator[NetworkSpec]:

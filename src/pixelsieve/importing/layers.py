@@ -1,8 +1,9 @@
-"""Settings of foreign layers: kinds, shapes of inputs and images."""
+"""Layers and variables of foreign models: as they are read, their shapes, what each became."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.importing.graph import Node
 from pixelsieve.importing.quantizers import HEADS, Function, WeightGrid
+from pixelsieve.importing.stored import Variable, refused
 from pixelsieve.networks.fixed_point import FixedPoint
-from pixelsieve.networks.layers import Conv, Dense, Shape
+from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
 _WITH_ROUNDING = frozenset({"quantized_bits", "quantized_relu"})
 
@@ -38,15 +40,15 @@ class Part:
 class ReadLayer:
     """A layer with weights as stored (normalization folded in), its grids and its activation.
 
-    Without `has_bias` the biases are zeros; a fold gives it one.
+    `grids` are those of the kernel and the bias that are rounded. Without `has_bias` the biases
+    are zeros; a fold gives it one.
     """
 
     layer: Dense | Conv
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
     has_bias: bool
-    kernel_grid: WeightGrid | None
-    bias_grid: WeightGrid | None
+    grids: dict[str, WeightGrid]
     relu: bool = False
     activation: FixedPoint | None = None
     step: int = 0
@@ -55,6 +57,97 @@ class ReadLayer:
     def name(self) -> str:
         """The layer's name in the file."""
         return self.layer.name
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A layer or a variable of the file: what it became, or why nobody needs it."""
+
+    what: Literal["layer", "variable", "beside"]
+    name: str
+    used: bool
+    note: str
+
+
+@dataclass(slots=True)
+class Mapped:
+    """Layers of the network in order, its inputs with their grids, and the report."""
+
+    layers: dict[str, ReadLayer | MaxPool | Flatten] = field(default_factory=dict)
+    input_widths: dict[str, int] = field(default_factory=dict)
+    input_grids: dict[str, FixedPoint | None] = field(default_factory=dict)
+    rows: list[ReportRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def weighted(self) -> list[ReadLayer]:
+        """The layers that have weights."""
+        return [layer for layer in self.layers.values() if isinstance(layer, ReadLayer)]
+
+    @property
+    def grids(self) -> dict[str, WeightGrid]:
+        """The file's own grids of weights by layer and variable."""
+        return {
+            f"{la.name} {what}": grid for la in self.weighted for what, grid in la.grids.items()
+        }
+
+    def weighted_layer(self, name: str) -> ReadLayer | None:
+        """That layer, if it is one with weights."""
+        found = self.layers.get(name)
+        return found if isinstance(found, ReadLayer) else None
+
+    def spec_layers(self) -> tuple[Layer, ...]:
+        """Our layers."""
+        return tuple(
+            replace(layer.layer, relu=layer.relu) if isinstance(layer, ReadLayer) else layer
+            for layer in self.layers.values()
+        )
+
+
+class Variables:
+    """The variables of a file by layer and role; each may be taken once, and must be."""
+
+    def __init__(self, variables: Sequence[Variable], where: str) -> None:
+        self.where = where
+        self.rows: list[ReportRow] = []
+        self._left: dict[str, dict[str, Variable]] = {}
+        for variable in variables:
+            roles = self._left.setdefault(variable.layer, {})
+            if variable.role in roles:
+                msg = f"{where}: layer '{variable.layer}' has two variables '{variable.role}'"
+                raise ConfigError(msg)
+            roles[variable.role] = variable
+
+    def take(self, node: Node, role: str, shape: Shape) -> NDArray[np.float32]:
+        """The values, float32; raises `ConfigError` for what is missing, misshapen, not finite."""
+        at = f"{self.where}: layer '{node.name}'"
+        found = self._left.get(node.name, {}).pop(role, None)
+        if found is None:
+            raise refused(at, f"its variable '{role}' is missing; expected shape {shape}")
+        if found.values.shape != shape:
+            raise refused(at, f"'{found.path}' has shape {found.values.shape}; expected {shape}")
+        values = found.values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise refused(at, f"'{found.path}' holds values that are not finite")
+        self.rows.append(ReportRow("variable", found.path, used=True, note=role))
+        return values
+
+    def pass_over(self, node: Node, role: str, reason: str) -> None:
+        """Name a variable that nobody needs, if it is there."""
+        found = self._left.get(node.name, {}).pop(role, None)
+        if found is not None:
+            self.rows.append(ReportRow("beside", found.path, used=False, note=reason))
+
+    def taken(self) -> list[ReportRow]:
+        """Rows of what was taken since the last call."""
+        rows, self.rows = self.rows, []
+        return rows
+
+    def require_none_left(self) -> None:
+        """Raise `ConfigError` for a variable that was not taken."""
+        for layer, roles in self._left.items():
+            for variable in roles.values():
+                raise refused(self.where, f"variable '{variable.path}' of '{layer}' has no use")
 
 
 def apply_function(
@@ -70,13 +163,11 @@ def apply_function(
         raise ConfigError(msg)
     if layer is None:
         if part.grid is not None:
-            msg = f"{at}: input '{part.source}' is rounded twice; expected one quantizer"
-            raise ConfigError(msg)
+            raise refused(at, f"input '{part.source}' is rounded twice; expected one quantizer")
         grid = function.input()
         return replace(part, grid=grid), f"rounds inputs to {grid}"
     if part.step != layer.step:
-        msg = f"{at}: the output of layer '{layer.name}' has another activation already"
-        raise ConfigError(msg)
+        raise refused(at, f"the output of layer '{layer.name}' has another activation already")
     if part.state == "sum" and function.name in {"relu", "quantized_relu"}:
         layer.relu = True
     elif part.state != "relu" or function.name not in {"relu", *_WITH_ROUNDING}:
@@ -94,27 +185,25 @@ def _rounding(layer: ReadLayer, function: Function, at: str) -> FixedPoint:
     if function.name == "quantized_bits":
         signed = function.weights(kernel=False)
         if signed.factor != 1 or signed.grid.bits - 1 < 1:
-            msg = f"{at}: {function} on a hidden activation; expected alpha = 1"
-            raise ConfigError(msg)
+            raise refused(at, f"{function} on a hidden activation; expected alpha = 1")
         grid = FixedPoint(
             signed=False, bits=signed.grid.bits - 1, integer_bits=signed.grid.integer_bits
         )
     else:
         grid = function.activation()
     if layer.activation not in {None, grid}:
-        msg = f"{at}: layer '{layer.name}' is rounded to {layer.activation}, then to {grid}"
-        raise ConfigError(msg)
+        raise refused(at, f"layer '{layer.name}' is rounded to {layer.activation}, then to {grid}")
     return grid
 
 
 def _head(part: Part, layer: ReadLayer, function: Function, at: str) -> Part:
     known = HEADS | {"quantized_bits"} | (_WITH_ROUNDING if part.state == "head" else set())
     if len(layer.bias) != 1 or part.state == "relu" or function.name not in known:
-        msg = (
-            f"{at}: '{function.name}' on layer '{layer.name}' is not supported; expected relu or "
-            "quantized_relu, and a sigmoid or tanh behind the one logit at the end"
+        raise refused(
+            at,
+            f"'{function.name}' on layer '{layer.name}' is not supported; expected relu or "
+            "quantized_relu, and a sigmoid or tanh behind the one logit at the end",
         )
-        raise ConfigError(msg)
     function.require_never_falls()
     return replace(part, state="head")
 
@@ -129,7 +218,7 @@ def fold_normalization(
 ) -> None:
     """Put batch normalization (each (units,)) into kernel and bias, in float32 as QKeras does.
 
-    The layer has a bias from then on, which stays a float one where `bias_grid` is None.
+    The layer has a bias from then on, which stays a float one if `grids` has none for it.
     """
     inverse = np.float32(1) / np.sqrt(variance + np.float32(epsilon)) * gamma
     layer.kernel = inverse * layer.kernel
@@ -146,24 +235,23 @@ def input_shape(node: Node, where: str) -> Shape:
     shape = node.config.get("batch_shape", node.config.get("batch_input_shape"))
     inner = shape[1:] if isinstance(shape, (list, tuple)) else ()
     if not 1 <= len(inner) <= _LARGEST_RANK or not all(_is_size(size) for size in inner):
-        msg = (
-            f"{where}: input '{node.name}' has shape {shape}; expected [null, numbers] or "
-            "[null, rows, columns, 1]"
+        raise refused(
+            where,
+            f"input '{node.name}' has shape {shape}; expected [null, numbers] or "
+            "[null, rows, columns, 1]",
         )
-        raise ConfigError(msg)
     return tuple(inner)
 
 
 def target_shape(node: Node, source: Shape, at: str) -> Shape:
-    """What a `Reshape` makes of a feature; raises `ConfigError` for other numbers of values."""
+    """Return the shape after a `Reshape`; raise `ConfigError` for another number of values."""
     wanted = node.config.get("target_shape")
     sizes = list(wanted) if isinstance(wanted, (list, tuple)) else []
     if sizes.count(-1) == 1 and all(_is_size(size) for size in sizes if size != -1):
         rest = prod(size for size in sizes if size != -1)
         sizes[sizes.index(-1)] = prod(source) // rest
     if not all(_is_size(size) for size in sizes) or prod(sizes) != prod(source) or not sizes:
-        msg = f"{at}: makes {wanted} of {source}; expected as many numbers"
-        raise ConfigError(msg)
+        raise refused(at, f"makes {wanted} of {source}; expected as many numbers")
     return tuple(sizes)
 
 
@@ -172,14 +260,11 @@ def kernel_size(node: Node, at: str) -> tuple[int, int]:
     config = node.config
     for name in ("strides", "dilation_rate"):
         if _pair(config.get(name, 1)) != (1, 1):
-            msg = f"{at}: {name} is {config[name]}; expected 1"
-            raise ConfigError(msg)
+            raise refused(at, f"{name} is {config[name]}; expected 1")
     if config.get("groups", 1) != 1 or config.get("mask") is not None:
-        msg = f"{at}: groups or a mask; expected a plain convolution"
-        raise ConfigError(msg)
+        raise refused(at, "groups or a mask; expected a plain convolution")
     if config.get("padding") not in ("same", "valid"):
-        msg = f"{at}: padding is {config.get('padding')!r}; expected 'same' or 'valid'"
-        raise ConfigError(msg)
+        raise refused(at, f"padding is {config.get('padding')!r}; expected 'same' or 'valid'")
     require_channels_last(node, at)
     return _size(config.get("kernel_size"), "kernel_size", at)
 
@@ -189,11 +274,9 @@ def pool_size(node: Node, at: str) -> tuple[int, int]:
     config = node.config
     size = _size(config.get("pool_size"), "pool_size", at)
     if config.get("strides") is not None and _pair(config["strides"]) != size:
-        msg = f"{at}: strides are {config['strides']}; expected pools that do not overlap"
-        raise ConfigError(msg)
+        raise refused(at, f"strides are {config['strides']}; expected pools that do not overlap")
     if config.get("padding", "valid") != "valid":
-        msg = f"{at}: padding is {config['padding']!r}; expected 'valid'"
-        raise ConfigError(msg)
+        raise refused(at, f"padding is {config['padding']!r}; expected 'valid'")
     require_channels_last(node, at)
     return size
 
@@ -208,8 +291,7 @@ def require_channels_last(node: Node, at: str) -> None:
 def _size(value: Any, name: str, at: str) -> tuple[int, int]:
     pair = _pair(value)
     if pair is None:
-        msg = f"{at}: {name} is {value!r}; expected rows and columns"
-        raise ConfigError(msg)
+        raise refused(at, f"{name} is {value!r}; expected rows and columns")
     return pair
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -13,8 +13,11 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import REGISTRY
 from pixelsieve.importing.graph import Graph, Node
 from pixelsieve.importing.layers import (
+    Mapped,
     Part,
     ReadLayer,
+    ReportRow,
+    Variables,
     apply_function,
     fold_normalization,
     input_shape,
@@ -24,10 +27,10 @@ from pixelsieve.importing.layers import (
     target_shape,
 )
 from pixelsieve.importing.quantizers import STRICT_HEADS, Function, WeightGrid, read_function
-from pixelsieve.importing.report import Mapped, ReportRow, Variables
-from pixelsieve.importing.stored import StoredModel
-from pixelsieve.networks.layers import Conv, Dense, Flatten, MaxPool
+from pixelsieve.importing.stored import StoredModel, refused
+from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
+_WEIGHTED = ("Dense", "QDense", "QDenseBatchnorm", "Conv2D", "QConv2D")
 _TRAINING_ONLY = ("Dropout", "GaussianNoise", "GaussianDropout")
 _IMAGE = 3
 
@@ -53,30 +56,23 @@ def map_graph(
     return walk.mapped
 
 
+@dataclass
 class _Walk:
-    def __init__(
-        self,
-        variables: Variables,
-        features: Mapping[str, tuple[str, ...]],
-        window: tuple[int, int],
-        where: str,
-    ) -> None:
-        self.where, self.features, self.window = where, features, window
-        self.variables = variables
-        self.mapped = Mapped()
-        self.tensors: dict[str, tuple[Part, ...]] = {}
-        self.consumed: list[Part] = []
+    variables: Variables
+    features: Mapping[str, tuple[str, ...]]
+    window: tuple[int, int]
+    where: str
+    mapped: Mapped = field(default_factory=Mapped)
+    tensors: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    consumed: list[Part] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
         self.kinds: dict[str, Callable[[Node], str]] = {
             "InputLayer": self._input,
             "Concatenate": self._concatenate,
-            "Dense": self._weighted,
-            "QDense": self._weighted,
-            "QDenseBatchnorm": self._weighted,
-            "Conv2D": self._weighted,
-            "QConv2D": self._weighted,
+            **dict.fromkeys(_WEIGHTED, self._weighted),
             "BatchNormalization": self._normalization,
-            "Activation": self._activation,
-            "QActivation": self._activation,
+            **dict.fromkeys(("Activation", "QActivation"), self._activation),
             "ReLU": self._relu,
             "MaxPooling2D": self._max_pool,
             "Flatten": self._flatten,
@@ -88,11 +84,9 @@ class _Walk:
         """Map one layer, after all that it takes."""
         at = self._at(node)
         if node.kind == "Lambda":
-            msg = f"{at}: a Lambda holds code, which is never run; expected plain layers"
-            raise ConfigError(msg)
+            raise refused(at, "a Lambda holds code, which is never run; expected plain layers")
         if node.kind not in self.kinds:
-            msg = f"{at}: {node.kind} is not supported; known: {', '.join(self.kinds)}"
-            raise ConfigError(msg)
+            raise refused(at, f"{node.kind} is not supported; known: {', '.join(self.kinds)}")
         _require_float32(node, at)
         note = self.kinds[node.kind](node)
         used = node.kind not in _TRAINING_ONLY
@@ -109,18 +103,17 @@ class _Walk:
         for part in (*self.consumed, out):
             layer = self.mapped.weighted_layer(part.source)
             if layer is not None and part.step != layer.step:
-                msg = (
-                    f"{self.where}: the output of layer '{layer.name}' is used with and without "
-                    "what follows it; expected one use"
+                raise refused(
+                    self.where,
+                    f"the output of layer '{layer.name}' is used with and without "
+                    "what follows it; expected one use",
                 )
-                raise ConfigError(msg)
         for part in self.consumed:
             if part.state == "feature":
                 self.mapped.input_widths[part.source] = prod(part.shape)
                 first = self.mapped.input_grids.setdefault(part.source, part.grid)
                 if first != part.grid:
-                    msg = f"{self.where}: input '{part.source}' is used rounded in two ways"
-                    raise ConfigError(msg)
+                    raise refused(self.where, f"input '{part.source}' is used rounded in two ways")
         self.variables.require_none_left()
 
     def _input(self, node: Node) -> str:
@@ -136,14 +129,13 @@ class _Walk:
         parts = tuple(part for source in node.sources for part in self.tensors[source])
         axis, ranks = node.config.get("axis", -1), {len(part.shape) for part in parts}
         if len(ranks) != 1 or axis not in (-1, *ranks):
-            msg = f"{self._at(node)}: joins along axis {axis}; expected the last one"
-            raise ConfigError(msg)
+            raise refused(self._at(node), f"joins along axis {axis}; expected the last one")
         if ranks == {_IMAGE - 1}:  # whose last axis are the columns, while ours are joined by pixel
-            msg = (
-                f"{self._at(node)}: joins images without channels side by side; expected images of "
-                "(rows, columns, 1), joined along their channels"
+            raise refused(
+                self._at(node),
+                "joins images without channels side by side; expected images of "
+                "(rows, columns, 1), joined along their channels",
             )
-            raise ConfigError(msg)
         self.tensors[node.name] = parts
         return f"joins {' + '.join(part.source for part in parts)}"
 
@@ -154,7 +146,7 @@ class _Walk:
             self.variables.pass_over(node, "iteration", "counter of steps, for training")
             note = f"{note}, batch normalization folded before rounding"
         self.mapped.layers[node.name] = layer
-        shape = layer.layer.output([part.shape for part in self._one(node)])
+        shape = self._output(node, layer.layer, self._one(node))
         self.tensors[node.name] = (Part(node.name, shape, "sum"),)
         function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
         if function is None:
@@ -164,16 +156,10 @@ class _Walk:
     def _read(self, node: Node) -> tuple[ReadLayer, str]:
         at, parts = self._at(node), self._one(node)
         if any(part.state == "head" for part in parts):
-            msg = f"{at}: stands behind a sigmoid or tanh; expected relu between layers"
-            raise ConfigError(msg)
+            raise refused(at, "stands behind a sigmoid or tanh; expected relu between layers")
         layer = self._layer(node, tuple(part.source for part in parts))
-        shapes = [part.shape for part in parts]
-        try:
-            layer.output(shapes)
-        except ConfigError as error:
-            msg = f"{at}: {error}"
-            raise ConfigError(msg) from error
-        variables = layer.variables(shapes)
+        self._output(node, layer, parts)
+        variables = layer.variables([part.shape for part in parts])
         has_bias = bool(node.config.get("use_bias", True))
         zeros = np.zeros(variables["bias"], np.float32)
         read = ReadLayer(
@@ -181,13 +167,13 @@ class _Walk:
             self.variables.take(node, "kernel", variables["kernel"]),
             self.variables.take(node, "bias", variables["bias"]) if has_bias else zeros,
             has_bias,
-            self._weight_grid(node, "kernel"),
-            self._weight_grid(node, "bias"),
+            self._grids(node),
         )
         self.consumed += parts
         note = f"{layer.kind} {' x '.join(map(str, variables['kernel']))}"
-        if read.kernel_grid is not None:
-            note += f", kernel {read.kernel_grid}, bias {read.bias_grid or 'not rounded'}"
+        if "kernel" in read.grids:
+            bias = read.grids.get("bias", "not rounded")
+            note += f", kernel {read.grids['kernel']}, bias {bias}"
         return read, note if has_bias else f"{note}, no bias: zeros"
 
     def _layer(self, node: Node, inputs: tuple[str, ...]) -> Dense | Conv:
@@ -195,8 +181,7 @@ class _Walk:
         key = "filters" if "Conv" in node.kind else "units"
         units = node.config.get(key)
         if not isinstance(units, int):
-            msg = f"{at}: {key} is {units!r}; expected a positive number"
-            raise ConfigError(msg)
+            raise refused(at, f"{key} is {units!r}; expected a positive number")
         try:
             if key == "units":
                 return Dense(node.name, units, inputs, relu=False)
@@ -206,13 +191,16 @@ class _Walk:
         except ConfigError as error:
             if str(error).startswith(self.where):
                 raise
-            msg = f"{self.where}: {error}"
-            raise ConfigError(msg) from error
+            raise refused(self.where, f"{error}") from error
 
-    def _weight_grid(self, node: Node, variable: str) -> WeightGrid | None:
-        value = node.config.get(f"{variable}_quantizer")
-        function = read_function(value, f"{self._at(node)}: {variable}_quantizer")
-        return None if function is None else function.weights(kernel=variable == "kernel")
+    def _grids(self, node: Node) -> dict[str, WeightGrid]:
+        found = {}
+        for variable in ("kernel", "bias"):
+            key = f"{variable}_quantizer"
+            function = read_function(node.config.get(key), f"{self._at(node)}: {key}")
+            if function is not None:
+                found[variable] = function.weights(kernel=variable == "kernel")
+        return found
 
     def _activation(self, node: Node) -> str:
         function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
@@ -244,21 +232,18 @@ class _Walk:
         at, parts = self._at(node), self._one(node)
         layer = self.mapped.weighted_layer(parts[0].source)
         if len(parts) != 1 or layer is None or parts[0].state != "sum":
-            msg = f"{at}: batch normalization is folded into a layer right before it alone"
-            raise ConfigError(msg)
-        if layer.kernel_grid is not None or layer.bias_grid is not None:
-            msg = (
-                f"{at}: batch normalization behind the quantized layer '{layer.name}' cannot be "
-                "folded exactly; expected QDenseBatchnorm"
+            raise refused(at, "batch normalization is folded into a layer right before it alone")
+        if layer.grids:
+            raise refused(
+                at,
+                f"batch normalization behind the quantized layer '{layer.name}' cannot be "
+                "folded exactly; expected QDenseBatchnorm",
             )
-            raise ConfigError(msg)
         if parts[0].step != layer.step:
-            msg = f"{at}: the output of layer '{layer.name}' is used in two ways"
-            raise ConfigError(msg)
+            raise refused(at, f"the output of layer '{layer.name}' is used in two ways")
         axis, rank = node.config.get("axis", -1), len(parts[0].shape)
         if (axis if isinstance(axis, list) else [axis]) not in ([-1], [rank]):
-            msg = f"{at}: normalizes along axis {axis}; expected the last one"
-            raise ConfigError(msg)
+            raise refused(at, f"normalizes along axis {axis}; expected the last one")
         self._fold(node, layer)
         layer.step += 1
         self.tensors[node.name] = (replace(parts[0], step=layer.step),)
@@ -273,8 +258,7 @@ class _Walk:
         variance = take(node, "moving_variance", shape)
         epsilon: Any = config.get("epsilon", 1e-3)
         if not isinstance(epsilon, (int, float)) or not (variance + np.float32(epsilon) > 0).all():
-            msg = f"{self._at(node)}: variance + epsilon is not positive; the file is damaged"
-            raise ConfigError(msg)
+            raise refused(self._at(node), "variance + epsilon is not positive; the file is damaged")
         fold_normalization(layer, gamma, beta, mean, variance, epsilon)
 
     def _max_pool(self, node: Node) -> str:
@@ -298,31 +282,30 @@ class _Walk:
             for part in self._one(node)
         )
         if any(len(part.shape) != _IMAGE or part.state in {"sum", "head"} for part in parts):
-            msg = f"{self._at(node)}: takes what is no image behind its relu; expected one"
-            raise ConfigError(msg)
+            raise refused(self._at(node), "takes what is no image behind its relu; expected one")
         return parts
 
     def _move(self, node: Node, layer: MaxPool | Flatten, parts: tuple[Part, ...]) -> None:
-        try:
-            shape = layer.output([part.shape for part in parts])
-        except ConfigError as error:
-            msg = f"{self._at(node)}: {error}"
-            raise ConfigError(msg) from error
+        shape = self._output(node, layer, parts)
         self.mapped.layers[node.name] = layer
         self.consumed += parts
         self.tensors[node.name] = (Part(node.name, shape, "moved"),)
 
+    def _output(self, node: Node, layer: Layer, parts: tuple[Part, ...]) -> Shape:
+        try:
+            return layer.output([part.shape for part in parts])
+        except ConfigError as error:
+            raise refused(self._at(node), str(error)) from error
+
     def _reshape(self, node: Node) -> str:
         (part, *more) = self._one(node)
         if more or part.state != "feature":
-            msg = f"{self._at(node)}: reshapes more than an input; expected Flatten"
-            raise ConfigError(msg)
+            raise refused(self._at(node), "reshapes more than an input; expected Flatten")
         shape = target_shape(node, part.shape, self._at(node))
         image = REGISTRY[part.source].along == "pixels"
         known = [(prod(self.window),), self.window, (*self.window, 1)] if image else [part.shape]
         if shape not in known:
-            msg = f"{self._at(node)}: makes {shape} of '{part.source}'; expected {known[-1]}"
-            raise ConfigError(msg)
+            raise refused(self._at(node), f"makes {shape} of '{part.source}'; expected {known[-1]}")
         self.tensors[node.name] = (replace(part, shape=shape),)
         return f"an image of {' x '.join(map(str, shape))}"
 
@@ -332,8 +315,7 @@ class _Walk:
 
     def _one(self, node: Node) -> tuple[Part, ...]:
         if len(node.sources) != 1:
-            msg = f"{self._at(node)}: takes {len(node.sources)} inputs; expected one"
-            raise ConfigError(msg)
+            raise refused(self._at(node), f"takes {len(node.sources)} inputs; expected one")
         return self.tensors[node.sources[0]]
 
     def _at(self, node: Node) -> str:
@@ -346,8 +328,6 @@ def _require_float32(node: Node, at: str) -> None:
         inner = dtype.get("config")
         dtype = inner.get("name") if isinstance(inner, dict) else None
     if dtype != "float32":
-        msg = f"{at}: computes in {dtype}; expected float32"
-        raise ConfigError(msg)
+        raise refused(at, f"computes in {dtype}; expected float32")
     if node.config.get("quantization_config") is not None or "lora_rank" in node.config:
-        msg = f"{at}: quantized or extended by Keras itself; expected plain or QKeras layers"
-        raise ConfigError(msg)
+        raise refused(at, "quantized or extended by Keras itself; expected plain or QKeras layers")

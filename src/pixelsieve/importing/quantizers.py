@@ -12,25 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.importing.stored import Settings
+from pixelsieve.importing.stored import Settings, refused
 from pixelsieve.networks.fixed_point import FixedPoint
 
-HEADS = frozenset(
-    {
-        "hard_sigmoid",
-        "hard_tanh",
-        "quantized_sigmoid",
-        "quantized_tanh",
-        "sigmoid",
-        "smooth_sigmoid",
-        "smooth_tanh",
-        "tanh",
-    }
-)
-"""Functions that never fall: behind the logit they change no order of the clusters."""
-
 STRICT_HEADS = frozenset({"sigmoid", "tanh"})
-"""Those that always rise; the others give one value to many logits."""
+"""Functions that always rise: behind the logit they change no order of the clusters."""
+
+HEADS = STRICT_HEADS | {
+    f"{kind}_{name}" for kind in ("hard", "quantized", "smooth") for name in STRICT_HEADS
+}
+"""Functions that never fall; those that are not strict give one value to many logits."""
 
 _LONGEST = 1000
 _MOST_BITS = 32
@@ -71,7 +62,7 @@ _TRAINING_ONLY = {"use_stochastic_rounding", "var_name", "use_ste", "use_variabl
 
 @dataclass(frozen=True, slots=True)
 class WeightGrid:
-    """What a weight quantizer does: the grid, a power-of-two `factor`, and whether symmetric."""
+    """A weight quantizer: the grid, a power-of-two `factor`, and whether symmetric."""
 
     grid: FixedPoint
     factor: float = 1.0
@@ -105,20 +96,18 @@ class Function:
         """The grid of `quantized_bits` on a kernel or a bias; else `ConfigError`."""
         self._require("quantized_bits", "weights")
         alpha = self.settings["alpha"]
-        if alpha is None and kernel:
-            alpha = "auto_po2"  # QDense takes None so
-        alpha = 1 if alpha is None else alpha
+        if alpha is None:
+            alpha = "auto_po2" if kernel else 1  # QDense takes None so
         if isinstance(alpha, str) or not _is_number(alpha) or not alpha > 0:
-            msg = (
-                f"{self.where}: {self} has alpha = {alpha!r}: a scale that follows the weights; "
+            raise refused(
+                self.where,
+                f"{self} has alpha = {alpha!r}: a scale that follows the weights; "
                 "expected alpha = 1 or another power of two (train with it, or import a float "
-                "model)"
+                "model)",
             )
-            raise ConfigError(msg)
         shift = math.log2(alpha)
         if not shift.is_integer():
-            msg = f"{self.where}: {self} has alpha = {alpha:g}; expected a power of two"
-            raise ConfigError(msg)
+            raise refused(self.where, f"{self} has alpha = {alpha:g}; expected a power of two")
         if not self.settings["keep_negative"]:
             msg = f"{self.where}: {self} drops negative weights; expected keep_negative = True"
             raise ConfigError(msg)
@@ -153,7 +142,7 @@ class Function:
         return grid
 
     def require_never_falls(self) -> None:
-        """Raise `ConfigError` where a larger number may become a smaller one, or any the same."""
+        """Raise `ConfigError` if a larger number may become a smaller one, or any the same."""
         if self.name == "quantized_bits":
             alpha = self.settings["alpha"]
             if alpha is not None and (not _is_number(alpha) or alpha <= 0):
@@ -167,16 +156,14 @@ class Function:
 
     def _require(self, name: str, what: str) -> None:
         if self.name != name:
-            msg = f"{self.where}: '{self.name}' on {what} is not supported; expected {name}"
-            raise ConfigError(msg)
+            raise refused(self.where, f"'{self.name}' on {what} is not supported; expected {name}")
 
     def _grid(self, *, signed: bool, shift: int = 0) -> FixedPoint:
         bits, integer = (
             _whole(self.settings[k], f"{self.where}: {k}") for k in ("bits", "integer")
         )
         if not 1 + signed <= bits <= _MOST_BITS or abs(integer + shift) > _MOST_BITS:
-            msg = f"{self.where}: {self}: expected {1 + signed} to {_MOST_BITS} bits"
-            raise ConfigError(msg)
+            raise refused(self.where, f"{self}: expected {1 + signed} to {_MOST_BITS} bits")
         return FixedPoint(signed, bits, integer + shift)
 
 
@@ -218,29 +205,24 @@ def _call(text: str, where: str) -> Function:
 
 def _function(name: Any, settings: Any, where: str) -> Function:
     if not isinstance(name, str) or not isinstance(settings, dict):
-        msg = f"{where}: cannot read {settings!r} as an activation or quantizer"
-        raise ConfigError(msg)
+        raise refused(where, f"cannot read {settings!r} as an activation or quantizer")
     if name not in _DEFAULTS:
         return Function(name, settings, where)
     known = _DEFAULTS[name]
     for key, value in settings.items():
         if key not in known and value not in (None, False):
-            msg = f"{where}: {name} has {key} = {value!r}, which is not known here"
-            raise ConfigError(msg)
+            raise refused(where, f"{name} has {key} = {value!r}, which is not known here")
         if key not in known or key in _TRAINING_ONLY:
             continue
         if not (value is None or isinstance(value, str) or _is_number(value)):
-            msg = f"{where}: {name} has {key} = {str(value)[:60]}; expected one number"
-            raise ConfigError(msg)
+            raise refused(where, f"{name} has {key} = {str(value)[:60]}; expected one number")
     full = {**known, **settings}
     if full["qnoise_factor"] != 1:
-        msg = (
-            f"{where}: {name} has qnoise_factor = {full['qnoise_factor']}; expected 1, all rounded"
+        raise refused(
+            where, f"{name} has qnoise_factor = {full['qnoise_factor']}; expected 1, all rounded"
         )
-        raise ConfigError(msg)
     if not full.get("is_quantized_clip", True):
-        msg = f"{where}: {name} without is_quantized_clip is not supported"
-        raise ConfigError(msg)
+        raise refused(where, f"{name} without is_quantized_clip is not supported")
     return Function(name, full, where)
 
 

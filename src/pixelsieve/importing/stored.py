@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ SUFFIXES = (".h5", ".hdf5", ".keras")
 
 _LARGEST_BYTES = LARGEST_BYTES
 _OWN_CARD = "pixelsieve.json"
+_RANDOM_STATE = "seed_generator"
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 
 _NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -41,7 +43,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What a file says.
+    """The content of a file.
 
     `model` is Keras's JSON of the network, `variables` are those of its layers, `beside` are the
     paths of all other arrays (optimizer, metrics) with the reason that nobody needs them.
@@ -98,7 +100,7 @@ def _read_legacy(path: Path) -> StoredModel:
                 msg = f"{path}: variable '{where}' is named but not there; the file is damaged"
                 raise RunError(msg)
             claimed.add(where)
-            if _is_random_state(name):
+            if _RANDOM_STATE in name:
                 beside[where] = "state of a random generator, for training"
                 continue
             role = name.rsplit("/", 1)[-1].split(":")[0]
@@ -115,14 +117,14 @@ def _read_legacy(path: Path) -> StoredModel:
 def _read_archive(path: Path) -> StoredModel:
     members = _members(path)
     where = f"{path}: config.json"
-    model = _json(_text(members["config.json"], where), where)
-    metadata = _json(_text(members["metadata.json"], where), f"{path}: metadata.json")
+    model = _json(members["config.json"], where)
+    metadata = _json(members["metadata.json"], f"{path}: metadata.json")
     file = read_isolated(members["model.weights.h5"], f"{path}: model.weights.h5")
     groups = _layer_groups(model, file, path)
     variables, beside = [], {}
     for key, values in file.arrays.items():
         found = next((g for g in groups if key.startswith(f"{g}/")), None)
-        if _is_random_state(key):
+        if _RANDOM_STATE in key:
             beside[key] = "state of a random generator, for training"
         elif found is not None:
             layer, kind = groups[found]
@@ -140,11 +142,11 @@ def _read_archive(path: Path) -> StoredModel:
 def _members(path: Path) -> dict[str, bytes]:
     members = read_members(path, str(path), (), _LARGEST_BYTES)
     if _OWN_CARD in members:
-        msg = (
-            f"{path}: is a model file of pixelsieve already; evaluate, firmware and "
-            "train --start take it as it is"
+        raise refused(
+            str(path),
+            "is a model file of pixelsieve already; evaluate, firmware and "
+            "train --start take it as it is",
         )
-        raise ConfigError(msg)
     for name in members:
         if name not in _MEMBERS:
             raise ConfigError(_belongs_to_nothing(path, name))
@@ -155,17 +157,12 @@ def _members(path: Path) -> dict[str, bytes]:
     return members
 
 
-def _text(data: bytes, where: str) -> str:
+def _json(text: str | bytes, where: str) -> Settings:
     try:
-        return data.decode("utf-8")
+        value = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
     except UnicodeDecodeError as error:
         msg = f"{where}: is no text; the file is damaged"
         raise RunError(msg) from error
-
-
-def _json(text: str, where: str) -> Settings:
-    try:
-        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         msg = f"{where}: not valid JSON ({type(error).__name__}); the file is damaged"
         raise RunError(msg) from error
@@ -181,21 +178,18 @@ def _names(file: Group, group: str, attribute: str, path: Path) -> list[str]:
     if attributes is None:
         msg = f"{path}: group '{group}' is missing; the file is damaged"
         raise RunError(msg)
-    parts = (
-        [attributes[attribute]] if attribute in attributes else list(_parts(attributes, attribute))
+    numbered = (f"{attribute}{number}" for number in itertools.count())
+    keys = (
+        [attribute]
+        if attribute in attributes
+        else itertools.takewhile(attributes.__contains__, numbered)
     )
+    parts = [attributes[key] for key in keys]
     names = [name for part in parts for name in (part if isinstance(part, tuple) else (part,))]
-    if not (attribute in attributes or parts) or not all(isinstance(n, str) for n in names):
+    if not parts or not all(isinstance(n, str) for n in names):
         msg = f"{path}: '{group}' has no list {attribute}; the file is damaged"
         raise RunError(msg)
     return names
-
-
-def _parts(attributes: Settings, attribute: str) -> Iterator[Any]:
-    number = 0
-    while f"{attribute}{number}" in attributes:
-        yield attributes[f"{attribute}{number}"]
-        number += 1
 
 
 def _layer_groups(model: Settings, file: Group, path: Path) -> dict[str, tuple[Settings, str]]:
@@ -237,7 +231,7 @@ def _snake(name: str) -> str:
 
 
 def _role(kind: str, config: Settings, inside: str) -> str:
-    """Name of the variable at `vars/0`, ... in a layer; the path itself where nothing is known."""
+    """Name of the variable at `vars/0`, ... in a layer; the path itself if nothing is known."""
     match = re.fullmatch(r"(batchnorm/)?vars/(\d+)", inside)
     if match is None:
         return inside
@@ -248,8 +242,9 @@ def _role(kind: str, config: Settings, inside: str) -> str:
     return names[int(match[2])] if int(match[2]) < len(names) else inside
 
 
-def _is_random_state(name: str) -> bool:
-    return "seed_generator" in name
+def refused(at: str, why: str) -> ConfigError:
+    """Return the error for what has no counterpart here, at that place of a file."""
+    return ConfigError(f"{at}: {why}")
 
 
 def _belongs_to_nothing(path: Path, what: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pixelsieve.core.config import Document, content_hash, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import read_json, replacing, telling_unwritable
+from pixelsieve.core.files import read_json, replacing
 from pixelsieve.features import FeatureSet
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, Patches
 from pixelsieve.integer.network import IntegerNetwork
@@ -41,21 +41,12 @@ class _LayerDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class _PoolDocument:
-    name: str
-    inputs: tuple[str, ...]
-    input_fraction_bits: int
-    patches: Patches
-    kind: Literal["max_pool"] = "max_pool"
-
-
-@dataclass(frozen=True, slots=True)
 class _Document:
     kind: str
     schema: int
     name: str
     inputs: tuple[IntegerInput, ...]
-    layers: tuple[_LayerDocument | _PoolDocument, ...]
+    layers: tuple[_LayerDocument | IntegerPool, ...]
     logit_bits: int
     logit_fraction_bits: int
 
@@ -105,12 +96,9 @@ def write_integer_network(path: Path, network: IntegerNetwork) -> str:
     return str(document[_HASH])
 
 
-def write_beside(model: Path, network: IntegerNetwork) -> Path:
-    """Write the integers of the model NAME.keras as NAME.json beside it, and return that path."""
-    path = model.with_suffix(".json")
-    with telling_unwritable(path):
-        write_integer_network(path, network)
-    return path
+def write_beside(model: Path, network: IntegerNetwork) -> None:
+    """Write the integers of the model NAME.keras as NAME.json beside it."""
+    write_integer_network(model.with_suffix(".json"), network)
 
 
 def read_integer_network(path: Path) -> IntegerNetwork:
@@ -152,11 +140,9 @@ def read_integer_network(path: Path) -> IntegerNetwork:
     return network
 
 
-def _layer(document: _LayerDocument | _PoolDocument, where: str) -> IntegerLayer | IntegerPool:
-    if isinstance(document, _PoolDocument):
-        return IntegerPool(
-            document.name, document.inputs, document.patches, document.input_fraction_bits
-        )
+def _layer(document: _LayerDocument | IntegerPool, where: str) -> IntegerLayer | IntegerPool:
+    if isinstance(document, IntegerPool):
+        return document
     if len({len(row) for row in document.kernel}) != 1:
         msg = f"{where}: layer '{document.name}': the rows of the kernel differ in length"
         raise ConfigError(msg)

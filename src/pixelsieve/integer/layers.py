@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -114,7 +114,7 @@ class IntegerInput:
         return (self.quantizer or self.grid).fraction_bits
 
     def outputs(self, codes: Codes) -> Codes:
-        """What enters the layers for codes (n, width) of the grid."""
+        """Return what enters the layers for codes (n, width) of the grid."""
         if self.quantizer is None:
             return codes
         return self.quantizer.codes(codes, self.grid.fraction_bits)
@@ -133,8 +133,8 @@ class IntegerLayer:
 
     The codes of `inputs`, aligned to the finest of their grids, times `kernel` (fan-in, units)
     plus `bias` (units,) give a sum with `sum_fraction_bits` behind the binary point. A negative
-    sum is set to zero (relu), then `activation` rounds it, one element a unit; None keeps the exact
-    sum. `input_fraction_bits` are those of the aligned inputs. Outputs are position by position.
+    sum is set to zero (relu), then `activation` rounds it, one element per unit; None keeps the
+    exact sum. `input_fraction_bits` are those of the aligned inputs. Outputs come by position.
     """
 
     name: str
@@ -149,7 +149,7 @@ class IntegerLayer:
 
     @property
     def input_width(self) -> int | None:
-        """How many numbers it takes; None where the kernel does not fit its patches."""
+        """Number of values that it takes; None if the kernel does not fit its patches."""
         fan_in = int(self.kernel.shape[0])
         if self.patches is None:
             return fan_in
@@ -157,7 +157,7 @@ class IntegerLayer:
 
     @property
     def width(self) -> int:
-        """How many numbers it gives."""
+        """Number of values that it gives."""
         return len(self.bias) * (prod(self.patches.positions) if self.patches else 1)
 
     @property
@@ -181,12 +181,12 @@ class IntegerLayer:
         """Exact sums (n, width) of aligned input codes (n, input_width); none exceeds `largest`."""
         of_products, of_bias = self._shifts
         kind = np.float64 if largest < _EXACT_IN_FLOAT64 else np.int64  # exact then, and fast
-        taken = self._taken(inputs.astype(kind))
+        taken = self.taken(inputs.astype(kind))
         products = (taken @ self.kernel.astype(kind)).astype(np.int64)
         sums = (products << of_products) + (self.bias << of_bias)
         return np.asarray(sums.reshape(len(inputs), self.width))
 
-    def _taken(self, values: NDArray[Any]) -> NDArray[Any]:
+    def taken(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values (..., input_width) as the kernel takes them, with patches by position."""
         return values if self.patches is None else in_patches(values, self.patches)
 
@@ -207,7 +207,7 @@ class IntegerLayer:
         Arrays of Python integers, which never overflow.
         """
         of_products, of_bias = self._shifts
-        low, high = self._taken(low), self._taken(high)
+        low, high = self.taken(low), self.taken(high)
         kernel, bias = self.kernel.astype(object), self.bias.astype(object)
         positive, negative = np.maximum(kernel, 0), np.minimum(kernel, 0)
         smallest = (low @ positive + high @ negative) * (1 << of_products) + bias * (1 << of_bias)
@@ -233,15 +233,16 @@ class IntegerPool:
     inputs: tuple[str, ...]
     patches: Patches
     input_fraction_bits: int
+    kind: Literal["max_pool"] = field(default="max_pool", kw_only=True)
 
     @property
     def input_width(self) -> int:
-        """How many numbers it takes."""
+        """Number of values that it takes."""
         return self.patches.width
 
     @property
     def width(self) -> int:
-        """How many numbers it gives."""
+        """Number of values that it gives."""
         return prod(self.patches.positions) * sum(self.patches.channels)
 
     @property

@@ -1,10 +1,11 @@
-"""An integer network as alkaid's adder graph; every use of alkaid's tracer is here."""
+"""An integer network as alkaid's adder graph: the program, its cost, whether it is exact."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -13,19 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError, ConstantLogitError, ToolError
+from pixelsieve.features import FeatureTable
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool
-from pixelsieve.integer.network import IntegerNetwork
+from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.networks.fixed_point import Quantizer
+from pixelsieve.networks.model_file import Model
 
 _CONSTANT = 5
 """alkaid's operation code of a constant."""
 
-_HARDWARE = (1, -1, -1)
-"""Cost model: adders of any width, one level of latency each, no limit on the latency."""
-
 
 def alkaid(module: str) -> Any:
-    """A module of alkaid (untyped). Raises `ToolError` where alkaid is not installed."""
+    """A module of alkaid (untyped). Raise `ToolError` if alkaid is not installed."""
     try:
         return importlib.import_module(f"alkaid.{module}")
     except ModuleNotFoundError as error:
@@ -112,7 +112,7 @@ def logit_of(network: IntegerNetwork, made: Mapping[str, Sequence[Any]]) -> Any:
 def compiled(name: str, ports: Mapping[str, Sequence[Any]], outputs: Sequence[Any]) -> Any:
     """The `CombLogic` from all ports, element by element, to the outputs.
 
-    Raises `ConstantLogitError` where every output is the same for every input.
+    Raise `ConstantLogitError` if every output is the same for every input.
     """
     program = None
     if not all(map(_is_constant, outputs)):
@@ -133,14 +133,14 @@ def fused(program: Any) -> Any:
 
 
 def _taken(port: Sequence[Any], one: IntegerInput) -> Sequence[Any]:
-    """What the network takes of an input's elements."""
+    """Return what the network takes of an input's elements."""
     if one.quantizer is None:
         return port
     return [quantized(value, one.quantizer.element(i)) for i, value in enumerate(port)]
 
 
 def _layer(trace: Any, layer: IntegerLayer, source: Sequence[Any]) -> list[Any]:
-    """The layer's outputs, one variable a unit.
+    """The layer's outputs, one variable per unit.
 
     What is constant, before or after rounding, is worked out here: alkaid 0.8.2 rounds it wrongly
     where half to even is asked for, and fails where every input of a product is constant.
@@ -231,4 +231,92 @@ def _is_constant(variable: Any) -> bool:
 
 
 def _hardware(trace: Any) -> Any:
-    return trace.HWConfig(*_HARDWARE)
+    """Cost model: adders of any width, one level of latency each, no limit on the latency."""
+    return trace.HWConfig(1, -1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class LogicCost:
+    """The cost of a network as combinational logic.
+
+    `luts` is alkaid's estimate for the program that Verilog is written of (`fused`), as in
+    `resources.Resources`; `traced_luts`, about a quarter more, and `levels` (adders on the longest
+    path) are those of the traced one; `ebops` are effective bit operations (see `ebops`).
+    """
+
+    luts: float
+    traced_luts: float
+    levels: float
+    ebops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """Of how many clusters the logits of Keras and of alkaid's program differ from the integers'.
+
+    `logits` (n,) are the integers' codes.
+    """
+
+    logits: NDArray[np.int64]
+    keras: int
+    alkaid: int
+    cost: LogicCost
+
+    @property
+    def passed(self) -> bool:
+        """Whether all three agree on every cluster."""
+        return self.keras == self.alkaid == 0
+
+
+def check_exactness(model: Model, table: FeatureTable) -> Exactness:
+    """Run a quantized model's three forms on the clusters of `table`.
+
+    Alkaid's is the program that Verilog is written of; `verify` simulates that too. Raise
+    `ConfigError` for a float model, and `ConstantLogitError` if the logit is the same for every
+    input.
+    """
+    network = from_model(model)
+    program = traced(network)
+    codes = network.input_codes(table)
+    values = network.input_values(codes)
+    logits = network.run(codes)
+    scale = 2.0**network.logit_fraction_bits
+    keras = np.asarray(model.logits(values), np.float64) * scale
+    inputs = np.concatenate([values.inputs[i.name] for i in network.inputs], axis=1)
+    cost, levels = float(program.cost), float(program.latency[1])
+    lean = fused(program)
+    got = lean.predict(inputs.astype(np.float64))[:, 0] * scale
+    return Exactness(
+        logits,
+        int((keras != logits).sum()),
+        int((got != logits).sum()),
+        LogicCost(float(lean.cost), cost, levels, ebops(network)),
+    )
+
+
+def ebops(network: IntegerNetwork) -> int:
+    """Effective bit operations: bits of the weight times bits of the input, over all products.
+
+    A weight has the digits between its first and its last one, an input those of its grid, with
+    the sign (after Sun et al., arXiv:2405.00645).
+    """
+    bits = {
+        i.name: np.array(i.quantizer.bits if i.quantizer else (i.grid.bits,) * i.width)
+        for i in network.inputs
+    }
+    total = 0
+    for layer in network.layers:
+        sources = np.concatenate([bits[s] for s in layer.inputs])
+        if isinstance(layer, IntegerPool):
+            bits[layer.name] = layer.largest(sources)
+            continue
+        total += int((layer.taken(sources) @ _digits(layer.kernel)).sum())
+        if layer.activation is not None:
+            bits[layer.name] = np.tile(layer.activation.bits, layer.width // len(layer.bias))
+    return total
+
+
+def _digits(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    size = np.abs(codes)
+    odd = size // np.maximum(size & -size, 1)
+    return np.asarray(np.ceil(np.log2(odd + 1)), np.int64)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer, IntegerPool, Patches
 from pixelsieve.networks.fixed_point import (
     LARGEST_SUM_BITS,
     Codes,
-    FixedPoint,
     Quantizer,
     exact_grid,
 )
@@ -31,9 +31,9 @@ _CHUNK_VALUES = 2**24
 
 @dataclass(frozen=True, slots=True)
 class LayerCounters:
-    """What became of a layer's sums: `values` in all, of which `saturated` are too large.
+    """Counts of a layer's sums: `values` in all, of which `saturated` are too large.
 
-    Those were cut at the largest code, or wrapped where the layer wraps. `below` were cut at zero
+    Those were cut at the largest code, or wrapped if the layer wraps. `below` were cut at zero
     (relu). `sum_bits` hold every sum that could occur, sign included, so the sum itself never
     overflows.
     """
@@ -46,11 +46,8 @@ class LayerCounters:
 
     def plus(self, other: LayerCounters) -> LayerCounters:
         """Of both together."""
-        counts = {k: getattr(self, k) + getattr(other, k) for k in _COUNTS}
-        return replace(self, **counts)
-
-
-_COUNTS = ("values", "saturated", "below")
+        values, saturated = self.values + other.values, self.saturated + other.saturated
+        return replace(self, values=values, saturated=saturated, below=self.below + other.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +154,10 @@ class IntegerNetwork:
         table.require(self.features, self.name)
         return {i.name: i.grid.codes(table.inputs[i.name]) for i in self.inputs}
 
+    def codes(self, clusters: Clusters) -> dict[str, Codes]:
+        """Codes (n, width) of the features of clusters."""
+        return self.input_codes(self.features.table(clusters))
+
     def input_values(self, codes: Mapping[str, Codes]) -> FeatureTable:
         """The features (float32, exact) that have these codes; labels are zero."""
         values = {i.name: (codes[i.name] * i.grid.step).astype(np.float32) for i in self.inputs}
@@ -168,7 +169,7 @@ class IntegerNetwork:
         return np.concatenate([run.logits for run in self._runs(codes)])
 
     def counters(self, codes: Mapping[str, Codes]) -> tuple[LayerCounters, ...]:
-        """What became of each layer's sums for input codes by feature name, each (n, width)."""
+        """Return what became of each layer's sums for codes (n, width) by feature name."""
         by_layer = zip(*(run.counters for run in self._runs(codes)), strict=True)
         return tuple(functools.reduce(LayerCounters.plus, parts) for parts in by_layer)
 
@@ -232,13 +233,9 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
         raise ConfigError(msg)
     precision, spec = model.precision, model.spec
     grid = precision.input()
+    mixed = precision if isinstance(precision, MixedPrecision) else None
     inputs = tuple(
-        IntegerInput(
-            f,
-            spec.width(f),
-            grid,
-            precision.quantizer(f) if isinstance(precision, MixedPrecision) else None,
-        )
+        IntegerInput(f, spec.width(f), grid, mixed.quantizer(f) if mixed else None)
         for f in spec.features
     )
     fractions = {i.name: i.output_fraction_bits for i in inputs}
@@ -259,7 +256,11 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
             one = IntegerPool(layer.name, sources, patches, fraction)
         else:
             weights, units = model.weights[layer.name], shapes[layer.name][-1]
-            kernel, bias = _weight_grids(precision, layer.name, weights)
+            kernel, bias = (
+                precision.weights(layer.name).values()
+                if isinstance(precision, Precision)
+                else map(exact_grid, (weights["kernel"], weights["bias"]))
+            )
             one = IntegerLayer(
                 layer.name,
                 sources,
@@ -274,14 +275,6 @@ def from_model(model: Model, name: str = "network") -> IntegerNetwork:
         fractions[layer.name] = one.output_fraction_bits
         layers.append(one)
     return IntegerNetwork(name, model.features, inputs, tuple(layers))
-
-
-def _weight_grids(
-    precision: Precision | MixedPrecision, layer: str, weights: Mapping[str, NDArray[Any]]
-) -> tuple[FixedPoint, FixedPoint]:
-    if isinstance(precision, Precision):
-        return precision.kernel(layer), precision.bias(layer)
-    return exact_grid(weights["kernel"]), exact_grid(weights["bias"])
 
 
 def _activation(precision: Precision | MixedPrecision, layer: str, units: int) -> Quantizer:

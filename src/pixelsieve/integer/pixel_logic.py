@@ -105,11 +105,10 @@ class _Window:
         if self._hits is None:
             self._hits = np.empty_like(self._codes)
             for at, code in np.ndenumerate(self._codes):
-                self._hits[at] = _any([self._bit(code, i) for i in range(self._bits)])
+                digits = range(self._bits)
+                bits = [code.bits[i : i + 1] * 2.0 ** (i + 1 - self._bits) for i in digits]
+                self._hits[at] = _any(bits)
         return self._hits
-
-    def _bit(self, code: Any, i: int) -> Any:
-        return code.bits[i : i + 1] * 2.0 ** (i + 1 - self._bits)
 
     def _by_line(self, logic: str, along: Along) -> list[Any]:
         if (logic, along) not in self._lines:
@@ -168,7 +167,7 @@ def feature_cost(features: FeatureSet, adc_bits: int, input_grid: FixedPoint) ->
 def feature_program(features: FeatureSet, adc_bits: int, input_grid: FixedPoint) -> Any | None:
     """Alkaid's program, as Verilog is written of it, that makes the features alone.
 
-    None where there is nothing to make. Raises as `feature_cost` does.
+    None if there is nothing to make. Raises as `feature_cost` does.
     """
     inputs = tuple(
         IntegerInput(name, REGISTRY[name].size(features.window), input_grid)
@@ -179,7 +178,7 @@ def feature_program(features: FeatureSet, adc_bits: int, input_grid: FixedPoint)
 
 
 def pixel_cost(network: IntegerNetwork, adc_bits: int) -> PixelCost:
-    """What a network costs from the pixels on, for an ADC of `adc_bits`.
+    """Return the cost of a network from the pixels on, for an ADC of `adc_bits`.
 
     Raises `ConfigError` as `PixelNetwork` and `logic.traced` do.
     """

@@ -66,7 +66,7 @@ class PixelFeatures:
 
     @property
     def ports(self) -> tuple[IntegerInput, ...]:
-        """What comes in, in order: pixels, then position and time."""
+        """Return what comes in, in order: pixels, then position and time."""
         n_pixels = prod(self.features.window)
         pixels = FixedPoint(signed=False, bits=self.adc_bits, integer_bits=self.adc_bits)
         wires = [
@@ -181,7 +181,7 @@ class PixelNetwork:
 
     @property
     def logic(self) -> PixelFeatures:
-        """What makes the network's inputs."""
+        """The logic that makes the network's inputs."""
         return PixelFeatures(self.network.features, self.network.inputs, self.adc_bits)
 
     @property
@@ -201,7 +201,7 @@ class PixelNetwork:
 
     @property
     def inputs(self) -> tuple[IntegerInput, ...]:
-        """What comes in, in order: pixels, then position and time."""
+        """Return what comes in, in order: pixels, then position and time."""
         return self.logic.ports
 
     @property
@@ -231,7 +231,7 @@ class PixelNetwork:
         return self.network.run(self.logic.codes(codes))
 
     def counters(self, codes: Mapping[str, Codes]) -> tuple[LayerCounters, ...]:
-        """What became of each layer's sums for codes by port."""
+        """Return what became of each layer's sums for codes by port."""
         return self.network.counters(self.logic.codes(codes))
 
     def trace(self, codes: Mapping[str, Codes]) -> IntegerRun:

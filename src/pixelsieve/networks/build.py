@@ -66,27 +66,19 @@ def build(
     return model
 
 
-@lru_cache(maxsize=8)
-def logits_function(spec: NetworkSpec, quantized: bool) -> Callable[[Any, Any, Any], Any]:
+@lru_cache(maxsize=16)
+def logits_function(
+    spec: NetworkSpec, bare: Precision | MixedPrecision | None
+) -> Callable[[Any, Any, Any], Any]:
     """The network as a pure function (weights, grids, inputs) -> logits (n,), not yet compiled.
 
     `weights` and `grids` are the values of the trainable and the other variables of the Keras
-    model, in its order. The bits of a quantized network are in `grids`, so one function, and one
-    compilation of it, serves every width.
+    model, in its order. The bits of a quantized network are in `grids`; given `bare`, its precision
+    `without_bits`, one function, and one compilation of it, serves every width.
     """
-    model = build(spec, Precision(8) if quantized else None, for_training=True)
-    return _logits(model, training=True)
+    training = not isinstance(bare, MixedPrecision)
+    model = build(spec, bare, for_training=training)
 
-
-@lru_cache(maxsize=8)
-def mixed_logits_function(
-    spec: NetworkSpec, bare: MixedPrecision
-) -> Callable[[Any, Any, Any], Any]:
-    """The same for a network of mixed precision, given `MixedPrecision.without_bits`."""
-    return _logits(build(spec, bare), training=False)
-
-
-def _logits(model: keras.Model, *, training: bool) -> Callable[[Any, Any, Any], Any]:
     def logits(weights: Any, grids: Any, inputs: Any) -> Any:
         outputs, _ = model.stateless_call(weights, grids, inputs, training=training)
         return outputs[:, 0]
@@ -185,8 +177,9 @@ def _quantizers(name: str, precision: Precision | MixedPrecision, *, relu: bool)
     # Relu and its rounding are one step with an unsigned grid that saturates at zero.
     settings: _Settings = {"enable_iq": False, "enable_oq": relu, "enable_ebops": False}
     if isinstance(precision, Precision):
-        settings["kq_conf"] = quantizer_config(precision.kernel(name), "weight")
-        settings["bq_conf"] = quantizer_config(precision.bias(name), "bias")
+        grids = precision.weights(name)
+        settings["kq_conf"] = quantizer_config(grids["kernel"], "weight")
+        settings["bq_conf"] = quantizer_config(grids["bias"], "bias")
         settings["oq_conf"] = quantizer_config(precision.activation(), "datalane")
     else:
         settings["kq_conf"] = settings["bq_conf"] = element_config("RND_CONV", "SAT", "weight")

@@ -95,7 +95,7 @@ class FixedPoint:
         return np.asarray(self.codes(values) * self.step, dtype=np.float64)
 
     def saturates(self, values: ArrayLike) -> NDArray[np.bool_]:
-        """Where rounding alone would leave the range."""
+        """Return where rounding alone would leave the range."""
         scaled = np.rint(np.asarray(values, dtype=np.float64) / self.step)
         return np.asarray((scaled < self.lowest_code) | (scaled > self.highest_code))
 
@@ -197,18 +197,12 @@ class Quantizer:
     @property
     def lowest_codes(self) -> NDArray[Any]:
         """Smallest code of each element, as Python integers."""
-        codes = [
-            -(1 << (b - 1)) if s and b else 0 for s, b in zip(self.signed, self.bits, strict=True)
-        ]
-        return np.asarray(np.array(codes, dtype=object) << self._shifts)
+        return np.asarray(self._ends[0].astype(object) << self._shifts)
 
     @property
     def highest_codes(self) -> NDArray[Any]:
         """Largest code of each element, as Python integers."""
-        codes = [
-            (1 << (b - s)) - 1 if b else 0 for s, b in zip(self.signed, self.bits, strict=True)
-        ]
-        return np.asarray(np.array(codes, dtype=object) << self._shifts)
+        return np.asarray(self._ends[1].astype(object) << self._shifts)
 
     @property
     def _shifts(self) -> NDArray[Any]:
@@ -221,8 +215,13 @@ class Quantizer:
             self, signed=self.signed[one], bits=self.bits[one], integer_bits=self.integer_bits[one]
         )
 
+    def without_bits(self) -> Quantizer:
+        """As many elements, all of them zero."""
+        none = (0,) * len(self)
+        return replace(self, signed=(False,) * len(self), bits=none, integer_bits=none)
+
     def above(self, codes: Codes, fraction_bits: int) -> NDArray[np.bool_]:
-        """Where codes (n, elements) with `fraction_bits`, once rounded, exceed the range."""
+        """Return where codes (n, elements) with `fraction_bits`, once rounded, exceed the range."""
         own = rounded(codes, fraction_bits - self.fractions, self.rounding)
         return np.asarray(own > self._ends[1])
 

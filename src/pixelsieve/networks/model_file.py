@@ -20,10 +20,11 @@ from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import parse_json, replacing
 from pixelsieve.core.processes import scratch_folder
+from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import FrontEnd
-from pixelsieve.networks.build import build, logits_function, mixed_logits_function
+from pixelsieve.networks.build import build, logits_function
 from pixelsieve.networks.keras_part import KERAS_MEMBERS, read_keras_part
 from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec, Weights
@@ -47,7 +48,7 @@ class FileMark:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model file says beside its network: how the network came about.
+    """The record beside the network in a model file: how the network came about.
 
     `front_end` and `detector` are those of the training clusters, None if there is none or it is
     not known; `teacher` is the file that it learned from, `learned` what bits were learned by.
@@ -131,15 +132,12 @@ class Model:
         return self.scorer()(table)
 
     def scorer(self) -> Callable[[FeatureTable], NDArray[np.float32]]:
-        """What `logits` does, with the Keras model built once: for many tables."""
+        """Return `logits` with the Keras model built once: for many tables."""
         model = self.keras_model()
         weights = [np.asarray(v.value) for v in model.trainable_variables]
         grids = [np.asarray(v.value) for v in model.non_trainable_variables]
-        function = (
-            _compiled_mixed(self.spec, self.precision.without_bits())
-            if isinstance(self.precision, MixedPrecision)
-            else _compiled(self.spec, self.precision is not None)
-        )
+        bare = None if self.precision is None else self.precision.without_bits()
+        function = _compiled(self.spec, bare)
 
         def logits(table: FeatureTable) -> NDArray[np.float32]:
             table.require(self.features, self.origin)
@@ -153,18 +151,11 @@ class Model:
         return logits
 
 
-@lru_cache(maxsize=8)
-def _compiled(spec: NetworkSpec, quantized: bool) -> Any:
+@lru_cache(maxsize=16)
+def _compiled(spec: NetworkSpec, bare: Precision | MixedPrecision | None) -> Any:
     import jax
 
-    return jax.jit(logits_function(spec, quantized))
-
-
-@lru_cache(maxsize=8)
-def _compiled_mixed(spec: NetworkSpec, bare: MixedPrecision) -> Any:
-    import jax
-
-    return jax.jit(mixed_logits_function(spec, bare))
+    return jax.jit(logits_function(spec, bare))
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -200,8 +191,8 @@ def save_model(path: Path, model: Model) -> None:
 def load_model(path: Path) -> Model:
     """Read a model saved by `save_model`; nothing in the file is executed.
 
-    Raises `RunError` where the file is missing, damaged or not one of ours, and `ConfigError`
-    where its features are scaled differently today or its card names a front end or a detector
+    Raise `RunError` if the file is missing, damaged or not one of ours, and `ConfigError`
+    if its features are scaled differently today or its card names a front end or a detector
     that cannot be.
     """
     members = _members(path)
@@ -305,8 +296,53 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _precision(plain: Any, where: str) -> Precision | MixedPrecision | None:
-    if plain is None:
-        return None
-    if isinstance(plain, dict) and "activations" in plain:
-        return from_mapping(MixedPrecision, plain, where)
-    return from_mapping(Precision, plain, where)
+    mixed = isinstance(plain, dict) and "activations" in plain
+    kind: type[Precision | MixedPrecision] = MixedPrecision if mixed else Precision
+    return None if plain is None else from_mapping(kind, plain, where)
+
+
+def the_path(where: Path, name: str | None) -> Path:
+    """The model file that `where` is, or the named one of the run folder that it is.
+
+    Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a run of
+    several models and no name, and a name for a file.
+    """
+    if not where.is_dir():
+        if name is not None:
+            msg = f"--model {name}: chooses from a run; {where} is no folder"
+            raise ConfigError(msg)
+        return where
+    paths = RunFolder(where).models(name)
+    if len(paths) > 1:
+        first = next(iter(paths))
+        msg = f"{where}: is a run; choose one of its models, e.g. --model {first}: "
+        raise ConfigError(msg + ", ".join(paths))
+    return next(iter(paths.values()))
+
+
+def quantized_models(run: Path, name: str | None = None) -> dict[str, Model]:
+    """The quantized models of a run by name, or the one named.
+
+    Raises `RunError` for a folder without models, `ConfigError` for an unknown name, a float
+    model, and a run that has no other.
+    """
+    models = {stem: load_model(path) for stem, path in RunFolder(run).models(name).items()}
+    quantized = {stem: m for stem, m in models.items() if m.precision is not None}
+    if not quantized:
+        what = "only float models" if name is None else f"{name} is a float network"
+        msg = f"{run}: {what}; firmware needs a quantized one (train --bits N)"
+        raise ConfigError(msg)
+    return quantized
+
+
+def pick_model(run: Path, name: str | None) -> Model:
+    """The named model, or the only quantized one; `ConfigError` if there are several.
+
+    What a training of bits kept on its way counts only by name.
+    """
+    found = quantized_models(run, name)
+    names = without_front(found)
+    if len(names) > 1:
+        msg = f"{run}: several quantized models; choose one with --model: {', '.join(names)}"
+        raise ConfigError(msg)
+    return found[names[0]]

@@ -57,24 +57,15 @@ class Precision:
         for integer_bits in several:
             FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer_bits)  # may raise
 
-    def _scale(self, layer: str) -> LayerScale | None:
-        return next((s for s in self.scales if s.layer == layer), None)
-
-    def kernel(self, layer: str) -> FixedPoint:
-        """Grid of the layer's kernel."""
-        scale = self._scale(layer)
-        integer = scale.kernel_integer_bits if scale else self.weight_integer_bits
-        return FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
-
-    def bias(self, layer: str) -> FixedPoint:
-        """Grid of the layer's bias."""
-        scale = self._scale(layer)
-        integer = scale.bias_integer_bits if scale else self.weight_integer_bits
-        return FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
-
     def weights(self, layer: str) -> Mapping[str, FixedPoint]:
         """Grids of the layer's variables by name."""
-        return {"kernel": self.kernel(layer), "bias": self.bias(layer)}
+        own = next((s for s in self.scales if s.layer == layer), None)
+        kernel = own.kernel_integer_bits if own else self.weight_integer_bits
+        bias = own.bias_integer_bits if own else self.weight_integer_bits
+        return {
+            name: FixedPoint(signed=True, bits=self.weight_bits, integer_bits=integer)
+            for name, integer in (("kernel", kernel), ("bias", bias))
+        }
 
     def activation(self) -> FixedPoint:
         """Grid of the hidden activations, after relu."""
@@ -84,9 +75,9 @@ class Precision:
         """Grid of the network's inputs."""
         return FixedPoint(signed=True, bits=self.input_bits)
 
-    def with_scales(self, scales: tuple[LayerScale, ...]) -> Precision:
-        """The same bits with integer bits by layer."""
-        return replace(self, scales=scales)
+    def without_bits(self) -> Precision:
+        """The same for all uniform bits: networks that differ in bits alone are one program."""
+        return Precision(8)
 
 
 def quantizer_config(
@@ -147,18 +138,11 @@ class MixedPrecision:
 
     def without_bits(self) -> MixedPrecision:
         """The same with no bits anywhere; equal for networks that differ in bits alone."""
-
-        def bare(named: tuple[NamedQuantizer, ...]) -> tuple[NamedQuantizer, ...]:
-            zeros = [(0,) * len(one.quantizer) for one in named]
-            return tuple(
-                NamedQuantizer(
-                    one.name,
-                    replace(one.quantizer, signed=(False,) * len(z), bits=z, integer_bits=z),
-                )
-                for one, z in zip(named, zeros, strict=True)
-            )
-
-        return MixedPrecision(bare(self.inputs), bare(self.activations), self.input_bits)
+        inputs, activations = (
+            tuple(replace(one, quantizer=one.quantizer.without_bits()) for one in named)
+            for named in (self.inputs, self.activations)
+        )
+        return replace(self, inputs=inputs, activations=activations)
 
 
 def element_config(
@@ -205,15 +189,12 @@ class LearnedPrecision:
     overflow: Overflow = "WRAP"
 
     def __post_init__(self) -> None:
+        bits = f"{SMALLEST_BITS} to {LARGEST_BITS}"
         rules = (
             ("budget_ebops", 0 < self.budget_ebops < inf, "above 0, finite"),
             ("hold", 0 <= self.hold < 1, "from 0, below 1"),
             ("start_bits", 1 <= self.start_bits <= LARGEST_BITS, f"1 to {LARGEST_BITS}"),
-            (
-                "input_bits",
-                SMALLEST_BITS <= self.input_bits <= LARGEST_BITS,
-                f"{SMALLEST_BITS} to {LARGEST_BITS}",
-            ),
+            ("input_bits", SMALLEST_BITS <= self.input_bits <= LARGEST_BITS, bits),
         )
         for name, holds, expected in rules:
             if not holds:

@@ -92,7 +92,7 @@ class NetworkSpec:
         return self._shape(source, self.shapes())
 
     def width(self, source: str) -> int:
-        """How many numbers a feature has, or a layer's output."""
+        """Number of values of a feature, or of a layer's output."""
         return prod(self.shape(source))
 
     def variables(self) -> dict[str, Mapping[str, Shape]]:
@@ -243,7 +243,7 @@ ZOO = MappingProxyType({spec.name: spec for spec in _SPECS})
 
 
 def network(name: str, time_feature: str | None = None) -> NetworkSpec:
-    """A network of the zoo or of a TOML file, with an arrival time where asked for."""
+    """A network of the zoo or of a TOML file, with an arrival time if asked for."""
     if name.endswith(".toml"):
         spec = read_network(Path(name))
     elif name in ZOO:

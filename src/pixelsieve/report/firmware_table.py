@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pixelsieve.firmware.resources import Resources
     from pixelsieve.firmware.synthesis import Measure, Synthesis
     from pixelsieve.firmware.upsets import FlipStudy
-    from pixelsieve.firmware.vendor_formats import VendorReport
+    from pixelsieve.firmware.vendor_reports import VendorReport
     from pixelsieve.firmware.verify import Verification
     from pixelsieve.integer.pixel_logic import PixelCost
 

@@ -10,7 +10,7 @@ from pixelsieve.report.evaluation_tables import read_out_table
 from pixelsieve.report.spec import Axis, Chart, Choice, Column, Point, Row, Series, Table, numbers
 
 if TYPE_CHECKING:
-    from pixelsieve.importing.report import ImportReport
+    from pixelsieve.importing.convert import ImportReport
     from pixelsieve.studies.inspect import Display, Histogram, Inspection
 
 _HUNDRED = 100.0

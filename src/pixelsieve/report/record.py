@@ -14,12 +14,11 @@ from typing import Literal, TypeVar
 from pixelsieve import __version__
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import read_document
-from pixelsieve.core.folders import MARKER
+from pixelsieve.core.files import MARKER, read_document
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.firmware.resources import Resources
 from pixelsieve.firmware.synthesis import Synthesis
-from pixelsieve.firmware.vendor_formats import VendorReport
+from pixelsieve.firmware.vendor_reports import VendorReport
 from pixelsieve.networks.precision import bits_label
 from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.robustness import RobustnessResult

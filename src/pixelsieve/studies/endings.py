@@ -10,7 +10,7 @@ import numpy as np
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.features import FeatureTable
-from pixelsieve.integer.exactness import check_exactness
+from pixelsieve.integer.logic import check_exactness
 from pixelsieve.metrics.statistics import METRICS, score
 from pixelsieve.networks.precision import LearnedPrecision
 from pixelsieve.studies.search.goal import Goal, Measured

@@ -30,7 +30,7 @@ from pixelsieve.core.programs import (
 from pixelsieve.firmware.ports import Design, Language, Port
 from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
-from pixelsieve.firmware.synthesis import synthesize_luts
+from pixelsieve.firmware.synthesis import count
 
 TOOLS = (VERILATOR, YOSYS, GXX, GHDL)
 
@@ -78,7 +78,7 @@ def _ghdl(tool: Tool) -> None:
 def _yosys(tool: Tool) -> None:
     with scratch_folder() as folder:
         write_verilog(folder, _design("verilog", _VERILOG))
-        luts = synthesize_luts(folder, "tiny", tool=tool).luts
+        luts = count("luts", folder, "tiny", tool=tool).luts
     if luts is None or not luts.total:
         msg = f"{tool} counts no LUTs in a design of four inverters"
         raise ToolError(msg)

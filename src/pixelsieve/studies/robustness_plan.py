@@ -16,8 +16,7 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
 from pixelsieve.front_end import Chip, FrontEnd
-from pixelsieve.front_end.draws import derived_seed
-from pixelsieve.front_end.readout import changed
+from pixelsieve.front_end.readout import changed, derived_seed
 from pixelsieve.simulation.generate import Sample
 from pixelsieve.simulation.transport import diffusion_um, lorentz_tangent
 

@@ -16,8 +16,14 @@ from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.windows import shift_window
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import Chip, FrontEnd
-from pixelsieve.front_end.draws import Stream, cluster_keys, derived_seed, uniforms
-from pixelsieve.front_end.readout import GAINS, changed
+from pixelsieve.front_end.readout import (
+    GAINS,
+    Stream,
+    changed,
+    cluster_keys,
+    derived_seed,
+    uniforms,
+)
 
 _MOST_COPIES = 1024
 _WINDOW = ("window_x_px", "window_y_px")

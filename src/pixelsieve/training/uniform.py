@@ -66,7 +66,7 @@ def uniform_program(
     import jax.numpy as jnp
     import optax
 
-    forward = logits_function(spec, quantized)
+    forward = logits_function(spec, Precision(8) if quantized else None)
     optimizer = optax.scale_by_adam()
 
     def loss(weights: Tree, grids: Tree, inputs: Tree, labels: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,16 +20,15 @@ def fit_scales(weights: Weights, precision: Precision) -> Precision:
     hardware.
     """
     bits = precision.weight_bits
-    return precision.with_scales(
-        tuple(
-            LayerScale(
-                layer,
-                best_integer_bits(variables["kernel"], signed=True, bits=bits),
-                best_integer_bits(variables["bias"], signed=True, bits=bits),
-            )
-            for layer, variables in weights.items()
+    scales = tuple(
+        LayerScale(
+            layer,
+            best_integer_bits(variables["kernel"], signed=True, bits=bits),
+            best_integer_bits(variables["bias"], signed=True, bits=bits),
         )
+        for layer, variables in weights.items()
     )
+    return replace(precision, scales=scales)
 
 
 @dataclass(frozen=True, slots=True)

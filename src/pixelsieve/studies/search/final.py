@@ -228,7 +228,7 @@ def feature_luts(model: Model, dataset: Dataset) -> tuple[float | None, str | No
 def _score_on_test(model: Model, dataset: Dataset) -> Metrics:
     integers = from_model(model)
     test = dataset.test
-    logits: NDArray[np.int64] = integers.run(integers.input_codes(model.features.table(test)))
+    logits: NDArray[np.int64] = integers.run(integers.codes(test))
     return score(logits, test.signal)
 
 
