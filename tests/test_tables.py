@@ -16,9 +16,8 @@ from pixelsieve.formats.dataset import Dataset
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest, score
 from pixelsieve.report import terminal
 from pixelsieve.report.comparison import comparison_table, paired_table, warnings
-from pixelsieve.report.evaluation_tables import slices_table
 from pixelsieve.report.figures import event_display
-from pixelsieve.report.inspection import inspection_tables
+from pixelsieve.report.tables import inspection_tables, slices_table
 from pixelsieve.studies.inspect import inspect_parts
 from pixelsieve.studies.summary import (
     Approach,

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pixelsieve.networks.precision import LearnedPrecision
+    from pixelsieve.report.spec import Table
     from pixelsieve.studies.summary import Comparison
 
 
-@options.shows_errors
+@options.shows_errors()
 @takes_training_options
 def compare(
     training: TrainingOptions,
@@ -82,11 +83,9 @@ def compare(
             on_count=progress.on_count,
         )
     figures_of_comparison(read_run(out))
-    if training.json:
-        options.print_json(comparison.to_plain())
-        return
-    _show(comparison)
-    typer.echo(f"{out}: manifest, metrics.json, history.parquet, models and figures")
+    written = f"{out}: manifest, metrics.json, history.parquet, models and figures"
+    plain = comparison.to_plain() if training.json else None
+    options.answer(plain, *_parts(comparison), written)
 
 
 def _recipes_of(
@@ -100,7 +99,8 @@ def _recipes_of(
     return [name for name, one in known.items() if one.learns_bits in kinds]
 
 
-def _show(comparison: Comparison) -> None:
+def _parts(comparison: Comparison) -> list[Table | str]:
+    """Return the tables and lines of a comparison."""
     from pixelsieve.report.comparison import (
         comparison_table,
         luts_table,
@@ -109,15 +109,16 @@ def _show(comparison: Comparison) -> None:
         warm_starts,
         warnings,
     )
-    from pixelsieve.report.evaluation_tables import read_out_table
+    from pixelsieve.report.tables import read_out_table
 
-    if comparison.front_end:
-        options.show(read_out_table(comparison.front_end))
-    options.show(*(warm_start_table(name, rows) for name, rows in warm_starts(comparison) if rows))
-    options.show(comparison_table(comparison))
-    for lines in warnings(comparison):
-        options.show(*lines)
+    collapsed, coarse = warnings(comparison)
     paired = (paired_table(comparison, name) for name in ("rejection_98", "auc", "accuracy"))
-    options.show(*filter(None, (luts_table(comparison), *paired)))
-    for one in comparison.teachers:
-        options.show(f"{one.name}: validation AUC {one.validation_auc:.4f}")
+    return [
+        *([read_out_table(comparison.front_end)] if comparison.front_end else []),
+        *(warm_start_table(name, rows) for name, rows in warm_starts(comparison) if rows),
+        comparison_table(comparison),
+        *collapsed,
+        *coarse,
+        *filter(None, (luts_table(comparison), *paired)),
+        *(f"{t.name}: validation AUC {t.validation_auc:.4f}" for t in comparison.teachers),
+    ]

@@ -19,15 +19,13 @@ def convert_model(source: Path, out: Path, chosen: ImportOptions, *, json: bool)
     """Import, and print the report."""
     from pixelsieve.core.config import to_plain
     from pixelsieve.importing.convert import convert_model as run
-    from pixelsieve.report.inspection import import_table
+    from pixelsieve.report.tables import import_table
 
     path, report = run(source, out, chosen)
-    if json:
-        options.print_json({"model": str(path), **to_plain(report)})
-        return
     layers = sum(row.what == "layer" for row in report.rows)
     variables = sum(row.what == "variable" for row in report.rows)
-    options.show(
+    options.answer(
+        {"model": str(path), **to_plain(report)} if json else None,
         import_table(report),
         *(f"note: {note}" for note in report.notes),
         f"network: {report.network}; {report.parameters} parameters; {report.precision}",
@@ -120,24 +118,13 @@ def convert(
         convert_model(Path(sources[0]), out, chosen, json=json)
         return
     _refuse(for_models, "for models (.h5, .keras), not for clusters")
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+    from pixelsieve.cli.progress import Bars
     from pixelsieve.data.detector import Detector
     from pixelsieve.formats.convert import convert as run
     from pixelsieve.formats.sources import ReadOptions
 
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("files"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[clusters]:,} clusters"),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
-        bar = progress.add_task("files", total=None, clusters=0)
+    with Bars() as progress:
+        bar = progress.add("files")
         result = run(
             sources,
             out,
@@ -153,20 +140,18 @@ def convert(
             centered=recenter,
             smear_seed=smear,
             on_part=lambda begun, files, clusters: progress.update(
-                bar, completed=begun, total=files, clusters=clusters
+                bar, completed=begun, total=files, text=f"{clusters:,} clusters"
             ),
         )
-    if json:
-        options.print_json(result)
-        return
     rows, columns = result.window
-    typer.echo(
+    no_groups = "no group_id: splits will go by a hash of the pixel charges"
+    options.answer(
+        result if json else None,
         f"{result.out}: {result.clusters} clusters ({result.signal} signal, {result.bib} BIB) "
         f"from {result.sources} {result.source_format} files; {result.detector}, "
-        f"{rows} x {columns} pixels, {result.time_slices} time slices"
+        f"{rows} x {columns} pixels, {result.time_slices} time slices",
+        *([no_groups] if to == "parquet" and not result.has_group_id else []),
     )
-    if to == "parquet" and not result.has_group_id:
-        typer.echo("no group_id: splits will go by a hash of the pixel charges")
 
 
 def _is_model(sources: list[str]) -> bool:

@@ -49,7 +49,7 @@ def evaluate(
     model was trained with.
     """
     from pixelsieve.networks.model_file import load_model, the_path
-    from pixelsieve.report.evaluation_tables import (
+    from pixelsieve.report.tables import (
         data_rate_table,
         read_out_table,
         scores_table,
@@ -60,7 +60,7 @@ def evaluate(
     file = the_path(path, model)
     loaded = load_model(file)
     chosen = _front_end(loaded, front_end)
-    part = only(options.read_parts(data), split).through(chosen)
+    part = only(options.load(data, whole=False), split).through(chosen)
     occupancy = occupancy_of(part.detector, hit_density, bits_per_pixel)
     result = evaluate_model(loaded, part, occupancy)
     for differing, what in (
@@ -69,12 +69,10 @@ def evaluate(
     ):
         if differing:
             options.warn(f"{file}: trained {what}: {'; '.join(differing)}")
-    if json:
-        options.print_json(result)
-        return
     how = "every cluster" if split == "all" else f"{split} split, by {part.split_by}"
     title = f"{file.name} on {sum(result.clusters.values())} clusters ({how})"
-    options.show(
+    options.answer(
+        result if json else None,
         *([read_out_table(result.front_end)] if result.front_end else []),
         scores_table(title, result.figures, result.bootstrap_68),
         data_rate_table(result.data_rate, result.occupancy),

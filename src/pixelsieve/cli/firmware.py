@@ -14,8 +14,6 @@ from pixelsieve.core.errors import ConfigError, GuaranteeError
 from pixelsieve.core.runs import RunFolder
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pixelsieve.data.clusters import Clusters
     from pixelsieve.firmware.hls_project import Backend, HlsSettings
     from pixelsieve.firmware.job import Extras, FirmwareResult
@@ -160,15 +158,12 @@ class _Subject:
 
 def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, json: bool) -> None:
     """Write verified Verilog and print what was made; `jobs` compilers run side by side."""
-    from rich.console import Console
-
     from pixelsieve.core.programs import VERILATOR, find
     from pixelsieve.firmware.job import make_firmware
     from pixelsieve.report.firmware_table import firmware_tables
 
     find(VERILATOR)  # says at once what is missing
     model, parts = subject.load()
-    console = Console(stderr=True)
     result = make_firmware(
         model,
         parts["validation"],
@@ -178,13 +173,11 @@ def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, js
         timing=timing,
         extras=replace(extras, front_end=model.card.front_end),
         jobs=jobs,
-        on_step=lambda step: console.print(f"{step} ...", highlight=False, soft_wrap=True),
-        on_flip=lambda done, total: _tell_tenths(console, "bit flips", done, total),
+        on_step=options.step,
+        on_flip=_tell_tenths,
     )
-    if json:
-        options.print_json(result.plain())
-    else:
-        options.show(*firmware_tables(result), f"-> {result.folder}")
+    plain = result.plain() if json else None
+    options.answer(plain, *firmware_tables(result), f"-> {result.folder}")
     if not result.passed:
         raise GuaranteeError(_difference(result))
     if not json:
@@ -201,13 +194,10 @@ def _resources(
     json: bool,
 ) -> None:
     """Print the costs of all quantized models of the runs."""
-    from rich.console import Console
-
     from pixelsieve.core.config import to_plain
     from pixelsieve.firmware.resources import resources_of_run
     from pixelsieve.report.firmware_table import resources_table
 
-    console = Console(stderr=True)
     found = [
         (run, one)
         for run in runs
@@ -217,13 +207,12 @@ def _resources(
             timing=timing,
             measures=measures,
             settings=settings,
-            on_model=lambda name: console.print(f"{name} ...", highlight=False),
+            on_model=options.step,
         )
     ]
-    if json:
-        options.print_json([{"run": str(run), **to_plain(one)} for run, one in found])
-    else:
-        options.show(resources_table([(run.name, one) for run, one in found]))
+    plain = [{"run": str(run), **to_plain(one)} for run, one in found]
+    table = resources_table([(run.name, one) for run, one in found])
+    options.answer(plain if json else None, table)
 
 
 def _keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: bool) -> None:
@@ -232,15 +221,12 @@ def _keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: 
     from pixelsieve.report.firmware_table import vendor_table
 
     kept = import_reports(run, files, model.removesuffix(".keras") if model else None)
-    if json:
-        options.print_json(kept)
-    else:
-        options.show(vendor_table(kept))
+    options.answer(kept if json else None, vendor_table(kept))
 
 
-def _tell_tenths(console: Console, what: str, done: int, total: int) -> None:
+def _tell_tenths(done: int, total: int) -> None:
     if done * 10 // total > (done - 1) * 10 // total:
-        console.print(f"{what} {done} of {total}", highlight=False)
+        typer.echo(f"bit flips {done} of {total}", err=True)
 
 
 def _difference(result: FirmwareResult) -> str:
@@ -262,8 +248,6 @@ def _difference(result: FirmwareResult) -> str:
 
 def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
     """Write an HLS project, check its C simulation and print what was compared."""
-    from rich.console import Console
-
     from pixelsieve.firmware import hls
     from pixelsieve.firmware.testbench import vectors
     from pixelsieve.integer.network import from_model
@@ -275,7 +259,6 @@ def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
     test = network.features.table(parts["test"])
     validation.require_both_classes()
     logits = network.run(network.codes(validation))
-    console = Console(stderr=True)
     found = hls.hand_over(
         model,
         network,
@@ -283,12 +266,10 @@ def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
         subject.folder(model, f"_{settings.backend.lower()}"),
         settings,
         threshold=choose_threshold(logits, validation.signal, subject.efficiency).code,
-        on_step=lambda step: console.print(f"{step} ...", highlight=False),
+        on_step=options.step,
     )
-    if json:
-        options.print_json(found.plain())
-    else:
-        options.show(hand_over_table(found), f"-> {found.folder}")
+    plain = found.plain() if json else None
+    options.answer(plain, hand_over_table(found), f"-> {found.folder}")
     if not found.passed:
         place = f"layer by layer in {found.folder / 'verification.json'}"
         msg = f"{model.origin}: C simulation: {found.mismatches} mismatches; {place}"

@@ -37,45 +37,36 @@ def inspect(
     from pixelsieve.formats.parquet import read_provenance
     from pixelsieve.formats.sources import find_files
     from pixelsieve.front_end import read_front_end
-    from pixelsieve.report.inspection import inspection_lines, inspection_tables
+    from pixelsieve.report.tables import inspection_lines, inspection_tables
     from pixelsieve.studies.inspect import inspect_parts
 
     chosen = read_front_end(front_end) if front_end else None
     provenance = {p.name: said for p in find_files(paths) if (said := read_provenance(p))}
-    found = inspect_parts(options.read_parts(paths), chosen, provenance, events)
+    found = inspect_parts(options.load(paths, whole=False), chosen, provenance, events)
     if out:
         _write(found, out)
-    if json:
-        options.print_json(found)
-        return
-    options.show(*inspection_lines(found), *inspection_tables(found))
-    if out:
-        options.show(f"{out}: inspection.json, distributions and event_display")
+    lines, tables = inspection_lines(found), inspection_tables(found)
+    written = [f"{out}: inspection.json, distributions and event_display"] if out else []
+    options.answer(found if json else None, *lines, *tables, *written)
 
 
 def _show_model(path: Path) -> None:
     from pixelsieve.networks.model_file import load_model
 
     loaded = load_model(path)
-    options.print_json(
-        {
-            "network": loaded.spec,
-            "parameters": loaded.spec.n_parameters,
-            "precision": loaded.precision,
-            "features": loaded.features,
-            **loaded.card.to_plain(),
-        }
-    )
+    head = {"network": loaded.spec, "parameters": loaded.spec.n_parameters}
+    inputs = {"precision": loaded.precision, "features": loaded.features}
+    options.print_json({**head, **inputs, **loaded.card.to_plain()})
 
 
 def _write(found: Inspection, out: Path) -> None:
     from pixelsieve.core.files import telling_unwritable, write_json
-    from pixelsieve.report import figures, plot
-    from pixelsieve.report.inspection import distribution_charts
+    from pixelsieve.report import figures
+    from pixelsieve.report.tables import distribution_charts
 
     with telling_unwritable(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "inspection.json", found)
         charts = distribution_charts(found.distributions)
-        plot.figure(charts, out / "distributions", columns=4, size=(3.8, 3.2))
+        figures.figure(charts, out / "distributions", columns=4, size=(3.8, 3.2))
         figures.event_display(found.displays, out / "event_display")

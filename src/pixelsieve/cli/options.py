@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
@@ -42,6 +42,9 @@ CountLuts = Annotated[
         help="Count the LUTs of the table's networks with Yosys too: seconds each for small ones.",
     ),
 ]
+RecipesFile = Annotated[
+    Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -49,20 +52,10 @@ KNOWN_RECIPES = "original, first_attempt, conservative, sieve"
 KNOWN_NETWORKS = "model1, model2, model2_5, model3, asic, model2_codes, model2_abs_z"
 """For help texts, which must not wait for the modules that define them."""
 
-_RESUMES = "interrupted; the same command goes on from here"
-
-
-@overload
-def shows_errors(verb: Callable[P, T]) -> Callable[P, T]: ...
-
-
-@overload
-def shows_errors(*, interrupted: str) -> Callable[[Callable[P, T]], Callable[P, T]]: ...
-
 
 def shows_errors(
-    verb: Callable[..., Any] | None = None, *, interrupted: str = _RESUMES
-) -> Callable[..., Any]:
+    *, interrupted: str = "interrupted; the same command goes on from here"
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Turn a `PixelsieveError` into one line on standard error and its exit code.
 
     `interrupted` is the line for Ctrl-C; verbs that do not resume must give their own.
@@ -82,7 +75,7 @@ def shows_errors(
 
         return wrapped
 
-    return decorate if verb is None else decorate(verb)
+    return decorate
 
 
 def bits(text: str, option: str) -> tuple[int, ...]:
@@ -175,27 +168,19 @@ def open_dataset(patterns: Sequence[str], front_end: Path | None = None) -> Data
     return found
 
 
-def load(patterns: Sequence[str]) -> Dataset:
-    """`formats.dataset.load`; warn of missing files and of doubtful units."""
+def load(patterns: Sequence[str], *, whole: bool = True) -> Dataset:
+    """`formats.dataset.load`, or `read_parts` if it need not be whole.
+
+    Warn of missing files and of doubtful units.
+    """
     from pixelsieve.formats import dataset
-
-    return _warned(patterns, dataset.load(patterns))
-
-
-def read_parts(patterns: Sequence[str]) -> Dataset:
-    """`formats.dataset.read_parts`; warn of missing files and of doubtful units."""
-    from pixelsieve.formats import dataset
-
-    return _warned(patterns, dataset.read_parts(patterns))
-
-
-def _warned(patterns: Sequence[str], dataset: Dataset) -> Dataset:
     from pixelsieve.formats.labels import doubtful_units
 
+    found = dataset.load(patterns) if whole else dataset.read_parts(patterns)
     _warn_of_missing(patterns)
-    for text in doubtful_units(dataset.parts.values()):
+    for text in doubtful_units(found.parts.values()):
         warn(text)
-    return dataset
+    return found
 
 
 def _warn_of_missing(patterns: Sequence[str]) -> None:
@@ -226,6 +211,19 @@ def show(*parts: Table | str) -> None:
             console.print(part, soft_wrap=True, highlight=False, markup=False)
         else:
             console.print(*terminal.tables(part, console.width), sep="\n")
+
+
+def answer(plain: Any, *parts: Table | str) -> None:
+    """Print plain data as JSON; if it is None, the tables and lines."""
+    if plain is None:
+        show(*parts)
+    else:
+        print_json(plain)
+
+
+def step(text: str) -> None:
+    """Tell on standard error what is being done."""
+    typer.echo(f"{text} ...", err=True)
 
 
 def print_json(value: Any) -> None:

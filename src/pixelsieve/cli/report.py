@@ -31,9 +31,6 @@ def report(
 
     Several runs give one page that compares them; it then needs --out.
     """
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.report.page import write_report
     from pixelsieve.report.record import read_run
 
@@ -43,11 +40,9 @@ def report(
     records = [read_run(path) for path in runs]
     page = out or RunFolder(runs[0]).page
     write_report(records, page)
-    console = Console()
     if figures:
         from pixelsieve.report.figures import figures_of_run
 
         for record in records:
-            for name in figures_of_run(record):
-                console.print(escape(name), soft_wrap=True, highlight=False)
-    console.print(f"-> {escape(str(page))}", soft_wrap=True, highlight=False)
+            options.show(*figures_of_run(record))
+    options.show(f"-> {page}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -65,7 +66,7 @@ def robustness(
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
     from pixelsieve.report import figures
-    from pixelsieve.report.evaluation_tables import robustness_tables
+    from pixelsieve.report.tables import robustness_tables
     from pixelsieve.studies.models import approaches_of
     from pixelsieve.studies.robustness import RobustnessSettings
     from pixelsieve.studies.robustness import robustness as measure
@@ -78,8 +79,8 @@ def robustness(
     approaches = approaches_of(run, model or [])
     folder = out or RunFolder(run).robustness.parent
     require_writable(folder, folder)
-    given = options.read_parts(data)
-    samples = {label: options.read_parts(files) for label, files in others.items()}
+    given = options.load(data, whole=False)
+    samples = {label: options.load(files, whole=False) for label, files in others.items()}
     _warn(run, approaches, {"--data": given, **samples})
     settings = RobustnessSettings(efficiency, split, wanted, str(variations), simulated, seed)
     with StepProgress("variations") as progress:
@@ -88,7 +89,7 @@ def robustness(
             given,
             samples,
             settings,
-            progress.on_step,
+            partial(progress.on_step, "variations"),
             workers=workers or 1,
             scheduler=scheduler,
         )
@@ -96,11 +97,9 @@ def robustness(
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RunFolder(run).robustness.name, result)
         figures.robustness(result, folder / "robustness")
-    if json:
-        options.print_json(result)
-        return
     left_out = (f"left out: {reason}" for reason in result.left_out)
-    options.show(*robustness_tables(result), *left_out, f"-> {folder}")
+    tables = robustness_tables(result)
+    options.answer(result if json else None, *tables, *left_out, f"-> {folder}")
 
 
 def _others(given: list[str]) -> dict[str, list[str]]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pixelsieve.cli import options
 from pixelsieve.core.runs import RunFolder
 
-if TYPE_CHECKING:
-    from pixelsieve.studies.search.goal import SearchConfig
 
-
-@options.shows_errors
+@options.shows_errors()
 def search(
     data: options.Data,
     out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/search.")],
@@ -56,9 +53,7 @@ def search(
         ),
     ] = None,
     front_end: options.FrontEnd = None,
-    recipes_file: Annotated[
-        Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
-    ] = None,
+    recipes_file: options.RecipesFile = None,
     luts: options.CountLuts = False,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
@@ -70,19 +65,22 @@ def search(
     the table is exact: Keras, integers and logic give the same. Run the same command again to
     resume an interrupted search.
     """
-    from pixelsieve.cli.progress import SearchProgress
+    from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.workers import default_workers
-    from pixelsieve.report.plot import figure
+    from pixelsieve.report.figures import figure
     from pixelsieve.report.search import pareto_choices, search_lines, search_table
+    from pixelsieve.studies.search.goal import SearchConfig
     from pixelsieve.studies.search.run import search as run_search
+    from pixelsieve.studies.search.space import read_space
 
     options.require_one(workers, scheduler)
-    config = _config(
-        space,
-        recipes_file,
-        options.time_feature(time),
-        [name for name in reference or ["model2"] if name != "none"],
-        options.bits(reference_bits, "--reference-bits"),
+    extra = options.time_feature(time)
+    chosen = read_space(space, recipes_file)
+    config = SearchConfig(
+        chosen.with_feature(extra) if extra else chosen,
+        references=tuple(name for name in reference or ["model2"] if name != "none"),
+        reference_bits=options.bits(reference_bits, "--reference-bits"),
+        time_feature=extra,
         metric=metric,
         cost=cost,
         budget=budget,
@@ -91,7 +89,7 @@ def search(
         generation=generation,
     )
     dataset = options.open_dataset(data, front_end)
-    with SearchProgress() as progress:
+    with StepProgress() as progress:
         result = run_search(
             config,
             dataset,
@@ -100,33 +98,10 @@ def search(
             workers=workers or default_workers(),
             scheduler=scheduler,
             luts=luts,
-            on_progress=progress.on_progress,
+            on_progress=progress.on_search,
             on_count=progress.on_count,
         )
     figure(pareto_choices(result), RunFolder(out).figures / "pareto", size=(6.0, 4.8))
-    if json:
-        options.print_json(result.to_plain())
-        return
     folder = f"{out}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
-    options.show(search_table(result), *search_lines(result), folder)
-
-
-def _config(
-    space: Path | None,
-    recipes_file: Path | None,
-    time: str | None,
-    references: list[str],
-    reference_bits: tuple[int, ...],
-    **values: object,
-) -> SearchConfig:
-    from pixelsieve.studies.search.goal import SearchConfig
-    from pixelsieve.studies.search.space import read_space
-
-    chosen = read_space(space, recipes_file)
-    return SearchConfig(
-        chosen.with_feature(time) if time else chosen,
-        references=tuple(references),
-        reference_bits=reference_bits,
-        time_feature=time,
-        **values,  # type: ignore[arg-type] # the options' own names and types
-    )
+    plain = result.to_plain() if json else None
+    options.answer(plain, search_table(result), *search_lines(result), folder)

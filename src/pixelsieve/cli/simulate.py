@@ -12,7 +12,7 @@ from pixelsieve.cli import options
 from pixelsieve.core.errors import ConfigError
 
 
-@options.shows_errors
+@options.shows_errors()
 def simulate(
     out: Annotated[
         Path, typer.Option(help="File ending in .parquet, or a folder that gets one file a chunk.")
@@ -47,9 +47,6 @@ def simulate(
     The same seed gives the same clusters on any number of workers. The same command goes on where
     an interrupted one stopped.
     """
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.cli.progress import ClusterProgress
     from pixelsieve.core.config import read_toml
     from pixelsieve.core.workers import default_workers
@@ -84,16 +81,9 @@ def simulate(
             out,
             workers=workers or default_workers(),
             scheduler=scheduler,
-            on_chunk=progress.advance,
+            on_chunk=progress.on_clusters,
         )
-    if json:
-        options.print_json(summary)
-        return
-    seconds = time.monotonic() - start
-    made = summary["new"]
+    made, seconds = summary["new"], time.monotonic() - start
     what = f"{made} new in {seconds:.1f} s" if made else "all there already"
-    Console().print(
-        f"{escape(str(out))}: {signal} signal and {bib} BIB clusters, seed {seed} ({what})",
-        soft_wrap=True,
-        highlight=False,
-    )
+    line = f"{out}: {signal} signal and {bib} BIB clusters, seed {seed} ({what})"
+    options.answer(summary if json else None, line)

@@ -11,6 +11,7 @@ import typer
 from pixelsieve.cli import options
 from pixelsieve.cli.training_options import TrainingOptions, takes_training_options
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.core.runs import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pixelsieve.training.job import JobResult
 
 
-@options.shows_errors
+@options.shows_errors()
 @takes_training_options
 def train(
     training: TrainingOptions,
@@ -136,14 +137,10 @@ def _default_recipe(precision: int | LearnedPrecision | None) -> str:
 
 
 def _show(results: Sequence[JobResult], dataset: Dataset, out: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
     from pixelsieve.report.comparison import learned_table, warm_start_table
-    from pixelsieve.report.evaluation_tables import read_out_table
+    from pixelsieve.report.tables import read_out_table
     from pixelsieve.training.job import over_budget
 
-    console = Console()
     if dataset.summary:
         options.show(read_out_table(dataset.summary))
     for result in results:
@@ -158,10 +155,9 @@ def _show(results: Sequence[JobResult], dataset: Dataset, out: Path) -> None:
         )
         if result.exact is not None:
             figures = f"AUC {result.exact['auc']:.4f}, {result.exact['luts']:.0f} LUTs (estimate)"
-        console.print(
-            f"{result.name}: best epoch {result.best_epoch}, validation {figures} -> "
-            f"{escape(str(out / 'models' / result.name))}.keras",
-            soft_wrap=True,
+        model = RunFolder(out).model(result.name)
+        options.show(
+            f"{result.name}: best epoch {result.best_epoch}, validation {figures} -> {model}"
         )
 
 

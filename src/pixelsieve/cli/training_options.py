@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import typing
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -44,9 +43,7 @@ class TrainingOptions:
         bool, typer.Option("--mirror-x", help="Mirror x where z < 0, so that both ends look alike.")
     ] = False
     front_end: options.FrontEnd = None
-    recipes_file: Annotated[
-        Path | None, typer.Option(help="TOML file with tables recipes.NAME.", dir_okay=False)
-    ] = None
+    recipes_file: options.RecipesFile = None
     augment: Annotated[
         Path | None,
         typer.Option(
@@ -168,23 +165,15 @@ class TrainingOptions:
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:
     """Let the command line give the fields of `TrainingOptions`, the verb's first argument."""
+    shared = inspect.signature(TrainingOptions, eval_str=True).parameters
+    own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
 
     @functools.wraps(verb)
     def wrapped(**values: Any) -> T:
-        shared = {f.name: values.pop(f.name) for f in fields(TrainingOptions)}
-        return verb(TrainingOptions(**shared), **values)
+        training = TrainingOptions(**{name: values.pop(name) for name in shared})
+        return verb(training, **values)
 
-    hints = typing.get_type_hints(TrainingOptions, include_extras=True)
-    own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
-    parameters = [
-        inspect.Parameter(
-            f.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if f.default is MISSING else f.default,
-            annotation=hints[f.name],
-        )
-        for f in fields(TrainingOptions)
-    ]
+    parameters = [*shared.values()]
     parameters += [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}

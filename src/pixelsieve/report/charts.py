@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pixelsieve.evaluation.data_rate import Slice
 from pixelsieve.networks.precision import bits_order, bits_text
 from pixelsieve.report.comparison import METRIC_TITLES
-from pixelsieve.report.record import JobRecord
+from pixelsieve.report.record import JobRecord, RunRecord
+from pixelsieve.report.search import pareto_choices, volume_choices
 from pixelsieve.report.spec import BASELINE, INK, Axis, Chart, Choice, Point, Series
 from pixelsieve.studies.explain import ApproachCurves, BaselineCurves, Curves
 from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison
@@ -33,6 +34,9 @@ class _HasBits(Protocol):
     def bits(self) -> int | str | None: ...
 
 
+R = TypeVar("R", bound=_HasBits)
+
+
 def colours(approaches: Iterable[str]) -> dict[str, int | str]:
     """Return the number of the colour of each approach, the same in every figure; float is `INK`.
 
@@ -55,12 +59,30 @@ def widths(rows: Iterable[_HasBits]) -> list[int | str]:
     return sorted({r.bits for r in rows if r.bits}, key=bits_order)
 
 
-def _by_bits(rows: Sequence[_HasBits]) -> list[tuple[str, list[int]]]:
-    """Label of each width, and the rows that belong there: its own, and float everywhere."""
-    found = widths(rows)
-    if not found:
-        return [("float", list(range(len(rows))))]
-    return [(bits_text(w), [i for i, r in enumerate(rows) if r.bits in (w, None)]) for w in found]
+def _by_bits(rows: Sequence[R]) -> list[tuple[str, list[R]]]:
+    """Return the label of each width, and its rows: its own, and float everywhere."""
+    found = [(bits_text(w), [r for r in rows if r.bits in (w, None)]) for w in widths(rows)]
+    return found or [("float", list(rows))]
+
+
+def drawn(run: RunRecord, approaches: Sequence[str] = ()) -> dict[str, tuple[Choice, ...]]:
+    """Return the figures of a run that show something, by name.
+
+    `approaches` in the order of a whole page give the colours.
+    """
+    comparison, curves, search = run.comparison, run.curves, run.search
+    figures: dict[str, tuple[Choice, ...]] = {}
+    if comparison is not None:
+        figures["roc"] = roc_choices(comparison, approaches)
+        if sum(isinstance(w, int) for w in widths(comparison.rows)) > 1:
+            figures["bits"] = bits_choices(comparison, approaches)
+    if curves is not None:
+        figures["scores"] = scores_choices(curves)
+        figures["slices"] = slices_choices(curves, approaches)
+    figures["training"] = training_choices(run.jobs, approaches)
+    if search is not None:
+        figures |= {"pareto": pareto_choices(search), "volume": volume_choices(search)}
+    return {name: one for name, one in figures.items() if any(c.charts for c in one)}
 
 
 def roc_choices(comparison: Comparison, approaches: Sequence[str] = ()) -> tuple[Choice, ...]:
@@ -71,21 +93,13 @@ def roc_choices(comparison: Comparison, approaches: Sequence[str] = ()) -> tuple
     rows = comparison.rows
     colour = colours([*approaches, *(r.approach for r in rows)])
     others = [_roc(one, BASELINE, 1 + i) for i, one in enumerate(comparison.baselines) if one.roc]
-    return tuple(
-        Choice(
-            label,
-            (
-                Chart(
-                    Axis("signal efficiency", low=_LOWEST_EFFICIENCY, high=1.0),
-                    Axis("fraction of BIB clusters kept", "log", high=1.0),
-                    tuple([_roc(r, colour[r.approach], 0) for r in drawn] + others),
-                    layout="wide",
-                ),
-            ),
-        )
-        for label, which in _by_bits(rows)
-        if (drawn := [rows[i] for i in which if rows[i].roc])
-    )
+    x = Axis("signal efficiency", low=_LOWEST_EFFICIENCY, high=1.0)
+    y = Axis("fraction of BIB clusters kept", "log", high=1.0)
+    choices = []
+    for label, same in _by_bits(rows):
+        if curves := [_roc(r, colour[r.approach], 0) for r in same if r.roc]:
+            choices.append(Choice(label, (Chart(x, y, (*curves, *others), layout="wide"),)))
+    return tuple(choices)
 
 
 def _roc(row: ComparedRow | Baseline, colour: int | str, dash: int) -> Series:
@@ -125,24 +139,20 @@ def _mean_point(at: str, row: ComparedRow, metric: str) -> Point:
 
 def scores_choices(curves: Curves) -> tuple[Choice, ...]:
     """Return histograms of the scores of both classes, a chart per approach."""
-    charts = [_scores_chart(row) for row in curves.rows]
     return tuple(
-        Choice(label, tuple(charts[i] for i in which)) for label, which in _by_bits(curves.rows)
+        Choice(label, tuple(map(_scores_chart, same))) for label, same in _by_bits(curves.rows)
     )
 
 
 def _scores_chart(row: ApproachCurves) -> Chart:
-    histogram = row.histogram
-    edges = histogram.edges
+    edges = row.histogram.edges
+    classes = (("signal", 0, row.histogram.signal), ("BIB", 1, row.histogram.bib))
     return Chart(
         Axis("score (logit)", low=edges[0], high=edges[-1]),
         Axis("clusters per bin", "log"),
         tuple(
             Series(name, colour, "step", tuple(map(Point, edges, [*counts, 0])))
-            for name, colour, counts in (
-                ("signal", 0, histogram.signal),
-                ("BIB", 1, histogram.bib),
-            )
+            for name, colour, counts in classes
         ),
         title=f"{row.approach}, {bits_text(row.bits)}" if row.bits else row.approach,
         marks=row.thresholds,
@@ -158,24 +168,19 @@ def training_choices(
     runs.sort(key=lambda r: (r.bits is not None, order.index(r.recipe.name), r.seed))
     colour = colours(order)
     choices = []
-    for label, which in _by_bits(runs):
+    for label, same in _by_bits(runs):
         charts = []
         for name, title, scale in _TRAINING:
-            series = tuple(
-                Series(
-                    runs[i].recipe.name,
-                    colour[runs[i].recipe.name],
-                    "line",
-                    _history(runs[i], name, positive=scale == "log"),
-                    thin=True,
-                    tell=f"seed {runs[i].seed}",
-                )
-                for i in which
-                if name != "flip_share" or runs[i].bits is not None
-            )
+            series = []
+            for run in same:
+                if name != "flip_share" or run.bits is not None:
+                    recipe, told = run.recipe.name, f"seed {run.seed}"
+                    points = _history(run, name, positive=scale == "log")
+                    hue = colour[recipe]
+                    series.append(Series(recipe, hue, "line", points, thin=True, tell=told))
             if any(s.points for s in series):
                 y = Axis("", "log" if scale == "log" else "linear")
-                charts.append(Chart(Axis("epoch", whole=True), y, series, title))
+                charts.append(Chart(Axis("epoch", whole=True), y, tuple(series), title))
         choices.append(Choice(label, tuple(charts)))
     return tuple(choices)
 
@@ -215,12 +220,12 @@ def slices_choices(curves: Curves, approaches: Sequence[str] = ()) -> tuple[Choi
     colour = colours([*approaches, *(r.approach for r in rows)])
     variables = list(dict.fromkeys(s.variable for r in rows[:1] for s in r.slices))
     choices = []
-    for label, which in _by_bits(rows):
-        drawn: list[_Drawn] = [(rows[i], colour[rows[i].approach], 0) for i in which]
-        drawn += [(one, BASELINE, 1 + i) for i, one in enumerate(curves.baselines)]
+    for label, same in _by_bits(rows):
+        shown: list[_Drawn] = [(row, colour[row.approach], 0) for row in same]
+        shown += [(one, BASELINE, 1 + i) for i, one in enumerate(curves.baselines)]
         charts = []
         for variable in variables:
-            both = [_slices_chart(drawn, variable, kind) for kind in ("bib", "signal")]
+            both = [_slices_chart(shown, variable, kind) for kind in ("bib", "signal")]
             charts.append([c for c in both if c.x.categories])
         charts.sort(key=len, reverse=True)  # those side by side first
         choices.append(Choice(label, tuple(c for both in charts for c in both)))
@@ -241,17 +246,10 @@ def _slices_chart(drawn: Sequence[_Drawn], variable: str, kind: str) -> Chart:
         mine = [s for s in row.slices if s.variable == variable]
         points = (_slice_point(mine[i], kind, told[i]) for i in filled if i in span)
         series.append(Series(row.approach, colour, "errors", tuple(points), dash))
-    return Chart(
-        Axis(
-            f"{name} ({unit})" if unit else name,
-            "category",
-            categories=tuple(told[i] for i in span),
-        ),
-        Axis(what, high=1.0),
-        tuple(series),
-        title=f"{what} by {name}",
-        layout="pair",
-    )
+    places = tuple(told[i] for i in span)
+    x = Axis(f"{name} ({unit})" if unit else name, "category", categories=places)
+    y, title = Axis(what, high=1.0), f"{what} by {name}"
+    return Chart(x, y, tuple(series), title, layout="pair")
 
 
 def _count(one: Slice, kind: str) -> int:

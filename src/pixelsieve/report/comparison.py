@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest
 from pixelsieve.networks.precision import bits_order, bits_text
-from pixelsieve.report.spec import Cell, Column, Row, Table
+from pixelsieve.report.spec import Cell, Column, Row, Table, numbers, row_of, table
 
 if TYPE_CHECKING:
     from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison, PairedRow
@@ -77,11 +77,11 @@ def approach_rows(comparison: Comparison, *, recipes: bool) -> tuple[Row, ...]:
     rows = []
     for row in comparison.rows:
         told = (*_recipe_cells(row.recipe), _copied(row.warm_start[0])) if recipes else ()
-        rows.append(Row((row.approach, _bits_cell(row.bits), *_figure_cells(row), *told)))
+        rows.append(row_of(row.approach, _bits_cell(row.bits), *_figure_cells(row), *told))
     for i, one in enumerate(comparison.baselines):
         told = ("",) * 4 if recipes else ()
         cells = (one.approach, Cell("", value=_LAST), *_figure_cells(one), *told)
-        rows.append(Row(cells, section=i == 0, muted=True))
+        rows.append(row_of(*cells, section=i == 0, muted=True))
     return tuple(rows)
 
 
@@ -124,32 +124,17 @@ def mean_cell(value: Mean | None, digits: int = 0, *, spread: bool | None = None
 
 def luts_table(comparison: Comparison) -> Table | None:
     """Return the LUTs of quantized networks, estimated and counted; None if none was counted."""
-    rows = [
-        (
-            Row(
-                (
-                    row.approach,
-                    _bits_cell(row.bits),
-                    mean_cell(one.luts),
-                    mean_cell(one.counted_luts),
-                )
-            )
-        )
-        for row in comparison.rows
-        if (one := row.counted)
-    ]
-    if not rows:
+    counted = [(row, row.counted) for row in comparison.rows if row.counted]
+    if not counted:
         return None
-    failed = any(row.counted and row.counted.counted_luts is None for row in comparison.rows)
-    return Table(
+    failed = any(one.counted_luts is None for _, one in counted)
+    return table(
         f"LUTs of {comparison.network}, combinational, without its features",
+        ("approach", *numbers("bits", "alkaid's estimate", "counted by Yosys")),
         (
-            Column("approach"),
-            Column("bits", number=True),
-            Column("alkaid's estimate", number=True),
-            Column("counted by Yosys", number=True),
+            (row.approach, _bits_cell(row.bits), mean_cell(one.luts), mean_cell(one.counted_luts))
+            for row, one in counted
         ),
-        tuple(rows),
         "'-': a count failed or did not finish; resources.json says which" if failed else "",
     )
 
@@ -162,35 +147,32 @@ def paired_table(comparison: Comparison, metric: str | None = None) -> Table | N
     rows = [one for one in comparison.paired if metric in (None, one.test.metric)]
     if not rows:
         return None
-    shown = () if metric else (Column("figure of merit"),)
-    title = "" if metric is None else f"Paired over seeds: {METRIC_TITLES[metric]} (t-test)"
-    return Table(
-        title,
+    return table(
+        f"Paired over seeds: {METRIC_TITLES[metric]} (t-test)" if metric else "",
         (
             Column("bits", number=True),
-            *shown,
-            Column("higher mean"),
-            Column("than"),
+            *([] if metric else ["figure of merit"]),
+            "higher mean",
+            "than",
             Column("difference", number=True, short="by"),
             Column("95 % interval", number=True),
             Column("p (paired t, Holm)", number=True, short="p"),
         ),
-        tuple(_paired_row(one, named=metric is None) for one in rows),
+        (_paired_cells(one, named=metric is None) for one in rows),
         correction_line([one.test for one in rows]),
     )
 
 
-def _paired_row(row: PairedRow, *, named: bool) -> Row:
+def _paired_cells(row: PairedRow, *, named: bool) -> tuple[Cell | str, ...]:
     test = row.test
     interval, p = Cell("not enough seeds"), Cell("-", value=2.0)
     if test.p_corrected is not None and test.low is not None and test.high is not None:
         interval = Cell(f"{test.low:+.4f} to {test.high:+.4f}", value=test.low)
         p = Cell(f"{test.p_corrected:.2g}", value=test.p_corrected)
-    difference = Cell(
-        f"{test.difference:+.4f}" if test.difference else "equal", value=test.difference
-    )
+    told = f"{test.difference:+.4f}" if test.difference else "equal"
+    difference = Cell(told, value=test.difference)
     name = (METRIC_TITLES[test.metric],) if named else ()
-    return Row((_bits_cell(row.bits), *name, test.better, test.than, difference, interval, p))
+    return _bits_cell(row.bits), *name, test.better, test.than, difference, interval, p
 
 
 def correction_line(tests: Sequence[PairedTest]) -> str:
@@ -207,27 +189,15 @@ def correction_line(tests: Sequence[PairedTest]) -> str:
 
 def warm_start_table(name: str, rows: Sequence[WarmStartRow]) -> Table:
     """Return what a warm start did to each layer."""
-    return Table(
+    told = []
+    for row in rows:
+        change, saturated = f"{row.largest_change:.4f}", f"{100 * row.saturated_share:.1f} %"
+        told.append((row.layer, " x ".join(map(str, row.shape)), row.status, change, saturated))
+    change_column = Column("largest change by rounding", number=True, short="largest change")
+    return table(
         f"Warm start of {name}: copied {_copied(rows)}",
-        (
-            Column("layer"),
-            Column("shape", number=True),
-            Column("status"),
-            Column("largest change by rounding", number=True, short="largest change"),
-            Column("saturated weights", number=True),
-        ),
-        tuple(
-            Row(
-                (
-                    row.layer,
-                    " x ".join(map(str, row.shape)),
-                    row.status,
-                    f"{row.largest_change:.4f}",
-                    f"{100 * row.saturated_share:.1f} %",
-                )
-            )
-            for row in rows
-        ),
+        ("layer", *numbers("shape"), "status", change_column, *numbers("saturated weights")),
+        told,
     )
 
 
@@ -256,14 +226,10 @@ def learned_table(result: JobResult) -> Table:
         sizes = [f"{figures[cost]:.0f}" for cost in ("luts", "levels")] if exact else []
         values = [f"{figures[merit]:.4f}" for merit in merits]
         sizes = [str(one.epoch), f"{one.ebops:.0f}", *sizes]
-        rows.append(Row((one.model, *sizes, *values[:-1], values[-1] + coarse)))
+        rows.append((one.model, *sizes, *values[:-1], values[-1] + coarse))
     caption = "LUTs: alkaid's estimate; '~': ties at the threshold cost over 0.01 of rejection"
-    return Table(
-        f"Networks of {result.name}, validation",
-        (Column("network"), *(Column(name, number=True) for name in titles)),
-        tuple(rows),
-        caption if exact else "",
-    )
+    title = f"Networks of {result.name}, validation"
+    return table(title, ("network", *numbers(*titles)), rows, caption if exact else "")
 
 
 def warnings(comparison: Comparison) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelsieve.report.spec import Column, Row, Table, numbers
+from pixelsieve.report.spec import Cells, Table, numbers, table
 
 if TYPE_CHECKING:
     from pixelsieve.firmware.hls import HandOver
@@ -34,44 +34,32 @@ def firmware_tables(result: FirmwareResult) -> list[Table]:
 def resources_table(found: Sequence[tuple[str, Resources]]) -> Table:
     """Return the costs of networks, each with the name of its run, a row per network."""
     measures = list(dict.fromkeys(s.measure for _, row in found for s in row.synthesis))
-    rows = []
+    rows: list[Cells] = []
     for run, row in found:
         counts = {s.measure: _count(s) for s in row.synthesis}
-        cells = (
-            *(run, row.model, str(row.weights), str(row.weights_not_zero)),
-            *(str(row.latency or "-"), f"{row.lut_estimate:.0f}", f"{row.levels:.0f}"),
-            *(str(row.register_bits), *(counts.get(m, "-") for m in measures)),
-        )
-        rows.append(Row(cells))
-    columns = (
-        *(Column("run"), Column("model")),
-        *numbers("weights", "not 0", "clocks", "LUTs (alkaid's estimate)", "levels"),
-        *numbers("register bits", *(f"{_YOSYS[m]} (Yosys)" for m in measures)),
-    )
+        costs = (row.latency or "-", f"{row.lut_estimate:.0f}", f"{row.levels:.0f}")
+        more = (counts.get(m, "-") for m in measures)
+        sizes = (row.weights, row.weights_not_zero)
+        rows.append((run, row.model, *sizes, *costs, row.register_bits, *more))
+    titles = ("weights", "not 0", "clocks", "LUTs (alkaid's estimate)", "levels", "register bits")
+    columns = numbers(*titles, *(f"{_YOSYS[m]} (Yosys)" for m in measures))
     made = next((s for _, row in found for s in row.synthesis), None)
     caption = f"{made.tool} {made.version}, family {made.settings.family}" if made else ""
-    return Table("costs before any vendor tool", columns, tuple(rows), caption)
+    return table("costs before any vendor tool", ("run", "model", *columns), rows, caption)
 
 
 def vendor_table(reports: Sequence[VendorReport]) -> Table:
     """Return what vendor tools said; it is never mixed with our own counts."""
-    columns = (
-        *(Column("model"), Column("report"), Column("file")),
-        *numbers("lut", "ff", "dsp", "bram_18k", "clock ns (asked)", "latency", "interval"),
-    )
-    rows = [
-        Row((
-            one.model or one.top or "-",
-            f"{one.kind} ({one.stage})" if one.stage else one.kind,
-            Path(one.file).name,
-            *(_or_dash(count) for count in (one.lut, one.ff, one.dsp, one.bram_18k)),
-            f"{_or_dash(one.achieved_clock_ns)} ({_or_dash(one.target_clock_ns)})",
-            _or_dash(one.latency_max_cycles),
-            _or_dash(one.interval_max_cycles),
-        ))
-        for one in reports
-    ]  # fmt: skip
-    return Table("vendor reports", columns, tuple(rows))
+    rows = []
+    for one in reports:
+        kind = f"{one.kind} ({one.stage})" if one.stage else one.kind
+        counts = map(_or_dash, (one.lut, one.ff, one.dsp, one.bram_18k))
+        clock = f"{_or_dash(one.achieved_clock_ns)} ({_or_dash(one.target_clock_ns)})"
+        cycles = map(_or_dash, (one.latency_max_cycles, one.interval_max_cycles))
+        name = one.model or one.top or "-"
+        rows.append((name, kind, Path(one.file).name, *counts, clock, *cycles))
+    titles = ("lut", "ff", "dsp", "bram_18k", "clock ns (asked)", "latency", "interval")
+    return table("vendor reports", ("model", "report", "file", *numbers(*titles)), rows)
 
 
 def hand_over_table(result: HandOver) -> Table:
@@ -83,7 +71,7 @@ def hand_over_table(result: HandOver) -> Table:
             ("backend", f"{settings.backend}, {settings.io_type}, {settings.strategy}"),
             ("part", settings.target),
             ("clock", f"{settings.clock_ns:g} ns"),
-            ("reuse factor", str(settings.reuse_factor)),
+            ("reuse factor", settings.reuse_factor),
             ("clusters and corner vectors", f"{result.clusters} + {result.corners}"),
             ("C simulation against the integer program", f"{result.mismatches} mismatches"),
             *(("note", note) for note in result.notes),
@@ -91,10 +79,9 @@ def hand_over_table(result: HandOver) -> Table:
     )
 
 
-def _facts(title: str, lines: Iterable[tuple[str, ...]], columns: int = 2) -> Table:
+def _facts(title: str, lines: Iterable[tuple[str | int, ...]], columns: int = 2) -> Table:
     """Return a table without headings."""
-    rows = tuple(Row((*line, *[""] * (columns - len(line)))) for line in lines)
-    return Table(title, (Column(""),) * columns, rows)
+    return table(title, [""] * columns, ((*line, *[""] * (columns - len(line))) for line in lines))
 
 
 def _or_dash(value: float | None) -> str:
@@ -111,16 +98,15 @@ def _count(synthesis: Synthesis) -> str:
 
 
 def _synthesized(counts: Sequence[Synthesis]) -> Table:
-    lines: list[tuple[str, ...]] = []
+    lines: list[tuple[str | int, ...]] = []
     for one in counts:
         lines.append((_YOSYS[one.measure], _count(one), f"{one.seconds:.0f} s"))
         if one.luts:
             shared = _or_dash(one.luts.logic_cells)
             lines.append(("logic cells, two small LUTs sharing one", shared))
-            lines.append(("flip-flops", str(one.luts.flip_flops)))
-            lines.append(("CARRY4", str(one.luts.carry)))
+            lines += [("flip-flops", one.luts.flip_flops), ("CARRY4", one.luts.carry)]
         if one.gates:
-            lines.append(("gates on the longest path", str(one.gates.depth)))
+            lines.append(("gates on the longest path", one.gates.depth))
     return _facts(f"{counts[0].tool} {counts[0].version}", lines, 3)
 
 
@@ -130,18 +116,11 @@ def _flips(study: FlipStudy) -> Table:
         f"one flipped weight bit ({how}): loss of rejection at {study.efficiency:.0%} "
         f"signal efficiency, from {study.rejection:.4f}, validation"
     )
-    rows = [
-        Row((
-            row.layer,
-            str(row.bit),
-            f"{row.flips} of {row.stored_bits}",
-            f"{row.mean_rejection_loss:.4f}",
-            f"{row.worst_rejection_loss:.4f}",
-        ))
-        for row in study.rows
-    ]  # fmt: skip
-    columns = (Column("weights"), *numbers("bit", "flips", "mean loss", "worst loss"))
-    return Table(title, columns, tuple(rows))
+    rows = []
+    for one in study.rows:
+        losses = f"{one.mean_rejection_loss:.4f}", f"{one.worst_rejection_loss:.4f}"
+        rows.append((one.layer, one.bit, f"{one.flips} of {one.stored_bits}", *losses))
+    return table(title, ("weights", *numbers("bit", "flips", "mean loss", "worst loss")), rows)
 
 
 def _built(result: FirmwareResult) -> Table:
@@ -153,9 +132,9 @@ def _built(result: FirmwareResult) -> Table:
             ("LUTs (alkaid's estimate)", f"{made.lut_estimate:.0f}"),
             *_pixel_lines(result.pixel_cost),
             ("longest path (levels of adders)", f"{made.levels:.1f}"),
-            ("register bits", str(made.register_bits)),
+            ("register bits", made.register_bits),
             ("logit", f"{made.logit.bits} bits"),
-            ("threshold code", str(threshold.code)),
+            ("threshold code", threshold.code),
             ("signal efficiency, validation", f"{threshold.validation_efficiency:.4f}"),
             ("background rejection, validation", f"{threshold.validation_rejection:.4f}"),
             ("  lost to ties at the threshold", f"{result.tie_loss:.4f}"),
@@ -170,36 +149,31 @@ def _pixel_lines(cost: PixelCost | None) -> list[tuple[str, str]]:
 
 
 def _layers(checked: Verification) -> Table:
-    rows = [
-        Row((
-            row.layer,
-            str(row.sum_bits),
-            str(row.values),
-            f"{100 * row.saturated / max(row.values, 1):.2f} %",
-            f"{100 * row.below / max(row.values, 1):.2f} %",
-        ))
-        for row in checked.counters
-    ]  # fmt: skip
-    columns = (Column("layer"), *numbers("bits of a sum", "values", "saturated", "below 0"))
-    return Table("integer program on the clusters", columns, tuple(rows))
+    rows: list[Cells] = []
+    for one in checked.counters:
+        shares = (f"{100 * n / max(one.values, 1):.2f} %" for n in (one.saturated, one.below))
+        rows.append((one.layer, one.sum_bits, one.values, *shares))
+    columns = numbers("bits of a sum", "values", "saturated", "below 0")
+    return table("integer program on the clusters", ("layer", *columns), rows)
 
 
 def _compared(result: FirmwareResult) -> Table:
     checked, tools = result.verification, result.verification.tools
-    vectors = str(checked.clusters + checked.corners)
+    vectors = checked.clusters + checked.corners
     names = {"keras": "Keras logit", "verilog_logit": "Verilog logit", "verilog_keep": "keep bit"}
-    lines = [(names[stage], vectors, str(n)) for stage, n in checked.mismatches.items()]
+    lines: list[tuple[str | int, ...]] = []
+    lines += [(names[stage], vectors, n) for stage, n in checked.mismatches.items()]
     for what, check in (("netlist", result.netlist), ("VHDL", result.vhdl)):
         if check is None:
             continue
         if not check.vectors:
-            lines.append((f"{what} {check.tool}", "0", "-"))
+            lines.append((f"{what} {check.tool}", 0, "-"))
         for stage, n in check.mismatches.items():
             part = "logit" if stage.endswith("logit") else "keep bit"
-            lines.append((f"{what} {part}", str(check.vectors), str(n)))
-    return Table(
+            lines.append((f"{what} {part}", check.vectors, n))
+    return table(
         f"{checked.clusters} clusters and {checked.corners} corner vectors",
-        (Column("against the integer program"), *numbers("vectors", "mismatches")),
-        tuple(map(Row, lines)),
+        ("against the integer program", *numbers("vectors", "mismatches")),
+        lines,
         f"{tools['simulator']}, alkaid {tools['alkaid']}",
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixelsieve import __version__
 from pixelsieve.core.config import to_plain
@@ -15,7 +15,7 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing, telling_unwritable
 from pixelsieve.firmware.synthesis import Synthesis
 from pixelsieve.networks.precision import bits_text
-from pixelsieve.report import charts
+from pixelsieve.report.charts import drawn
 from pixelsieve.report.comparison import (
     Answer,
     answers,
@@ -29,14 +29,13 @@ from pixelsieve.report.comparison import (
     warm_starts,
     warnings,
 )
-from pixelsieve.report.evaluation_tables import robustness_tables
 from pixelsieve.report.firmware_table import resources_table, vendor_table
 from pixelsieve.report.record import FirmwareRecord, Manifest, RunRecord
-from pixelsieve.report.search import pareto_choices, search_lines, search_table, volume_choices
-from pixelsieve.report.spec import Axis, Chart, Choice, Column, Point, Table, cell_of
+from pixelsieve.report.search import search_lines, search_table
+from pixelsieve.report.spec import Chart, Choice, Point, Table, cell_of, table
+from pixelsieve.report.tables import robustness_tables
 from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.summary import Comparison
-from pixelsieve.training.warm_start import WarmStartRow
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -76,13 +75,15 @@ def render(runs: Sequence[RunRecord]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": cell_of, "sentence": _sentence}
+    environment.globals |= {function.__name__: function for function in _SHOWN}
     approaches = [r.approach for run in runs if run.comparison for r in run.comparison.rows]
-    shown = [_shown(run, f"r{i}", approaches) for i, run in enumerate(runs)]
+    shown = [PageRun(f"r{i}", run, drawn(run, approaches)) for i, run in enumerate(runs)]
     data: dict[str, object] = {}
-    for run, one in zip(runs, shown, strict=True):
+    for one in shown:
         data |= {f"{one.key}-{name}": list(map(_plain_choice, c)) for name, c in one.charts.items()}
-        if run.curves is not None:
-            data[f"{one.key}-seen"] = {**to_plain(run.curves.seen), "pitch_um": _pitch(run)}
+        if one.record.curves is not None:
+            seen = to_plain(one.record.curves.seen)
+            data[f"{one.key}-seen"] = {**seen, "pitch_um": _pitch(one.record)}
     return environment.get_template("report.html.j2").render(
         version=__version__,
         runs=shown,
@@ -124,91 +125,25 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
-    """What the template shows of one run, in its order.
-
-    `charts` are the figures by name; `tables` those of the section of the name, as far as there
-    are any, `answers` those by the title of their precision.
-    """
+    """A run with its key on the page, and its figures by name."""
 
     key: str
     record: RunRecord
-    facts: list[tuple[str, str]]
-    answers: list[tuple[str, list[Answer]]]
-    warnings: list[str]
-    notes: list[str]
-    correction: str
     charts: dict[str, tuple[Choice, ...]]
-    summary: Table | None
-    luts: Table | None
-    paired: Table | None
-    lines: list[str]
-    search: Table | None
-    warm_starts: list[tuple[str, Table | None]]
-    robustness: list[Table]
-    gates: list[Gate]
-    resources: Table | None
-    vendor_reports: Table | None
-    command: str
-    firmware_command: str
-    config: list[tuple[str, str]]
 
 
-def drawn(run: RunRecord, approaches: Sequence[str] = ()) -> dict[str, tuple[Choice, ...]]:
-    """Return the figures of a run that show something, by name.
-
-    `approaches` in the order of a whole page give the colours.
-    """
-    comparison, curves, search = run.comparison, run.curves, run.search
-    figures: dict[str, tuple[Choice, ...]] = {}
-    if comparison is not None:
-        figures["roc"] = charts.roc_choices(comparison, approaches)
-        if sum(isinstance(w, int) for w in charts.widths(comparison.rows)) > 1:
-            figures["bits"] = charts.bits_choices(comparison, approaches)
-    if curves is not None:
-        figures["scores"] = charts.scores_choices(curves)
-        figures["slices"] = charts.slices_choices(curves, approaches)
-    figures["training"] = charts.training_choices(run.jobs, approaches)
-    if search is not None:
-        figures |= {"pareto": pareto_choices(search), "volume": volume_choices(search)}
-    return {name: one for name, one in figures.items() if any(c.charts for c in one)}
+def answers_by_bits(comparison: Comparison) -> list[tuple[str, list[Answer]]]:
+    """Return the answers by the title of their precision."""
+    found = groupby(answers(comparison), key=lambda one: one.bits)
+    return [(f"At {bits_text(bits)}", list(group)) for bits, group in found]
 
 
-def _shown(run: RunRecord, key: str, approaches: Sequence[str]) -> PageRun:
-    comparison, search = run.comparison, run.search
-    tests = [] if comparison is None else [one.test for one in comparison.paired]
-    warned, notes = ([], []) if comparison is None else warnings(comparison)
-    lines = [] if search is None else search_lines(search)
-    found = [] if comparison is None else answers(comparison)
-    costs = [(run.name, one) for one in run.resources.values()]
-    return PageRun(
-        key=key,
-        record=run,
-        facts=_facts(run),
-        answers=[
-            (f"At {bits_text(bits)}", list(group))
-            for bits, group in groupby(found, key=lambda one: one.bits)
-        ],
-        warnings=warned,
-        notes=notes,
-        correction=correction_line(tests),
-        charts=drawn(run, approaches),
-        summary=comparison_table(comparison) if comparison else None,
-        luts=luts_table(comparison) if comparison else None,
-        paired=paired_table(comparison) if comparison else None,
-        lines=lines,
-        search=search_table(search) if search else None,
-        warm_starts=[(name, _warm_start(name, rows)) for name, rows in _warm_starts(run)],
-        robustness=robustness_tables(run.robustness) if run.robustness else [],
-        gates=[_gate(name, one) for name, one in run.firmware.items()],
-        resources=resources_table(costs) if costs else None,
-        vendor_reports=vendor_table(run.vendor_reports) if run.vendor_reports else None,
-        command=command_of(run.manifest),
-        firmware_command=firmware_command(run.path, run.manifest, run.curves),
-        config=config_lines(run.manifest.config),
-    )
+def resources_of(run: RunRecord) -> Table:
+    """Return the costs of the run's models."""
+    return resources_table([(run.name, one) for one in run.resources.values()])
 
 
-def _facts(run: RunRecord) -> list[tuple[str, str]]:
+def facts_of(run: RunRecord) -> list[tuple[str, str]]:
     """Return the head of the page: network, inputs, clusters, data and sensor."""
     one, facts = run.comparison, []
     clusters = run.search.clusters if run.search else one.clusters if one else {}
@@ -249,15 +184,13 @@ def data_facts(manifest: Manifest, comparison: Comparison | None) -> list[tuple[
     return facts
 
 
-def _warm_starts(run: RunRecord) -> list[tuple[str, tuple[WarmStartRow, ...] | None]]:
-    if run.comparison is not None:
-        return warm_starts(run.comparison)
+def warm_starts_of(run: RunRecord) -> list[tuple[str, Table | None]]:
+    """Return by training of a quantized network what its warm start did, if it had one."""
     jobs = [job for job in run.jobs.values() if run.kind == "train" and job.bits is not None]
-    return [(f"{job.name}, {bits_text(job.bits)}", job.warm_start) for job in jobs]
-
-
-def _warm_start(name: str, rows: Sequence[WarmStartRow] | None) -> Table | None:
-    return warm_start_table(name, rows) if rows else None
+    found = [(f"{job.name}, {bits_text(job.bits)}", job.warm_start) for job in jobs]
+    if run.comparison is not None:
+        found = warm_starts(run.comparison)
+    return [(name, warm_start_table(name, rows) if rows else None) for name, rows in found]
 
 
 def _joint_table(runs: Sequence[RunRecord]) -> Table | None:
@@ -268,9 +201,7 @@ def _joint_table(runs: Sequence[RunRecord]) -> Table | None:
         if run.comparison
         for row in approach_rows(run.comparison, recipes=False)
     )
-    return (
-        Table("", (Column("run"), Column("network"), *approach_columns()), rows) if rows else None
-    )
+    return table("", ("run", "network", *approach_columns()), rows) if rows else None
 
 
 def command_of(manifest: Manifest) -> str:
@@ -316,7 +247,8 @@ def config_lines(value: object, name: str = "") -> list[tuple[str, str]]:
     return [(name, "none" if value is None else str(value))]
 
 
-def _gate(name: str, one: FirmwareRecord) -> Gate:
+def gate_of(name: str, one: FirmwareRecord) -> Gate:
+    """Return what a firmware folder was checked for."""
     checked = one.verification
     wrong = dict(checked.mismatches)
     for stage in (one.netlist, one.vhdl):
@@ -359,27 +291,12 @@ def _plain_choice(choice: Choice) -> dict[str, object]:
 
 
 def _plain_chart(chart: Chart) -> dict[str, object]:
-    series = [
-        {**to_plain(one), "points": [_plain_point(point) for point in one.points]}
-        for one in chart.series
-    ]
-    return {
-        "title": chart.title,
-        "x": _plain_axis(chart.x),
-        "y": _plain_axis(chart.y),
-        "marks": [_short(at) for at in chart.marks],
-        "wide": chart.layout == "wide",
-        "pair": chart.layout == "pair",
-        "series": series,
-    }
-
-
-def _plain_axis(axis: Axis) -> dict[str, object]:
-    ends = {name: _short(at) for name, at in (("low", axis.low), ("high", axis.high))}
-    plain = {"label": axis.label, "scale": axis.scale, "whole": axis.whole, **ends}
-    return {
-        k: v for k, v in {**plain, "categories": list(axis.categories)}.items() if v is not None
-    }
+    plain: dict[str, Any] = to_plain(chart)
+    for name in ("x", "y"):
+        plain[name] = {key: at for key, at in plain[name].items() if at is not None}
+    for series, one in zip(plain["series"], chart.series, strict=True):
+        series["points"] = [_plain_point(point) for point in one.points]
+    return plain
 
 
 def _plain_point(point: Point) -> list[object]:
@@ -393,3 +310,11 @@ def _plain_point(point: Point) -> list[object]:
 def _short(value: float | None) -> float | None:
     """Return five digits, which is more than a chart shows."""
     return None if value is None else float(f"{value:.5g}")
+
+
+_SHOWN = (
+    *(answers_by_bits, command_of, comparison_table, config_lines, correction_line, facts_of),
+    *(firmware_command, gate_of, luts_table, paired_table, resources_of, robustness_tables),
+    *(search_lines, search_table, vendor_table, warm_starts_of, warnings),
+)
+"""Functions that the templates call."""

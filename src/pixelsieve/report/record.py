@@ -6,13 +6,14 @@ Files of an older version may lack what this one writes. What cannot be read is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pixelsieve import __version__
-from pixelsieve.core.config import from_mapping, to_plain
+from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import MARKER, read_document
 from pixelsieve.core.runs import RunFolder
@@ -24,6 +25,7 @@ from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.robustness import RobustnessResult
 from pixelsieve.studies.search.result import SearchResult
 from pixelsieve.studies.summary import Comparison, read_comparison
+from pixelsieve.training.recipe import Recipe
 from pixelsieve.training.warm_start import WarmStartRow
 
 T = TypeVar("T")
@@ -55,11 +57,6 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class _NamedRecipe:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Bits:
     weight_bits: int | None = None
     budget_ebops: float | None = None
@@ -70,7 +67,7 @@ class JobRecord:
     """The result of a training: its history, and by layer what its warm start did."""
 
     name: str
-    recipe: _NamedRecipe
+    recipe: Recipe
     seed: int
     precision: _Bits | None = None
     history: tuple[dict[str, float | None], ...] = ()
@@ -169,31 +166,31 @@ def read_run(path: Path) -> RunRecord:
     elif "recipes" in manifest.config:
         kind = "compare"
     read = _Reader()
-    made = [p / MARKER for p in run.firmware_folders() if (p / MARKER).is_file()]
-    metrics = _optional(run.metrics)
-    comparison = read.of("comparison", _comparison, metrics if kind == "compare" else None)
+    metrics = _table(run.metrics)
+    read_metrics = partial(read_comparison, where="metrics.json")
+    comparison = read.of("comparison", read_metrics, metrics if kind == "compare" else None)
     if comparison is not None and any(row.roc is None for row in comparison.rows):
         read.unreadable.append("ROC")
+    jobs = {file.stem: read_document(file) for file in run.jobs()}
+    made = [p / MARKER for p in run.firmware_folders()]
+    checks = {p.parent.name: read_document(p) for p in made if p.is_file()}
+    read_search = partial(SearchResult.from_plain, where="metrics.json", strict=False)
     return RunRecord(
         path,
         kind,
         manifest,
         metrics is not None,
         comparison,
-        read.of("search", _search, metrics if kind == "search" else None),
-        read.of("curves", _curves, _optional(run.curves)),
-        read.of("training", _jobs, _documents(run.jobs())) or {},
-        read.of("firmware", _firmware, _documents(made)) or {},
-        read.of("resources", _resources, _optional(run.resources)) or {},
-        read.of("vendor reports", _vendor, _optional(run.vendor_reports)) or (),
+        read.of("search", read_search, metrics if kind == "search" else None),
+        read.of("curves", _as(Curves), _table(run.curves)),
+        read.of("training", _jobs, jobs) or {},
+        read.of("firmware", _firmware, checks) or {},
+        read.of("resources", _resources, _table(run.resources)) or {},
+        read.of("vendor reports", _vendor, _table(run.vendor_reports)) or (),
         len(run.trials()),
-        read.of("robustness", _robustness, _optional(run.robustness)),
+        read.of("robustness", _as(RobustnessResult), _table(run.robustness)),
         tuple(read.unreadable),
     )
-
-
-Document = Mapping[str, object]
-"""A JSON object as it is on disk."""
 
 
 class _Reader:
@@ -204,10 +201,8 @@ class _Reader:
 
     def of(self, what: str, read: Callable[[Document], T], document: Document | None) -> T | None:
         """Return what `read` makes of a document; None if there is none or it has another form."""
-        if document is None:
-            return None
         try:
-            return read(document)
+            return None if document is None else read(document)
         except ConfigError:
             self.unreadable.append(what)
             return None
@@ -229,68 +224,51 @@ def _manifest(path: Path) -> Manifest:
         raise RunError(msg) from error
 
 
-def _optional(path: Path) -> Document | None:
+def _table(path: Path) -> Document | None:
     return read_document(path) if path.is_file() else None
 
 
-def _documents(files: Sequence[Path]) -> Document:
-    """Return the documents by the name of the file, or of its folder."""
-    return {f.parent.name if f.name == MARKER else f.stem: read_document(f) for f in files}
+def _as(kind: type[T]) -> Callable[[Document], T]:
+    return lambda document: from_mapping(kind, document, kind.__name__, strict=False)
 
 
-def _table(document: Document, name: str) -> Document:
+def _inner(document: Document, name: str) -> Document:
     """Return the table `name` of a document; an empty one if it is none."""
     found = document.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _comparison(document: Document) -> Comparison:
-    return read_comparison(document, "metrics.json")
-
-
-def _search(document: Document) -> SearchResult:
-    return SearchResult.from_plain(document, "metrics.json", strict=False)
-
-
-def _curves(document: Document) -> Curves:
-    return from_mapping(Curves, document, "curves.json", strict=False)
+    return found if isinstance(found, dict) else {}
 
 
 def _jobs(documents: Document) -> dict[str, JobRecord]:
     """Return the trainings of networks; other teachers have neither recipe nor history."""
     return {
-        name: from_mapping(JobRecord, {"name": name, **job}, f"{name}.json", strict=False)
+        name: _as(JobRecord)({"name": name, **job})
         for name, job in documents.items()
-        if isinstance(job, Mapping) and "recipe" in job
+        if "recipe" in job
     }
 
 
 def _firmware(documents: Document) -> dict[str, FirmwareRecord]:
-    return {name: _one_firmware(documents, name) for name in documents}
+    return {name: _one_firmware(one) for name, one in documents.items()}
 
 
-def _one_firmware(documents: Document, name: str) -> FirmwareRecord:
-    one = _table(documents, name)
-    checked = dict(_table(one, "verification") or one)
+def _one_firmware(one: Document) -> FirmwareRecord:
+    checked = dict(_inner(one, "verification") or one)
     counts = checked.get("mismatches", {})
     checked["mismatches"] = counts if isinstance(counts, Mapping) else {"C simulation": counts}
-    design, threshold = _table(one, "design") or None, _table(one, "threshold")
+    threshold = _inner(one, "threshold")
     plain = {
         **one,
         "verification": checked,
         "made_from": one.get("from", "features"),
-        "design": design,
+        "design": _inner(one, "design") or None,
         "threshold": threshold if "code" in threshold else None,
         "synthesis": one.get("synthesis") or [],
     }
-    return from_mapping(FirmwareRecord, plain, name, strict=False)
+    return _as(FirmwareRecord)(plain)
 
 
 def _resources(document: Document) -> dict[str, Resources]:
-    return {
-        name: from_mapping(Resources, one, "resources.json", strict=False)
-        for name, one in _table(document, "models").items()
-    }
+    return {name: _as(Resources)(one) for name, one in _inner(document, "models").items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +277,4 @@ class _VendorFile:
 
 
 def _vendor(document: Document) -> tuple[VendorReport, ...]:
-    return from_mapping(_VendorFile, document, "vendor_reports.json", strict=False).reports
-
-
-def _robustness(document: Document) -> RobustnessResult:
-    return from_mapping(RobustnessResult, document, "robustness.json", strict=False)
+    return _as(_VendorFile)(document).reports

@@ -13,9 +13,10 @@ from pixelsieve.report.spec import (
     Choice,
     Column,
     Point,
-    Row,
     Series,
     Table,
+    row_of,
+    table,
 )
 from pixelsieve.studies.search.result import SearchResult, SearchRow, Smaller
 from pixelsieve.studies.search.space import Candidate
@@ -32,10 +33,8 @@ def search_table(search: SearchResult) -> Table:
     counted = any(r.counted for r in rows)
     metrics = dict.fromkeys((search.metric, "auc"))
     network = (
-        Column("layers", group=_LAYERS),
-        Column("inputs", group=_LAYERS),
-        Column("bits w/a/i", number=True, group=_LAYERS),
-        Column("parameters", number=True, group=_LAYERS),
+        *(Column(name, group=_LAYERS) for name in ("layers", "inputs")),
+        *(Column(name, number=True, group=_LAYERS) for name in ("bits w/a/i", "parameters")),
     )
     yosys = (("LUTs (Yosys)", "LUTs\nYosys", 0),) if counted else ()
     titles = {name: METRIC_TITLES[name] for name in metrics}
@@ -53,27 +52,22 @@ def search_table(search: SearchResult) -> Table:
         Column(title, number=True, short=short, rank=rank, group=_MERITS)
         for title, short, rank in figures
     )
-    kinds = [r.kind for r in rows]
-    return Table(
-        f"Smallest networks, {over_seeds}",
-        (Column("network"), *network, *merits, Column("front", group=_MERITS)),
-        tuple(
-            Row(
-                (
-                    *(r.name, r.network, r.inputs, r.bits, str(r.parameters)),
-                    _estimate(r),
-                    *([_counted(r)] if counted else []),
-                    _with_features(r),
-                    *(mean_cell(r.levels, 1), mean_cell(r.ebops), mean_cell(r.validation, 4)),
-                    *(mean_cell(r.test[name], 4) for name in metrics),
-                    "*" if r.on_front else "",
-                ),
-                section=i > 0 and r.kind != kinds[i - 1],
+    shown = []
+    for before, r in zip([None, *rows], rows, strict=False):
+        shown.append(
+            row_of(
+                *(r.name, r.network, r.inputs, r.bits, r.parameters, _estimate(r)),
+                *([mean_cell(r.counted.counted_luts if r.counted else None)] if counted else []),
+                _with_features(r),
+                *(mean_cell(r.levels, 1), mean_cell(r.ebops), mean_cell(r.validation, 4)),
+                *(mean_cell(r.test[name], 4) for name in metrics),
+                "*" if r.on_front else "",
+                section=before is not None and before.kind != r.kind,
             )
-            for i, r in enumerate(rows)
-        ),
-        source="metrics.json",
-    )
+        )
+    columns = (*network, *merits, Column("front", group=_MERITS))
+    title = f"Smallest networks, {over_seeds}"
+    return table(title, ("network", *columns), shown, source="metrics.json")
 
 
 _LAYERS, _MERITS = "layers and bits", "figures"
@@ -82,10 +76,6 @@ _LAYERS, _MERITS = "layers and bits", "figures"
 def _estimate(row: SearchRow) -> Cell:
     cell = mean_cell(row.luts)
     return Cell(cell.text + "~" * row.is_coarse, cell.spread, value=cell.value)
-
-
-def _counted(row: SearchRow) -> Cell:
-    return mean_cell(row.counted.counted_luts if row.counted else None)
 
 
 def _with_features(row: SearchRow) -> str:
@@ -129,12 +119,9 @@ def _smaller_line(
 
 def pareto_choices(search: SearchResult) -> tuple[Choice, ...]:
     """Quality against cost: on validation every trial and the front; on test the final table."""
-    return (
-        Choice("validation", (_pareto(search, "validation", _trials(search)),)),
-        Choice(
-            "test, final training", (_pareto(search, "test", (_rows(search, "front", "test"),)),)
-        ),
-    )
+    final = _pareto(search, "test", (_rows(search, "front", "test"),))
+    tried = _pareto(search, "validation", _trials(search))
+    return Choice("validation", (tried,)), Choice("test, final training", (final,))
 
 
 def _pareto(search: SearchResult, split: str, series: tuple[Series, ...]) -> Chart:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 INK, BASELINE = "ink", "grey"
@@ -78,6 +79,35 @@ class Table:
     second_lines: bool = False
 
 
+Cells = Iterable[Cell | str | int]
+
+
+def table(
+    title: str,
+    columns: Iterable[Column | str],
+    rows: Iterable[Row | Cells],
+    caption: str = "",
+    source: str = "",
+    *,
+    second_lines: bool = False,
+) -> Table:
+    """Return a table; a title alone is a column of text, cells alone are a row."""
+    return Table(
+        title,
+        tuple(Column(one) if isinstance(one, str) else one for one in columns),
+        tuple(one if isinstance(one, Row) else row_of(*one) for one in rows),
+        caption,
+        source,
+        second_lines,
+    )
+
+
+def row_of(*cells: Cell | str | int, section: bool = False, muted: bool = False) -> Row:
+    """Return a row; whole numbers are written as they are."""
+    shown = tuple(str(one) if isinstance(one, int) else one for one in cells)
+    return Row(shown, section, muted)
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """An axis; its ends are those of the points if `low` and `high` are None.
@@ -139,4 +169,4 @@ class Choice:
     """Charts that are shown together under a label, such as those of one width in bits."""
 
     label: str
-    charts: tuple[Chart, ...] = field(default_factory=tuple)
+    charts: tuple[Chart, ...]

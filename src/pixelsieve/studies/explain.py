@@ -12,7 +12,7 @@ from pixelsieve.data.clusters import Clusters
 from pixelsieve.evaluation.baselines import BaselineScores, time_of
 from pixelsieve.evaluation.data_rate import Slice, slices
 from pixelsieve.metrics.metrics import EFFICIENCY, ScoreHistogram, rejection_at, score_histogram
-from pixelsieve.studies.inspect import display
+from pixelsieve.studies.inspect import Display, display, spread
 from pixelsieve.studies.summary import Approach
 
 _SHOWN = 12
@@ -54,16 +54,12 @@ class SeenNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenCluster:
-    """One cluster: its row in the test split, its pixels, what is known of it.
+class SeenCluster(Display):
+    """A cluster of the test split, and what is known of it.
 
     `scores` are those of each of `Seen.networks`.
     """
 
-    row: int
-    z_global_mm: float
-    y_local_mm: float
-    pixels_e: tuple[tuple[float, ...], ...]
     charge_e: float | None
     pixels: int
     time_ns: float | None
@@ -172,13 +168,11 @@ def _validation_auc(approach: Approach) -> float:
 
 def _group(inside: NDArray[np.bool_], approaches: Sequence[Approach], test: Clusters) -> SeenGroup:
     """Mean charges (None without a cluster) and clusters evenly spaced over the rows."""
-    rows = np.flatnonzero(inside)
-    which = np.linspace(0, len(rows) - 1, min(_SHOWN, len(rows))).round().astype(int)
-    mean = test.pixels_e[rows].mean(axis=0, dtype=np.float64) if len(rows) else None
+    mean = test.pixels_e[inside].mean(axis=0, dtype=np.float64) if inside.any() else None
     return SeenGroup(
-        len(rows),
+        int(inside.sum()),
         None if mean is None else tuple(map(tuple, mean.round(1).tolist())),
-        tuple(_cluster(test, int(row), approaches) for row in rows[which]),
+        tuple(_cluster(test, row, approaches) for row in spread(inside, _SHOWN)),
     )
 
 
@@ -188,10 +182,7 @@ def _cluster(test: Clusters, row: int, approaches: Sequence[Approach]) -> SeenCl
     time = time_of(test)
     shown = display(test, row)
     return SeenCluster(
-        row=row,
-        z_global_mm=shown.z_global_mm,
-        y_local_mm=shown.y_local_mm,
-        pixels_e=shown.pixels_e,
+        *(row, shown.z_global_mm, shown.y_local_mm, shown.pixels_e),
         charge_e=_known(float(pixels.sum())),
         pixels=int((pixels > 0).sum()),
         time_ns=None if time is None else _known(float(getattr(test, f"{time}_ns")[row])),

@@ -146,6 +146,10 @@ def _y_edges(clusters: Clusters) -> Values:
     return np.linspace(barrel.y_low_mm - _MARGIN_MM, barrel.y_high_mm + _MARGIN_MM, _BINS + 1)
 
 
+def _time(kind: str, values: Callable[[Clusters], Values | None]) -> _Quantity:
+    return _Quantity(f"time, {kind} (ns)", "linear", lambda _: _TIMES_NS, values)
+
+
 _QUANTITIES = {
     "total_charge_e": _Quantity(
         "cluster charge (e)",
@@ -184,18 +188,10 @@ _QUANTITIES = {
         lambda c: np.abs(c.z_global_mm),
     ),
     "y_local_mm": _Quantity("y_local (mm)", "linear", _y_edges, lambda c: c.y_local_mm),
-    "hit_time_30ps_ns": _Quantity(
-        "time, 30 ps (ns)", "linear", lambda _: _TIMES_NS, lambda c: c.hit_time_30ps_ns
-    ),
-    "hit_time_60ps_ns": _Quantity(
-        "time, 60 ps (ns)", "linear", lambda _: _TIMES_NS, lambda c: c.hit_time_60ps_ns
-    ),
-    "hit_time_measured_ns": _Quantity(
-        "time, measured (ns)", "linear", lambda _: _TIMES_NS, lambda c: c.hit_time_measured_ns
-    ),
-    "hit_time_ns": _Quantity(
-        "time, truth (ns)", "linear", lambda _: _TIMES_NS, lambda c: c.truth.get("hit_time_ns")
-    ),
+    "hit_time_30ps_ns": _time("30 ps", lambda c: c.hit_time_30ps_ns),
+    "hit_time_60ps_ns": _time("60 ps", lambda c: c.hit_time_60ps_ns),
+    "hit_time_measured_ns": _time("measured", lambda c: c.hit_time_measured_ns),
+    "hit_time_ns": _time("truth", lambda c: c.truth.get("hit_time_ns")),
 }
 
 
@@ -225,12 +221,18 @@ def distributions(clusters: Clusters) -> dict[str, Histogram]:
 
 def displays(clusters: Clusters, count: int) -> dict[str, tuple[Display, ...]]:
     """Return `count` clusters of each class, evenly spaced over the rows."""
-    chosen = {}
-    for kind, label in (("signal", 1), ("bib", 0)):
-        rows = np.flatnonzero(clusters.signal == label)
-        which = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-        chosen[kind] = tuple(display(clusters, int(row)) for row in rows[which])
-    return chosen
+    return {
+        kind: tuple(display(clusters, row) for row in spread(clusters.signal == label, count))
+        for kind, label in (("signal", 1), ("bib", 0))
+    }
+
+
+def spread(inside: NDArray[np.bool_], count: int) -> list[int]:
+    """Return at most `count` of the rows `inside`, evenly spaced."""
+    rows = np.flatnonzero(inside)
+    which = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    found: list[int] = rows[which].tolist()
+    return found
 
 
 def display(clusters: Clusters, row: int) -> Display:

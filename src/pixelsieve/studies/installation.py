@@ -8,6 +8,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from pixelsieve.core.programs import (
 )
 from pixelsieve.firmware.ports import Design, Language, Port
 from pixelsieve.firmware.rtl import write_verilog
-from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
+from pixelsieve.firmware.simulators import simulate_verilog, simulate_vhdl
 from pixelsieve.firmware.synthesis import count
 
 TOOLS = (VERILATOR, YOSYS, GXX, GHDL)
@@ -53,6 +54,15 @@ begin
   keep <= '1' when signed(not a) >= 3 else '0';
 end architecture;
 """
+_PORTS = [Port(name, 1, 4, True, 0) for name in ("a", "logit")]  # noqa: FBT003 (signed)
+_FILES: dict[Language, dict[str, str]] = {
+    "verilog": {"tiny.v": _VERILOG},
+    "vhdl": {"tiny.vhd": _VHDL},
+}
+_DESIGNS = {
+    language: Design("tiny", files, (_PORTS[0],), _PORTS[1], 3, 0, 4.0, 0.0, 0, "", language)
+    for language, files in _FILES.items()
+}
 _CPP = "int main() { return 0; }\n"
 
 
@@ -61,23 +71,22 @@ def try_tool(wanted: Wanted, tool: Tool) -> None:
     _TRIALS[wanted.name](tool)
 
 
-def _verilator(tool: Tool) -> None:
-    made = _design("verilog", _VERILOG)
+def _simulator(tool: Tool, language: Language) -> None:
+    made = _DESIGNS[language]
+    simulate = simulate_verilog if language == "verilog" else simulate_vhdl
     with scratch_folder() as folder:
         write_verilog(folder, made)
-        _check(simulate_verilog(folder, made, _CODES, tool), tool)
-
-
-def _ghdl(tool: Tool) -> None:
-    made = _design("vhdl", _VHDL)
-    with scratch_folder() as folder:
-        write_verilog(folder, made)
-        _check(simulate_vhdl(folder, made, _CODES, tool), tool)
+        answers = simulate(folder, made, _CODES, tool)
+    expected = ~_CODES["a"][:, 0]
+    kept = expected >= made.threshold
+    if not (answers.logits == expected).all() or not (answers.keep == kept).all():
+        msg = f"{tool} gives wrong answers for a design of four inverters"
+        raise ToolError(msg)
 
 
 def _yosys(tool: Tool) -> None:
     with scratch_folder() as folder:
-        write_verilog(folder, _design("verilog", _VERILOG))
+        write_verilog(folder, _DESIGNS["verilog"])
         luts = count("luts", folder, "tiny", tool=tool).luts
     if luts is None or not luts.total:
         msg = f"{tool} counts no LUTs in a design of four inverters"
@@ -93,25 +102,11 @@ def _gxx(tool: Tool) -> None:
 
 
 _TRIALS: dict[str, Callable[[Tool], None]] = {
-    VERILATOR.name: _verilator,
+    VERILATOR.name: partial(_simulator, language="verilog"),
     YOSYS.name: _yosys,
     GXX.name: _gxx,
-    GHDL.name: _ghdl,
+    GHDL.name: partial(_simulator, language="vhdl"),
 }
-
-
-def _design(language: Language, text: str) -> Design:
-    port, logit = Port("a", 1, 4, True, 0), Port("logit", 1, 4, True, 0)  # noqa: FBT003 (signed)
-    name = "tiny.v" if language == "verilog" else "tiny.vhd"
-    return Design("tiny", {name: text}, (port,), logit, 3, 0, 4.0, 0.0, 0, "", language)
-
-
-def _check(answers: Answers, tool: Tool) -> None:
-    expected = ~_CODES["a"][:, 0]
-    if not (answers.logits == expected).all() or not (answers.keep == (expected >= 3)).all():  # noqa: PLR2004 (its threshold)
-        msg = f"{tool} gives wrong answers for a design of four inverters"
-        raise ToolError(msg)
-
 
 _PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "pyarrow", "h5py", "numba", "jax", "jaxlib", "keras"),
@@ -211,26 +206,26 @@ def _package_tool(name: str, use: str, version: str | None) -> ToolStatus:
 
 def _tried(wanted: Wanted) -> ToolStatus:
     """Return the tool that was found and works, else how to get it."""
-    use = _USES[wanted.name]
+    use, found, how = _USES[wanted.name], None, None
     try:
         tool = find(wanted)
     except ToolError as error:
         return ToolStatus(wanted.name, use, None, str(error))
     try:
         try_tool(wanted, tool)
+        found = str(tool)
     except PixelsieveError as error:
         how = f"{tool} does not work: {error}; {wanted.how}"
-        return ToolStatus(wanted.name, use, None, how, tuple(tool.passed_over))
-    return ToolStatus(wanted.name, use, str(tool), None, tuple(tool.passed_over))
+    return ToolStatus(wanted.name, use, found, how, tuple(tool.passed_over))
 
 
 def _program(name: str) -> ToolStatus:
-    use, found = "Verilator's simulation", shutil.which(name)
+    use = "Verilator's simulation"
     try:
         require_programs(name, what="Verilator")
     except ToolError as error:
         return ToolStatus(name, use, None, str(error))
-    return ToolStatus(name, use, found, None)
+    return ToolStatus(name, use, shutil.which(name), None)
 
 
 def _device() -> Device:

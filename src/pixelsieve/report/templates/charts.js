@@ -89,7 +89,7 @@ function scaleOf(axis, values, from, to, wanted) {
 function drawChart(chart, holder, hidden) {
   const width = Math.max(260, Math.round(holder.clientWidth || 320));
   const category = chart.x.scale === "category";
-  const height = chart.wide ? Math.min(440, Math.max(260, width * 0.52)) : 230;
+  const height = chart.layout === "wide" ? Math.min(440, Math.max(260, width * 0.52)) : 230;
   const shown = chart.series.filter((s) => !hidden.has(s.name) && s.points.length);
   const svg = make("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0 });
   svg.setAttribute("aria-label", `${chart.title ? chart.title + ": " : ""}${chart.y.label} against ${chart.x.label}`);
@@ -101,7 +101,7 @@ function drawChart(chart, holder, hidden) {
   const long = category && chart.x.categories.some((c) => c.length * 6.2 > (right - left) / chart.x.categories.length);
   const longest = category ? Math.max(...chart.x.categories.map((c) => c.length)) : 0;
   const bottom = height - (long ? 38 + 3 * longest : 40);
-  const y = scaleOf(chart.y, ys, bottom, top, chart.wide ? 7 : 5);
+  const y = scaleOf(chart.y, ys, bottom, top, chart.layout === "wide" ? 7 : 5);
   const x = scaleOf(chart.x, every.map((p) => p[0]), left, right, Math.max(5, Math.floor(width / 80)));
   for (const tick of y.ticks) {
     const at = y.place(tick.at);
@@ -251,9 +251,9 @@ function drawFigure(figure, choices) {
   let chosen = choices.length - 1;
   const draw = () => {
     grid.replaceChildren();
-    grid.classList.toggle("pairs", choices[chosen].charts.some((c) => c.pair));
+    grid.classList.toggle("pairs", choices[chosen].charts.some((c) => c.layout === "pair"));
     for (const chart of choices[chosen].charts) {
-      const cell = html("div", chart.wide ? { class: "wide" } : {}, grid);
+      const cell = html("div", chart.layout === "wide" ? { class: "wide" } : {}, grid);
       if (chart.title) html("h4", {}, cell, chart.title);
       cell.append(drawChart(chart, cell, hidden));
     }
