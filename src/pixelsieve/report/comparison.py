@@ -37,18 +37,18 @@ _DASH = "\N{EN DASH}"
 _RECIPE, _FIGURES = "recipes", "figures of merit"
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return how each approach was trained, and its figures of merit over seeds."""
+def comparison_table(comparison: Comparison, *, recipes: bool = True) -> Table:
+    """Return the figures of merit of each approach over seeds, and its recipe if asked for."""
     seeds = len(comparison.rows[0].seeds) if comparison.rows else 0
     counted = f"{seeds} seeds, mean ± spread over seeds" if seeds > 1 else "one seed: no spread"
     caption = "rejection at 98 %: fraction of the BIB that is dropped if 98 % of the signal is kept"
     if any(row.approach.startswith("boosted trees") for row in comparison.baselines):
         caption += f"; {_TREES_NOTE}"
-    recipe = ("first rate", "last rate", "decay", "warm start")
+    recipe = ("first rate", "last rate", "decay", "warm start") if recipes else ()
     return Table(
         f"{comparison.network}, test split, {counted}",
         (*approach_columns(), *(Column(name, number=True, group=_RECIPE) for name in recipe)),
-        approach_rows(comparison, recipes=True),
+        approach_rows(comparison, recipes=recipes),
         caption,
         "metrics.json",
     )
