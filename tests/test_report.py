@@ -20,7 +20,7 @@ from pixelsieve.report.comparison import answers
 from pixelsieve.report.figures import figures_of_run
 from pixelsieve.report.page import command_of, config_lines, data_facts, firmware_command
 from pixelsieve.report.record import Manifest, RunRecord, read_run
-from pixelsieve.studies.explain import ApproachCurves, Curves, Seen
+from pixelsieve.studies.explain import ApproachCurves, Curves, SeenClusters
 from pixelsieve.studies.summary import MeanRoc
 from tests.test_cli import pixelsieve, refused
 from tests.test_tables import compared_row, comparison_of
@@ -230,7 +230,7 @@ def test_slices_of_few_clusters_are_left_out() -> None:
     edges = [(0.0, 0.002, 3), (0.002, 0.005, 40), (0.005, 0.01, 9), (0.01, 0.05, 10), (0.05, 1, 0)]
     slices = tuple(_slice(*one) for one in edges)
     row = ApproachCurves("sieve", 4, ScoreHistogram([0.0], [], []), (), slices)
-    seen = Seen(approach="sieve", bits=4, seed=0, networks=(), groups={})
+    seen = SeenClusters(approach="sieve", bits=4, seed=0, networks=(), groups={})
     ((chart,),) = [c.charts for c in slices_choices(Curves(rows=(row,), baselines=(), seen=seen))]
     assert chart.title == "BIB rejection by true transverse momentum"
     assert chart.x.label == "true transverse momentum (MeV)"
@@ -253,7 +253,7 @@ def test_the_head_says_what_the_data_are(run: Path) -> None:
 def test_the_firmware_command_can_be_copied() -> None:
     words = ["pixelsieve", "compare", "--data", "a b.parquet", "-d", "c", "--out", "runs/demo"]
     manifest = Manifest({"recipes": []}, command=tuple(words))
-    seen = Seen(approach="sieve", bits=4, seed=0, networks=(), groups={})
+    seen = SeenClusters(approach="sieve", bits=4, seed=0, networks=(), groups={})
     curves = Curves(rows=(), baselines=(), seen=seen)
     assert firmware_command(Path("runs/demo"), manifest, curves) == (
         "pixelsieve firmware runs/demo --data 'a b.parquet' --data c --model sieve_4b_seed0"

@@ -16,7 +16,7 @@ from pixelsieve.networks.precision import bits_suffix
 from pixelsieve.report.charts import bits_choices, colours, drawn, widths
 from pixelsieve.report.record import RunRecord
 from pixelsieve.report.spec import BASELINE, INK, Axis, Chart, Choice, Series
-from pixelsieve.studies.explain import Seen
+from pixelsieve.studies.explain import SeenClusters
 from pixelsieve.studies.inspect import Display
 from pixelsieve.studies.robustness import ApproachRobustness, RobustnessResult
 
@@ -234,7 +234,7 @@ def _draw(name: str, choices: tuple[Choice, ...], folder: Path) -> str:
     return name
 
 
-def mean_clusters(seen: Seen, path: Path) -> None:
+def mean_clusters(seen: SeenClusters, path: Path) -> None:
     """Draw the mean charge of what a network keeps and loses: signal above, BIB below."""
     with canvas(path, (9.0, 6.4), 2, 2) as made:
         panels = []

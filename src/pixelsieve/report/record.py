@@ -165,7 +165,7 @@ def read_run(path: Path) -> RunRecord:
         kind = "search"
     elif "recipes" in manifest.config:
         kind = "compare"
-    read = _Reader()
+    read = _Parts()
     metrics = _table(run.metrics)
     read_metrics = partial(read_comparison, where="metrics.json")
     comparison = read.of("comparison", read_metrics, metrics if kind == "compare" else None)
@@ -193,7 +193,7 @@ def read_run(path: Path) -> RunRecord:
     )
 
 
-class _Reader:
+class _Parts:
     """Reads the parts of a run; what another version wrote otherwise is named, not fatal."""
 
     def __init__(self) -> None:

@@ -57,7 +57,7 @@ class SeenNetwork:
 class SeenCluster(Display):
     """A cluster of the test split, and what is known of it.
 
-    `scores` are those of each of `Seen.networks`.
+    `scores` are those of each of `SeenClusters.networks`.
     """
 
     charge_e: float | None
@@ -78,7 +78,7 @@ class SeenGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SeenClusters:
     """What one network keeps and loses.
 
     It is that with the best AUC on validation among the quantized (first seed); the groups are
@@ -105,7 +105,7 @@ class Curves:
     signal_efficiency: float = EFFICIENCY
     rows: tuple[ApproachCurves, ...]
     baselines: tuple[BaselineCurves, ...]
-    seen: Seen
+    seen: SeenClusters
 
 
 def curves(
@@ -139,7 +139,7 @@ def _cut(scores: Sequence[Scores], test: Clusters) -> tuple[tuple[float, ...], t
     return tuple(thresholds), tuple(slices(kept, test))
 
 
-def _seen(approaches: Sequence[Approach], test: Clusters) -> Seen:
+def _seen(approaches: Sequence[Approach], test: Clusters) -> SeenClusters:
     chosen = max(approaches, key=lambda a: (a.bits is not None, _validation_auc(a)))
     kept = chosen.logits[0] >= _threshold(chosen.logits[0], test)
     signal = test.signal > 0
@@ -149,7 +149,7 @@ def _seen(approaches: Sequence[Approach], test: Clusters) -> Seen:
         "bib_dropped": ~signal & ~kept,
         "bib_kept": ~signal & kept,
     }
-    return Seen(
+    return SeenClusters(
         approach=chosen.recipe.name,
         bits=chosen.bits,
         seed=chosen.results[0].seed,
