@@ -83,10 +83,9 @@ def evaluate(
 
 def _front_end(model: Model, wanted: str | None) -> FrontEnd | None:
     from pixelsieve.front_end import read_front_end
-    from pixelsieve.studies.models import front_end_of
 
     if wanted == "none":
         return None
     if wanted is not None:
         return read_front_end(Path(wanted))
-    return front_end_of(model)
+    return model.card.front_end

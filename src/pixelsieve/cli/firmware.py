@@ -161,7 +161,6 @@ def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, js
     from pixelsieve.core.programs import VERILATOR, find
     from pixelsieve.firmware.job import make_firmware
     from pixelsieve.report.firmware_table import firmware_tables
-    from pixelsieve.studies.models import front_end_of
 
     find(VERILATOR)  # says at once what is missing
     model, parts = subject.load()
@@ -172,7 +171,7 @@ def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, js
         subject.folder(model, "_pixels" if extras.pixels else ""),
         efficiency=subject.efficiency,
         timing=timing,
-        extras=replace(extras, front_end=front_end_of(model)),
+        extras=replace(extras, front_end=model.card.front_end),
         jobs=jobs,
         on_step=options.step,
         on_flip=_tell_tenths,

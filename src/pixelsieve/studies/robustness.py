@@ -26,7 +26,6 @@ from pixelsieve.metrics.metrics import EFFICIENCY
 from pixelsieve.metrics.threshold import Threshold, choose_threshold
 from pixelsieve.networks.model_file import Model
 from pixelsieve.simulation.generate import Sample, generate
-from pixelsieve.studies.models import front_end_of
 from pixelsieve.studies.robustness_plan import (
     Plan,
     Variation,
@@ -46,15 +45,15 @@ Approaches = Mapping[str, Sequence[Model]]
 
 def nominal_front_end(approaches: Approaches) -> FrontEnd | None:
     """Return the front end that all models had in training; raise `ConfigError` if they differ."""
-    models = [model for every in approaches.values() for model in every]
-    for model in models:
-        if front_end_of(model) != front_end_of(models[0]):
+    first, *others = [model for every in approaches.values() for model in every]
+    for model in others:
+        if model.card.front_end != first.card.front_end:
             msg = (
-                f"{model.origin}: trained with another front end than {models[0].origin}; give "
+                f"{model.origin}: trained with another front end than {first.origin}; give "
                 "models of one front end"
             )
             raise ConfigError(msg)
-    return front_end_of(models[0])
+    return first.card.front_end
 
 
 @dataclass(frozen=True, slots=True)
