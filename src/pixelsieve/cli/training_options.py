@@ -137,20 +137,19 @@ class TrainingOptions:
 
         from pixelsieve.training.recipe import override, recipe
 
-        name = self.float_recipe
-        base = recipe(name, self.more_recipes())
         chosen = override(
-            base,
+            recipe(self.float_recipe, self.more_recipes()),
             epochs=self.float_epochs,
             batch_size=self.batch_size,
             augmentation=self._augmentation(),
         )
-        if chosen.needs_float:
-            msg = f"--float-recipe: '{name}' starts from a float network; it cannot make one"
-            raise ConfigError(msg)
-        if chosen.learns_bits:
-            msg = f"--float-recipe: '{name}' learns bits; a float network has none"
-            raise ConfigError(msg)
+        for wrong, why in (
+            (chosen.needs_float, "starts from a float network; it cannot make one"),
+            (chosen.learns_bits, "learns bits; a float network has none"),
+        ):
+            if wrong:
+                msg = f"--float-recipe: '{self.float_recipe}' {why}"
+                raise ConfigError(msg)
         return replace(chosen, name="float")
 
     def _augmentation(self) -> Augmentation | None:

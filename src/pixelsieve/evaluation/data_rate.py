@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, inf, log10, pi, sqrt
@@ -146,11 +145,17 @@ def slices(kept: NDArray[Any], clusters: Clusters) -> list[Slice]:
         variables.append(("hit_time", "ns", truth["hit_time_ns"], _TIME_EDGES_NS))
     elif time is not None:
         variables.append((time, "ns", getattr(clusters, f"{time}_ns"), _TIME_EDGES_NS))
-    return [
-        one
-        for name, unit, values, edges in variables
-        for one in _slices_of(name, unit, np.asarray(values, np.float64), edges, kept, clusters)
-    ]
+    found = []
+    for name, unit, values, edges in variables:
+        column = np.asarray(values, np.float64)
+        for low, high in pairwise(edges):
+            inside = (column >= low) & (column < high)
+            if inside.any():
+                signal, bib = (inside & (clusters.signal == label) for label in (1, 0))
+                counts = int(signal.sum()), int(bib.sum())
+                shares = _share(kept[signal]), _share(kept[bib])
+                found.append(Slice(name, unit, _end(low), _end(high), *counts, *shares))
+    return found
 
 
 def _round_edges(low: float, high: float) -> list[float]:
@@ -162,32 +167,8 @@ def _round_edges(low: float, high: float) -> list[float]:
     return [e for e in edges if low + step / 2 <= e <= high - step / 2]
 
 
-def _slices_of(
-    name: str,
-    unit: str,
-    values: NDArray[np.float64],
-    edges: Sequence[float],
-    kept: NDArray[Any],
-    clusters: Clusters,
-) -> list[Slice]:
-    found = []
-    signal = clusters.signal > 0
-    for low, high in pairwise(edges):
-        inside = (values >= low) & (values < high)
-        if inside.any():
-            found.append(
-                Slice(
-                    name,
-                    unit,
-                    float(low) if np.isfinite(low) else None,
-                    float(high) if np.isfinite(high) else None,
-                    int((inside & signal).sum()),
-                    int((inside & ~signal).sum()),
-                    _share(kept[inside & signal]),
-                    _share(kept[inside & ~signal]),
-                )
-            )
-    return found
+def _end(edge: float) -> float | None:
+    return float(edge) if np.isfinite(edge) else None
 
 
 def _share(kept: NDArray[Any]) -> tuple[float, float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import Chip, NothingReadOutError
+from pixelsieve.metrics.statistics import mean_and_spread
 from pixelsieve.metrics.threshold import (
     FIGURES,
     Figures,
@@ -153,29 +154,30 @@ def compared(
         error = error_of({k: answered.draws[name][k] - draws[k] for k in FIGURES})
     else:
         other = error_of(draws)
-        error = {k: _root_sum(error[k], other[k]) for k in FIGURES}
-    differences: list[Figures] = [
-        {k: _minus(a[k], b[k]) for k in FIGURES} for a, b in zip(ours, theirs, strict=True)
-    ]
+        error = _of_both(np.hypot, error, other)
+    differences = [_of_both(np.subtract, a, b) for a, b in zip(ours, theirs, strict=True)]
     return merits, _merits(differences, error), paired
 
 
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
-
-
-def _root_sum(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else float(np.hypot(one, other))
+def _of_both(
+    join: Callable[[float, float], float], one: Figures, other: Figures
+) -> dict[str, float | None]:
+    """Return the figures joined by name; None if either is."""
+    pairs = {name: (one[name], other[name]) for name in FIGURES}
+    return {
+        name: None if a is None or b is None else float(join(a, b))
+        for name, (a, b) in pairs.items()
+    }
 
 
 def _merits(by_network: Sequence[Figures], error: Figures) -> Merits:
     merits = {}
     for name in FIGURES:
         values = tuple(one[name] for one in by_network)
-        there = np.array([v for v in values if v is not None])
+        there = [v for v in values if v is not None]
         if len(there) < len(values):
             merits[name] = Merit(None, None, None, values)
         else:
-            spread = float(there.std(ddof=1)) if len(there) > 1 else 0.0
-            merits[name] = Merit(float(there.mean()), spread, error[name], values)
+            found = mean_and_spread(there)
+            merits[name] = Merit(found.mean, found.spread, error[name], values)
     return merits

@@ -28,6 +28,7 @@ from pixelsieve.core.programs import (
     require_programs,
     run_tool,
 )
+from pixelsieve.core.workers import default_workers
 from pixelsieve.firmware.ports import Design, Language, Port
 from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.firmware.simulators import simulate_verilog, simulate_vhdl
@@ -240,14 +241,7 @@ def _device() -> Device:
         problem = f"JAX does not start: {error}"
     free = round(shutil.disk_usage(".").free / _GIB, 1)
     system = f"{platform.system()} {platform.machine()}"
-    return Device(system, _cores(), _memory_gib(), free, backend, devices, problem)
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use, if the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return Device(system, default_workers(), _memory_gib(), free, backend, devices, problem)
 
 
 def _memory_gib() -> float | None:

@@ -45,15 +45,15 @@ Approaches = Mapping[str, Sequence[Model]]
 
 def nominal_front_end(approaches: Approaches) -> FrontEnd | None:
     """Return the front end that all models had in training; raise `ConfigError` if they differ."""
-    models = [model for every in approaches.values() for model in every]
-    for model in models:
-        if model.card.front_end != models[0].card.front_end:
+    first, *others = [model for every in approaches.values() for model in every]
+    for model in others:
+        if model.card.front_end != first.card.front_end:
             msg = (
-                f"{model.origin}: trained with another front end than {models[0].origin}; give "
+                f"{model.origin}: trained with another front end than {first.origin}; give "
                 "models of one front end"
             )
             raise ConfigError(msg)
-    return models[0].card.front_end
+    return first.card.front_end
 
 
 @dataclass(frozen=True, slots=True)
