@@ -227,11 +227,11 @@ _CONFIG = {"network": "tiny", "bits": [2, 4], "data": {"clusters.parquet": "ab"}
 def _run_state(folder: Path) -> None:
     """What a killed run leaves: manifest, trial, result of a job, checkpoint, kept results."""
     import numpy as np
-    from pixelsieve.firmware.vendor_formats import VendorReport
 
     from pixelsieve.core.files import write_json
     from pixelsieve.core.runs import RunFolder
     from pixelsieve.firmware.resources import Resources
+    from pixelsieve.firmware.vendor_reports import VendorReport
     from pixelsieve.studies.search.goal import Measured
     from pixelsieve.studies.search.result import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace

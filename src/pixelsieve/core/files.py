@@ -247,7 +247,7 @@ def file_hash(path: Path) -> str:
 
 
 def failed_folder(path: Path) -> Path:
-    """Where a result that failed its check goes."""
+    """Return the place of a result that failed its check."""
     return path.with_name(f"{path.name}.failed")
 
 

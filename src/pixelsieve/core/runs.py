@@ -1,4 +1,4 @@
-"""A run is a folder: one command fills it, and the same command goes on where it stopped."""
+"""A run is a folder: one command fills it, and the same command resumes it."""
 
 from __future__ import annotations
 

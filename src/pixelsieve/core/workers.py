@@ -327,7 +327,7 @@ def _dask_workers(client: Client, shared: Any, *, alone: bool) -> Workers:
     executor = client.get_executor(pure=False)
     run, listening = secrets.token_hex(8), dict[str, Report]()
 
-    def hear(event: tuple[float, tuple[str, bytes]]) -> None:
+    def receive(event: tuple[float, tuple[str, bytes]]) -> None:
         key, item = event[1]
         if key in listening:
             listening[key](pickle.loads(item))  # noqa: S301 (of our own tasks)
@@ -338,7 +338,7 @@ def _dask_workers(client: Client, shared: Any, *, alone: bool) -> Workers:
         future: Future[Any] = executor.submit(_call, task, sent, key, alone)
         return future
 
-    client.subscribe_topic(_TOPIC, hear)
+    client.subscribe_topic(_TOPIC, receive)
     return Workers(submit, sum(client.nthreads().values()), more_may_come=True)
 
 

@@ -1,1 +1,1 @@
-"""What a network gains: baselines to beat, data rate, robustness of a frozen threshold."""
+"""Baselines to beat, data rate, and robustness of a frozen threshold."""

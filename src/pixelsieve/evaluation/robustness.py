@@ -1,4 +1,4 @@
-"""What networks make of clusters behind one front end, ready to be compared with another."""
+"""Answers of networks to clusters behind one front end, to be compared with another."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def corner_codes(network: Program, n_random: int = 2000, seed: int = 0) -> dict[
 
 
 def edge_codes(network: Program, codes: Mapping[str, Codes], threshold: int) -> dict[str, Codes]:
-    """Those of `codes` that tell the threshold best: a logit on it, and the nearest below it."""
+    """Return the `codes` that test the threshold: a logit on it, and the nearest one below."""
     logits = network.run(codes)
     rows = [int((logits == threshold).argmax())]
     if (below := logits < threshold).any():

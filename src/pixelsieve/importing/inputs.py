@@ -130,7 +130,7 @@ def renamed_like(spec: NetworkSpec, name: str, where: str) -> tuple[NetworkSpec,
 
 
 def _variants(known: Iterable[NetworkSpec], spec: NetworkSpec) -> Iterator[NetworkSpec]:
-    """Those networks for the window of `spec`, without and with each arrival time it takes."""
+    """Return those networks for the window of `spec`, without and with each arrival time."""
     times = [f for f in spec.features if f.startswith(_TIME)]
     for one in known:
         try:
