@@ -26,7 +26,7 @@ METRIC_TITLES = {
     "rejection_98": "rejection at 98 %",
     "rejection_99": "rejection at 99 %",
 }
-"""What a figure of merit is called in tables."""
+"""Names of the figures of merit in tables."""
 
 _ORDER = ("rejection_98", *(name for name in METRICS if name != "rejection_98"))
 """Columns of figures of merit: what a phone shows first is what the network is for."""
@@ -86,7 +86,7 @@ def approach_rows(comparison: Comparison, *, recipes: bool) -> tuple[Row, ...]:
 
 
 _LAST = 100.0
-"""Where baselines come if a table is sorted by bits; before them float and learned bits."""
+"""Sort key of baselines in a column of bits; float and learned bits come before them."""
 
 
 def _bits_cell(bits: int | str | None) -> Cell:
@@ -266,7 +266,7 @@ _SURE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one width's networks say about one figure of merit: `head`, then a line per rival."""
+    """The answer for one figure of merit at one width: `head`, then a line per rival."""
 
     bits: int | str
     metric: str

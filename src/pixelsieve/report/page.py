@@ -115,7 +115,7 @@ def _pitch(run: RunRecord) -> list[float | None]:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a firmware folder was checked for."""
+    """The result of the checks of a firmware folder."""
 
     name: str
     passed: bool

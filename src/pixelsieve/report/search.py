@@ -1,4 +1,4 @@
-"""What a search found: the values of its metrics.json that are shown, its table and its charts."""
+"""The table and the charts of a search, from its `SearchResult`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ INK, BASELINE = "ink", "grey"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in one place of a table.
+    """One cell of a table.
 
     `spread` is what follows the text, such as `± 0.0012`, `interval` a second line that a page
     has room for, `value` the number that a column is sorted by (default: the text).

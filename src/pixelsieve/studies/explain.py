@@ -1,4 +1,4 @@
-"""What a comparison's report draws of the test split: histograms, slices, single clusters."""
+"""Data of a comparison's figures on the test split: histograms, slices, single clusters."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class SeenGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenClusters:
-    """What one network keeps and loses.
+    """The clusters that one network keeps and loses.
 
     It is that with the best AUC on validation among the quantized (first seed); the groups are
     signal_kept, signal_lost, bib_dropped, bib_kept.
