@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
-from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.core.files import replacing
 from pixelsieve.data.clusters import Clusters, Columns
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 
@@ -232,7 +232,7 @@ def write(batches: Iterable[Clusters], path: Path, *, normalized: bool = False) 
     The features are `y`, `cluster` (n, rows, columns), or (n, slices, rows, columns) where the
     clusters have slices, the scaled positions, times and charge. No profiles and sizes.
     """
-    with telling_unwritable(path), replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         for clusters in batches:
             data = encode_example(_features(clusters, normalized=normalized))
             head = struct.pack("<Q", len(data))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
-from pixelsieve.core.files import replacing, telling_unwritable
+from pixelsieve.core.files import replacing
 
 _LADDERS = 16
 _WHOLE = ("flipped", "pdg", "ladder")
@@ -147,7 +147,7 @@ def write(tracks: TrackList, path: Path) -> None:
     """Write a list with 5 decimals; it appears whole or not at all."""
     columns = tracks.columns()
     formats = ["%d" if name in _WHOLE else "%.5f" for name in columns]
-    with telling_unwritable(path), replacing(path) as temporary:
+    with replacing(path) as temporary:
         np.savetxt(temporary, np.column_stack(list(columns.values())), fmt=formats)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
-from pixelsieve.core.config import Document
+from pixelsieve.core.config import Document, from_mapping
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
 
@@ -213,6 +213,13 @@ class LearnedPrecision:
     def without_budget(self) -> LearnedPrecision:
         """The same with no say about the schedule; equal for trainings of one compiled program."""
         return replace(self, budget_ebops=1.0, hold=0.0)
+
+
+def read_precision(plain: object, where: str) -> Precision | LearnedPrecision:
+    """Return the bits that plain data describe; raise `ConfigError` naming `where` if invalid."""
+    if isinstance(plain, Mapping) and "budget_ebops" in plain:
+        return from_mapping(LearnedPrecision, plain, where)
+    return from_mapping(Precision, plain, where)
 
 
 def parse_bits(text: str) -> int | LearnedPrecision:

@@ -17,7 +17,7 @@ from pixelsieve.networks.model_file import (
     Card,
     FileMark,
 )
-from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix
+from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix, read_precision
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.training.augmentation import Augmentation
 from pixelsieve.training.engine import (
@@ -212,8 +212,7 @@ class JobResult:
         precision, history = told.pop("precision", None), told.pop("history", ())
         result = from_mapping(JobResult, {**told, "precision": None, "history": ()}, where)
         if precision is not None:
-            kind = LearnedPrecision if "budget_ebops" in precision else Precision
-            precision = from_mapping(kind, precision, f"{where}: precision")
+            precision = read_precision(precision, f"{where}: precision")
         return replace(result, precision=precision, history=tuple(history))
 
 

@@ -14,7 +14,7 @@ from pixelsieve.core.files import read_document, read_json
 from pixelsieve.front_end import FrontEndSummary
 from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
 from pixelsieve.metrics.statistics import Mean, Metrics
-from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.precision import LearnedPrecision, Precision, read_precision
 from pixelsieve.studies.search.goal import Cost, Goal, Measured
 from pixelsieve.studies.search.sampler import Told
 from pixelsieve.studies.search.space import Candidate
@@ -285,11 +285,7 @@ def read_result(path: Path) -> SearchResult:
 
 
 def _row(plain: Document, where: str) -> SearchRow:
-    precision: Precision | LearnedPrecision
-    if "budget_ebops" in plain["precision"]:
-        precision = from_mapping(LearnedPrecision, plain["precision"], where)
-    else:
-        precision = from_mapping(Precision, plain["precision"], where)
+    precision = read_precision(plain["precision"], where)
     names = [f.name for f in fields(CountedLuts)]
     counted = {n: plain.get(n) for n in names} if "counted_luts" in plain else None
     told = {name: value for name, value in plain.items() if name != "counted_luts"}
