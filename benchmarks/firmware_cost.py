@@ -34,10 +34,10 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json, replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.features import REGISTRY, FeatureSet
-from pixelsieve.firmware.ports import Timing
-from pixelsieve.firmware.resources import Resources, measure
-from pixelsieve.firmware.synthesis import Measure, Settings
 from pixelsieve.formats.dataset import load
+from pixelsieve.hardware.ports import Timing
+from pixelsieve.hardware.resources import Resources, measure
+from pixelsieve.hardware.synthesis import Measure, Settings
 from pixelsieve.integer.file import read_integer_network
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model

@@ -30,9 +30,9 @@ from learned_tables import choices, tables
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json, write_json
-from pixelsieve.firmware.resources import counted_luts
 from pixelsieve.formats.dataset import Dataset, load
 from pixelsieve.front_end import read_front_end
+from pixelsieve.hardware.resources import counted_luts
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import pixel_cost
 from pixelsieve.metrics.statistics import score

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.rtl import core_verilog
-from pixelsieve.firmware.synthesis import Settings, count
+from pixelsieve.hardware.rtl import core_verilog
+from pixelsieve.hardware.synthesis import Settings, count
 from pixelsieve.integer.pixel_logic import feature_program
 from pixelsieve.networks.fixed_point import FixedPoint
 

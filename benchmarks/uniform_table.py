@@ -31,8 +31,8 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json, write_json
 from pixelsieve.core.processes import run_bounded
 from pixelsieve.core.workers import one_thread
-from pixelsieve.firmware.resources import measure
 from pixelsieve.front_end import FrontEnd, read_front_end
+from pixelsieve.hardware.resources import measure
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixel_logic import pixel_cost
 from pixelsieve.integer.pixels import from_pixels

@@ -9,7 +9,7 @@ import pytest
 
 from pixelsieve.core.errors import ConstantLogitError
 from pixelsieve.features import FeatureSet, FeatureTable
-from pixelsieve.firmware.resources import measure
+from pixelsieve.hardware.resources import measure
 from pixelsieve.integer import logic
 from pixelsieve.integer.layers import IntegerPool
 from pixelsieve.integer.logic import alkaid, check_exactness, compiled, ebops, larger, traced

@@ -18,12 +18,12 @@ from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import claimed_folder, replacing_folder
 from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.job import make_firmware
-from pixelsieve.firmware.ports import Design, Port, Timing
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.simulators import Answers, pack, simulate_verilog
-from pixelsieve.firmware.testbench import corner_codes, vectors
-from pixelsieve.firmware.verify import Verification, verify
+from pixelsieve.hardware.job import make_firmware
+from pixelsieve.hardware.ports import Design, Port, Timing
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.simulators import Answers, pack, simulate_verilog
+from pixelsieve.hardware.testbench import corner_codes, vectors
+from pixelsieve.hardware.verify import Verification, verify
 from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork, from_model
@@ -277,7 +277,7 @@ def test_the_gate_holds(
     seed: int,
     stages: int | None,
 ) -> None:
-    from pixelsieve.firmware import verify as module
+    from pixelsieve.hardware import verify as module
 
     gate = Gate(tmp_path, verilator, tiny_model(bits, seed), stages=stages)
     answers: list[Answers] = []

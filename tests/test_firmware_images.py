@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.programs import Tool
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.ports import Timing
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.simulators import Answers, simulate_verilog
-from pixelsieve.firmware.testbench import Vectors, corner_codes
-from pixelsieve.firmware.upsets import stored, with_codes
-from pixelsieve.firmware.verify import verify
+from pixelsieve.hardware.ports import Timing
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.simulators import Answers, simulate_verilog
+from pixelsieve.hardware.testbench import Vectors, corner_codes
+from pixelsieve.hardware.upsets import stored, with_codes
+from pixelsieve.hardware.verify import verify
 from pixelsieve.integer import logic
 from pixelsieve.integer.file import read_integer_network, write_integer_network
 from pixelsieve.integer.layers import Patches
@@ -108,7 +108,7 @@ def test_alkaid_programs_are_exact() -> None:
 
 
 def test_the_gate_holds(tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pixelsieve.firmware import verify as module
+    from pixelsieve.hardware import verify as module
 
     model = image_model(3, 1, GATE)
     network = from_model(model, "images")

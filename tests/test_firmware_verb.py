@@ -14,10 +14,10 @@ from pixelsieve.cli import app
 from pixelsieve.core.errors import DataError
 from pixelsieve.core.files import failed_folder
 from pixelsieve.core.programs import YOSYS, Tool
-from pixelsieve.firmware.ports import Design
-from pixelsieve.firmware.resources import synthesize
-from pixelsieve.firmware.rtl import write_verilog
 from pixelsieve.formats import parquet
+from pixelsieve.hardware.ports import Design
+from pixelsieve.hardware.resources import synthesize
+from pixelsieve.hardware.rtl import write_verilog
 from pixelsieve.integer.file import read_integer_network
 from pixelsieve.networks.model_file import Card, save_model
 
@@ -74,7 +74,7 @@ def test_the_verb_writes_verified_verilog(run_folder: Path, verilator: Tool) -> 
 def test_a_mismatch_is_exit_code_1_and_kept_apart(
     run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelsieve.firmware import job
+    from pixelsieve.hardware import job
 
     def wrong(folder: Path, made: Design) -> None:
         write_verilog(folder, made)
@@ -172,7 +172,7 @@ def test_costs_of_many_runs_need_no_data(run_folder: Path, tmp_path: Path) -> No
 def test_netlist_counts_and_flips_beside_the_verilog(
     run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelsieve.firmware import job, upsets
+    from pixelsieve.hardware import job, upsets
 
     monkeypatch.setattr(upsets, "EXHAUSTIVE_UP_TO", 40)
     monkeypatch.setattr(upsets, "_A_BIT", 2)
@@ -224,7 +224,7 @@ def test_with_the_path_of_debian_and_an_old_yosys_first_it_counts(
 def test_verified_verilog_is_there_before_the_count_and_stays_if_that_fails(
     run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelsieve.firmware import resources
+    from pixelsieve.hardware import resources
 
     out = tmp_path / "out"
     there: list[str] = []
@@ -251,7 +251,7 @@ def test_verified_verilog_is_there_before_the_count_and_stays_if_that_fails(
 def test_a_netlist_that_cannot_be_simulated_is_a_line(
     run_folder: Path, tmp_path: Path, verilator: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelsieve.firmware import job
+    from pixelsieve.hardware import job
 
     def broken(*arguments: Any, simulation: Path, **more: Any) -> Any:
         found = synthesize(*arguments, simulation=simulation, **more)

@@ -12,10 +12,10 @@ import pytest
 
 from pixelsieve.core.errors import ConfigError, PixelsieveError, RunError, ToolError
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware import hls, hls_project
-from pixelsieve.firmware.hls import HandOver, hand_over
-from pixelsieve.firmware.hls_project import HlsProject, HlsSettings, write_project
-from pixelsieve.firmware.testbench import Vectors, corner_codes, vectors
+from pixelsieve.hardware import hls, hls_project
+from pixelsieve.hardware.hls import HandOver, hand_over
+from pixelsieve.hardware.hls_project import HlsProject, HlsSettings, write_project
+from pixelsieve.hardware.testbench import Vectors, corner_codes, vectors
 from pixelsieve.integer.file import read_integer_network
 from pixelsieve.integer.layers import IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.testbench import corner_codes
+from pixelsieve.hardware.testbench import corner_codes
 from pixelsieve.integer.file import read_integer_network, to_document
 from pixelsieve.integer.network import from_model
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer

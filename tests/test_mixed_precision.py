@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import FeatureSet
-from pixelsieve.firmware.testbench import corner_codes
+from pixelsieve.hardware.testbench import corner_codes
 from pixelsieve.integer import logic
 from pixelsieve.integer.network import from_model
 from pixelsieve.networks.fixed_point import (

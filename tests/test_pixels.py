@@ -17,12 +17,12 @@ from pixelsieve.core.programs import Tool
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import Barrel, Detector, Sensor
 from pixelsieve.features import LARGEST_INPUT, REGISTRY, FeatureSet, pixel_codes
-from pixelsieve.firmware.ports import Timing
-from pixelsieve.firmware.readme import readme
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.testbench import corner_codes, edge_codes, vectors
-from pixelsieve.firmware.verify import Verification, verify
 from pixelsieve.front_end import FrontEnd, read_out
+from pixelsieve.hardware.ports import Timing
+from pixelsieve.hardware.readme import readme
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.testbench import corner_codes, edge_codes, vectors
+from pixelsieve.hardware.verify import Verification, verify
 from pixelsieve.integer.layers import IntegerInput, IntegerLayer
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.integer.pixel_logic import feature_cost, pixel_cost, traced_from_pixels

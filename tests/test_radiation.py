@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.firmware.upsets import (
+from pixelsieve.hardware.upsets import (
     Flip,
     Widths,
     every_flip,

@@ -15,11 +15,11 @@ from pixelsieve.core.files import read_json, write_json
 from pixelsieve.evaluation.data_rate import Slice
 from pixelsieve.metrics.metrics import ScoreHistogram
 from pixelsieve.metrics.statistics import PairedTest
-from pixelsieve.report.charts import colours, slices_choices
-from pixelsieve.report.comparison import answers
-from pixelsieve.report.figures import figures_of_run
-from pixelsieve.report.page import command_of, config_lines, data_facts, firmware_command
-from pixelsieve.report.record import Manifest, RunRecord, read_run
+from pixelsieve.reporting.charts import colours, slices_choices
+from pixelsieve.reporting.comparison import answers
+from pixelsieve.reporting.figures import figures_of_run
+from pixelsieve.reporting.page import command_of, config_lines, data_facts, firmware_command
+from pixelsieve.reporting.record import Manifest, RunRecord, read_run
 from pixelsieve.studies.explain import ApproachCurves, Curves, SeenClusters
 from pixelsieve.studies.summary import MeanRoc
 from tests.test_cli import pixelsieve, refused

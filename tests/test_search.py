@@ -24,7 +24,7 @@ from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import model_hash, save_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
-from pixelsieve.report.search import pareto_choices
+from pixelsieve.reporting.search import pareto_choices
 from pixelsieve.studies import endings
 from pixelsieve.studies.endings import Fitting
 from pixelsieve.studies.search.final import smaller

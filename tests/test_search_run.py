@@ -16,6 +16,7 @@ import pytest
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.files import read_document, read_json
 from pixelsieve.core.programs import YOSYS
+from pixelsieve.display.spec import cell_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import load
 from pixelsieve.front_end import FrontEnd
@@ -26,8 +27,7 @@ from pixelsieve.networks.layers import Dense
 from pixelsieve.networks.model_file import Model, load_model
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec, initial_weights
-from pixelsieve.report.search import search_table
-from pixelsieve.report.spec import cell_of
+from pixelsieve.reporting.search import search_table
 from pixelsieve.studies import endings
 from pixelsieve.studies.endings import Fitting
 from pixelsieve.studies.jobs import training_data

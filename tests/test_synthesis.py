@@ -11,7 +11,7 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, DataError, ToolError
 from pixelsieve.core.processes import run_bounded
 from pixelsieve.core.programs import YOSYS, Tool
-from pixelsieve.firmware.synthesis import (
+from pixelsieve.hardware.synthesis import (
     Settings,
     count,
     count_gates,

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pixelsieve.display import terminal
 from pixelsieve.evaluation.data_rate import Slice
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest, score
-from pixelsieve.report import terminal
-from pixelsieve.report.comparison import comparison_table, paired_table, warnings
-from pixelsieve.report.figures import event_display
-from pixelsieve.report.tables import inspection_tables, slices_table
+from pixelsieve.reporting.comparison import comparison_table, paired_table, warnings
+from pixelsieve.reporting.figures import event_display
+from pixelsieve.reporting.tables import inspection_tables, slices_table
 from pixelsieve.studies.inspect import inspect_parts
 from pixelsieve.studies.summary import (
     Approach,

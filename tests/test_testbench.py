@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pixelsieve.core.programs import Tool, run_tool
-from pixelsieve.firmware.ports import Design, Timing
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.simulators import bits_of, pack
-from pixelsieve.firmware.testbench import Vectors, vectors, write_testbench
+from pixelsieve.hardware.ports import Design, Timing
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.simulators import bits_of, pack
+from pixelsieve.hardware.testbench import Vectors, vectors, write_testbench
 from pixelsieve.integer.network import from_model
 from pixelsieve.integer.pixels import Program
 

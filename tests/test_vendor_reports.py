@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixelsieve.core.errors import DataError, RunError
-from pixelsieve.firmware.vendor_reports import VendorReport, read_report, vendor_reports
+from pixelsieve.hardware.vendor_reports import VendorReport, read_report, vendor_reports
 
 CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <profile>

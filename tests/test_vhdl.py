@@ -11,11 +11,11 @@ import pytest
 
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.programs import GHDL, Tool
-from pixelsieve.firmware.ports import Timing
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.simulators import simulate_vhdl
-from pixelsieve.firmware.testbench import corner_codes, vectors
-from pixelsieve.firmware.verify import verify_vhdl
+from pixelsieve.hardware.ports import Timing
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.simulators import simulate_vhdl
+from pixelsieve.hardware.testbench import corner_codes, vectors
+from pixelsieve.hardware.verify import verify_vhdl
 from pixelsieve.integer.network import IntegerNetwork, from_model
 
 from .conftest import needs_tool

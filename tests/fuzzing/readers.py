@@ -215,7 +215,7 @@ def _vendor_reports(folder: Path) -> None:
 
 
 def _read_vendor_reports(folder: Path) -> None:
-    from pixelsieve.firmware.vendor_reports import read_report
+    from pixelsieve.hardware.vendor_reports import read_report
 
     for path in sorted(folder.iterdir()):
         read_report(path)
@@ -230,8 +230,8 @@ def _run_state(folder: Path) -> None:
 
     from pixelsieve.core.files import write_json
     from pixelsieve.core.runs import RunFolder
-    from pixelsieve.firmware.resources import Resources
-    from pixelsieve.firmware.vendor_reports import VendorReport
+    from pixelsieve.hardware.resources import Resources
+    from pixelsieve.hardware.vendor_reports import VendorReport
     from pixelsieve.studies.search.goal import Measured
     from pixelsieve.studies.search.result import TrialRecord
     from pixelsieve.studies.search.space import SearchSpace
@@ -305,8 +305,8 @@ def _searched(record: TrialRecord) -> SearchResult:
 
 def _read_run_state(folder: Path) -> None:
     from pixelsieve.core.runs import RunFolder
-    from pixelsieve.firmware.resources import kept_resources
-    from pixelsieve.firmware.vendor_reports import vendor_reports
+    from pixelsieve.hardware.resources import kept_resources
+    from pixelsieve.hardware.vendor_reports import vendor_reports
     from pixelsieve.studies.search.result import read_record, read_result
     from pixelsieve.studies.search.space import SearchSpace
     from pixelsieve.training.engine import Checkpoint
@@ -322,8 +322,8 @@ def _read_run_state(folder: Path) -> None:
 
 
 def _read_report(folder: Path) -> None:
-    from pixelsieve.report.page import write_report
-    from pixelsieve.report.record import read_run
+    from pixelsieve.reporting.page import write_report
+    from pixelsieve.reporting.record import read_run
 
     write_report([read_run(folder)], folder / ".page" / "report.html")
 

@@ -13,8 +13,8 @@ from pixelsieve.cli.training_options import TrainingOptions, takes_training_opti
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pixelsieve.display.spec import Table
     from pixelsieve.networks.precision import LearnedPrecision
-    from pixelsieve.report.spec import Table
     from pixelsieve.studies.summary import Comparison
 
 
@@ -49,8 +49,8 @@ def compare(
     """
     from pixelsieve.cli.progress import TrainingProgress
     from pixelsieve.core.workers import default_workers
-    from pixelsieve.report.figures import figures_of_comparison
-    from pixelsieve.report.record import read_run
+    from pixelsieve.reporting.figures import figures_of_comparison
+    from pixelsieve.reporting.record import read_run
     from pixelsieve.studies.compare import CompareConfig, jobs_of, teachers_for
     from pixelsieve.studies.compare import compare as run_comparison
 
@@ -101,7 +101,7 @@ def _recipes_of(
 
 def _parts(comparison: Comparison) -> list[Table | str]:
     """Return the tables and lines of a comparison."""
-    from pixelsieve.report.comparison import (
+    from pixelsieve.reporting.comparison import (
         comparison_table,
         luts_table,
         paired_table,
@@ -109,7 +109,7 @@ def _parts(comparison: Comparison) -> list[Table | str]:
         warm_starts,
         warnings,
     )
-    from pixelsieve.report.tables import read_out_table
+    from pixelsieve.reporting.tables import read_out_table
 
     collapsed, coarse = warnings(comparison)
     paired = (paired_table(comparison, name) for name in ("rejection_98", "auc", "accuracy"))

@@ -19,7 +19,7 @@ def convert_model(source: Path, out: Path, chosen: ImportOptions, *, json: bool)
     """Import, and print the report."""
     from pixelsieve.core.config import to_plain
     from pixelsieve.importing.convert import convert_model as run
-    from pixelsieve.report.tables import import_table
+    from pixelsieve.reporting.tables import import_table
 
     path, report = run(source, out, chosen)
     layers = sum(row.what == "layer" for row in report.rows)

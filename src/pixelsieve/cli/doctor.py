@@ -17,7 +17,7 @@ def doctor(json: options.Json = False) -> None:
     Each tool runs once on a tiny design. The tools serve `firmware`, alkaid `search` as well;
     without them the rest works, and the exit code is 0.
     """
-    from pixelsieve.report.spec import table
+    from pixelsieve.display.spec import table
     from pixelsieve.studies.installation import installation
 
     found = installation(options.step)

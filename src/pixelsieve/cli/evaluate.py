@@ -49,7 +49,7 @@ def evaluate(
     model was trained with.
     """
     from pixelsieve.networks.model_file import load_model, the_path
-    from pixelsieve.report.tables import (
+    from pixelsieve.reporting.tables import (
         data_rate_table,
         read_out_table,
         scores_table,

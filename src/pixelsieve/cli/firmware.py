@@ -15,10 +15,10 @@ from pixelsieve.core.runs import RunFolder
 
 if TYPE_CHECKING:
     from pixelsieve.data.clusters import Clusters
-    from pixelsieve.firmware.hls_project import Backend, HlsSettings
-    from pixelsieve.firmware.job import Extras, FirmwareResult
-    from pixelsieve.firmware.ports import Timing
-    from pixelsieve.firmware.synthesis import Measure, Settings
+    from pixelsieve.hardware.hls_project import Backend, HlsSettings
+    from pixelsieve.hardware.job import Extras, FirmwareResult
+    from pixelsieve.hardware.ports import Timing
+    from pixelsieve.hardware.synthesis import Measure, Settings
     from pixelsieve.networks.model_file import Model
 
 
@@ -92,10 +92,10 @@ def firmware(
     Keras, the integer program and the Verilog in Verilator are compared on the test split and on
     corner vectors; a difference is exit code 1. Threshold from the validation split.
     """
-    from pixelsieve.firmware.hls_project import HlsSettings
-    from pixelsieve.firmware.job import Extras
-    from pixelsieve.firmware.ports import Timing
-    from pixelsieve.firmware.synthesis import Settings
+    from pixelsieve.hardware.hls_project import HlsSettings
+    from pixelsieve.hardware.job import Extras
+    from pixelsieve.hardware.ports import Timing
+    from pixelsieve.hardware.synthesis import Settings
 
     options.require_efficiency(efficiency)
     settings = Settings(time_limit_s=time_limit, memory_limit_gib=memory_limit)
@@ -159,8 +159,8 @@ class _Subject:
 def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, json: bool) -> None:
     """Write verified Verilog and print what was made; `jobs` compilers run side by side."""
     from pixelsieve.core.programs import VERILATOR, find
-    from pixelsieve.firmware.job import make_firmware
-    from pixelsieve.report.firmware_table import firmware_tables
+    from pixelsieve.hardware.job import make_firmware
+    from pixelsieve.reporting.firmware_table import firmware_tables
 
     find(VERILATOR)  # says at once what is missing
     model, parts = subject.load()
@@ -195,8 +195,8 @@ def _resources(
 ) -> None:
     """Print the costs of all quantized models of the runs."""
     from pixelsieve.core.config import to_plain
-    from pixelsieve.firmware.resources import resources_of_run
-    from pixelsieve.report.firmware_table import resources_table
+    from pixelsieve.hardware.resources import resources_of_run
+    from pixelsieve.reporting.firmware_table import resources_table
 
     found = [
         (run, one)
@@ -217,8 +217,8 @@ def _resources(
 
 def _keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: bool) -> None:
     """Keep vendor reports with a run and print all that it has."""
-    from pixelsieve.firmware.vendor_reports import import_reports
-    from pixelsieve.report.firmware_table import vendor_table
+    from pixelsieve.hardware.vendor_reports import import_reports
+    from pixelsieve.reporting.firmware_table import vendor_table
 
     kept = import_reports(run, files, model.removesuffix(".keras") if model else None)
     options.answer(kept if json else None, vendor_table(kept))
@@ -248,11 +248,11 @@ def _difference(result: FirmwareResult) -> str:
 
 def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
     """Write an HLS project, check its C simulation and print what was compared."""
-    from pixelsieve.firmware import hls
-    from pixelsieve.firmware.testbench import vectors
+    from pixelsieve.hardware import hls
+    from pixelsieve.hardware.testbench import vectors
     from pixelsieve.integer.network import from_model
     from pixelsieve.metrics.threshold import choose_threshold
-    from pixelsieve.report.firmware_table import hand_over_table
+    from pixelsieve.reporting.firmware_table import hand_over_table
 
     model, parts = subject.load()
     network, validation = from_model(model, model.name), parts["validation"]

@@ -37,7 +37,7 @@ def inspect(
     from pixelsieve.formats.parquet import read_provenance
     from pixelsieve.formats.sources import find_files
     from pixelsieve.front_end import read_front_end
-    from pixelsieve.report.tables import inspection_lines, inspection_tables
+    from pixelsieve.reporting.tables import inspection_lines, inspection_tables
     from pixelsieve.studies.inspect import inspect_parts
 
     chosen = read_front_end(front_end) if front_end else None
@@ -61,12 +61,13 @@ def _show_model(path: Path) -> None:
 
 def _write(found: Inspection, out: Path) -> None:
     from pixelsieve.core.files import telling_unwritable, write_json
-    from pixelsieve.report import figures
-    from pixelsieve.report.tables import distribution_charts
+    from pixelsieve.display.axes import figure
+    from pixelsieve.reporting import figures
+    from pixelsieve.reporting.tables import distribution_charts
 
     with telling_unwritable(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "inspection.json", found)
         charts = distribution_charts(found.distributions)
-        figures.figure(charts, out / "distributions", columns=4, size=(3.8, 3.2))
+        figure(charts, out / "distributions", columns=4, size=(3.8, 3.2))
         figures.event_display(found.displays, out / "event_display")

@@ -13,9 +13,9 @@ from pixelsieve.core.errors import ConfigError, PixelsieveError, nearest
 
 if TYPE_CHECKING:
     from pixelsieve.data.clusters import Clusters
+    from pixelsieve.display.spec import Table
     from pixelsieve.formats.dataset import Dataset
     from pixelsieve.networks.precision import LearnedPrecision
-    from pixelsieve.report.spec import Table
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -203,7 +203,7 @@ def show(*parts: Table | str) -> None:
     """Print tables and lines to standard output; lines are not broken."""
     from rich.console import Console
 
-    from pixelsieve.report import terminal
+    from pixelsieve.display import terminal
 
     console = Console()
     for part in parts:

@@ -31,8 +31,8 @@ def report(
 
     Several runs give one page that compares them; it then needs --out.
     """
-    from pixelsieve.report.page import write_report
-    from pixelsieve.report.record import read_run
+    from pixelsieve.reporting.page import write_report
+    from pixelsieve.reporting.record import read_run
 
     if out is None and len(runs) > 1:
         msg = "--out: missing; the page of several runs needs a file, e.g. --out comparison.html"
@@ -41,7 +41,7 @@ def report(
     page = out or RunFolder(runs[0]).page
     write_report(records, page)
     if figures:
-        from pixelsieve.report.figures import figures_of_run
+        from pixelsieve.reporting.figures import figures_of_run
 
         for record in records:
             options.show(*figures_of_run(record))

@@ -65,8 +65,8 @@ def robustness(
     """
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.report import figures
-    from pixelsieve.report.tables import robustness_tables
+    from pixelsieve.reporting import figures
+    from pixelsieve.reporting.tables import robustness_tables
     from pixelsieve.studies.models import approaches_of
     from pixelsieve.studies.robustness import RobustnessSettings
     from pixelsieve.studies.robustness import robustness as measure

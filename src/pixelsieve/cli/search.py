@@ -67,8 +67,8 @@ def search(
     """
     from pixelsieve.cli.progress import StepProgress
     from pixelsieve.core.workers import default_workers
-    from pixelsieve.report.figures import figure
-    from pixelsieve.report.search import pareto_choices, search_lines, search_table
+    from pixelsieve.display.axes import figure
+    from pixelsieve.reporting.search import pareto_choices, search_lines, search_table
     from pixelsieve.studies.search.goal import SearchConfig
     from pixelsieve.studies.search.run import search as run_search
     from pixelsieve.studies.search.space import read_space

@@ -137,8 +137,8 @@ def _default_recipe(precision: int | LearnedPrecision | None) -> str:
 
 
 def _show(results: Sequence[JobResult], dataset: Dataset, out: Path) -> None:
-    from pixelsieve.report.comparison import learned_table, warm_start_table
-    from pixelsieve.report.tables import read_out_table
+    from pixelsieve.reporting.comparison import learned_table, warm_start_table
+    from pixelsieve.reporting.tables import read_out_table
     from pixelsieve.training.job import over_budget
 
     if dataset.summary:

@@ -29,10 +29,10 @@ from pixelsieve.core.programs import (
     run_tool,
 )
 from pixelsieve.core.workers import default_workers
-from pixelsieve.firmware.ports import Design, Language, Port
-from pixelsieve.firmware.rtl import write_verilog
-from pixelsieve.firmware.simulators import simulate_verilog, simulate_vhdl
-from pixelsieve.firmware.synthesis import count
+from pixelsieve.hardware.ports import Design, Language, Port
+from pixelsieve.hardware.rtl import write_verilog
+from pixelsieve.hardware.simulators import simulate_verilog, simulate_vhdl
+from pixelsieve.hardware.synthesis import count
 
 TOOLS = (VERILATOR, YOSYS, GXX, GHDL)
 

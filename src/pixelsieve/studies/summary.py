@@ -16,8 +16,8 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
 from pixelsieve.evaluation.baselines import BaselineScores
-from pixelsieve.firmware.resources import counted_luts
 from pixelsieve.front_end import FrontEndSummary
+from pixelsieve.hardware.resources import counted_luts
 from pixelsieve.metrics.metrics import roc_curve
 from pixelsieve.metrics.statistics import (
     Interval,

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pixelsieve.report.spec import Cell, Column, Table, cell_of
+from pixelsieve.display.spec import Cell, Column, Table, cell_of
 
 
 def tables(table: Table, width: int) -> list[RichTable]:

@@ -19,7 +19,7 @@ from pixelsieve.core.files import (
     write_json,
 )
 from pixelsieve.core.programs import GXX, find
-from pixelsieve.firmware.hls_project import (
+from pixelsieve.hardware.hls_project import (
     HlsProject,
     HlsSettings,
     compile_c,
@@ -28,9 +28,9 @@ from pixelsieve.firmware.hls_project import (
     write_project,
     write_test_bench,
 )
-from pixelsieve.firmware.readme import MIRRORED, NUMBERS, RECORDS, port_meaning, port_row
-from pixelsieve.firmware.testbench import Vectors
-from pixelsieve.firmware.verify import Clock, FirstDifference, first_difference, versions
+from pixelsieve.hardware.readme import MIRRORED, NUMBERS, RECORDS, port_meaning, port_row
+from pixelsieve.hardware.testbench import Vectors
+from pixelsieve.hardware.verify import Clock, FirstDifference, first_difference, versions
 from pixelsieve.integer.file import to_document, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.model_file import Model, require_same_keras

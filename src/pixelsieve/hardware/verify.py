@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.programs import GHDL, Tool, find
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.ports import Design
-from pixelsieve.firmware.simulators import Answers, simulate_verilog, simulate_vhdl
-from pixelsieve.firmware.testbench import Vectors
+from pixelsieve.hardware.ports import Design
+from pixelsieve.hardware.simulators import Answers, simulate_verilog, simulate_vhdl
+from pixelsieve.hardware.testbench import Vectors
 from pixelsieve.integer.network import LayerCounters
 from pixelsieve.integer.pixels import Program
 from pixelsieve.networks.model_file import Model, stored_keras_model

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pixelsieve.core.config import require_between
 from pixelsieve.core.errors import ConfigError, ToolError, nearest
 from pixelsieve.core.programs import run_tool
-from pixelsieve.firmware.ports import Port
-from pixelsieve.firmware.testbench import Vectors
+from pixelsieve.hardware.ports import Port
+from pixelsieve.hardware.testbench import Vectors
 from pixelsieve.integer.network import IntegerNetwork
 from pixelsieve.networks.model_file import Model
 

@@ -18,9 +18,9 @@ from pixelsieve.core.files import read_kept, write_json
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import YOSYS, Tool, find
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.firmware.ports import Design, Timing
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.synthesis import (
+from pixelsieve.hardware.ports import Design, Timing
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.synthesis import (
     Measure,
     Settings,
     Synthesis,

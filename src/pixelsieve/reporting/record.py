@@ -17,9 +17,9 @@ from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import MARKER, read_document
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.firmware.resources import Resources
-from pixelsieve.firmware.synthesis import Synthesis
-from pixelsieve.firmware.vendor_reports import VendorReport
+from pixelsieve.hardware.resources import Resources
+from pixelsieve.hardware.synthesis import Synthesis
+from pixelsieve.hardware.vendor_reports import VendorReport
 from pixelsieve.networks.precision import bits_label
 from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.robustness import RobustnessResult

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pixelsieve.report.comparison import METRIC_TITLES
-from pixelsieve.report.spec import (
+from pixelsieve.display.spec import (
     Axis,
     Cell,
     Chart,
@@ -21,6 +20,7 @@ from pixelsieve.report.spec import (
     row_of,
     table,
 )
+from pixelsieve.reporting.comparison import METRIC_TITLES
 
 if TYPE_CHECKING:
     from pixelsieve.evaluation.data_rate import Occupancy, Rate, Slice

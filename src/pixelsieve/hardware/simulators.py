@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pixelsieve.core.errors import ToolError
 from pixelsieve.core.files import scratch
 from pixelsieve.core.programs import Tool, run_tool
-from pixelsieve.firmware.ports import Design, Port
+from pixelsieve.hardware.ports import Design, Port
 
 _WORD = 32
 _QUIET = ("UNUSEDSIGNAL", "ALWNEVER", "DECLFILENAME", "UNUSEDPARAM", "VARHIDDEN")

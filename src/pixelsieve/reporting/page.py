@@ -13,10 +13,12 @@ from pixelsieve import __version__
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing, telling_unwritable
-from pixelsieve.firmware.synthesis import Synthesis
+from pixelsieve.display import html
+from pixelsieve.display.spec import Chart, Choice, Point, Table, table
+from pixelsieve.hardware.synthesis import Synthesis
 from pixelsieve.networks.precision import bits_text
-from pixelsieve.report.charts import drawn
-from pixelsieve.report.comparison import (
+from pixelsieve.reporting.charts import drawn
+from pixelsieve.reporting.comparison import (
     Answer,
     answers,
     approach_columns,
@@ -29,11 +31,10 @@ from pixelsieve.report.comparison import (
     warm_starts,
     warnings,
 )
-from pixelsieve.report.firmware_table import resources_table, vendor_table
-from pixelsieve.report.record import FirmwareRecord, Manifest, RunRecord
-from pixelsieve.report.search import search_lines, search_table
-from pixelsieve.report.spec import Chart, Choice, Point, Table, cell_of, table
-from pixelsieve.report.tables import robustness_tables
+from pixelsieve.reporting.firmware_table import resources_table, vendor_table
+from pixelsieve.reporting.record import FirmwareRecord, Manifest, RunRecord
+from pixelsieve.reporting.search import search_lines, search_table
+from pixelsieve.reporting.tables import robustness_tables
 from pixelsieve.studies.explain import Curves
 from pixelsieve.studies.summary import Comparison
 
@@ -60,21 +61,13 @@ def write_report(runs: Sequence[RunRecord], out: Path) -> None:
 
 def render(runs: Sequence[RunRecord]) -> str:
     """Return the page as HTML; raise `ConfigError` if a run is given twice."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     paths = [run.path.resolve() for run in runs]
     for path in paths:
         if paths.count(path) > 1:
             msg = f"{path}: given twice; give each run once"
             raise ConfigError(msg)
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"cell": cell_of, "sentence": _sentence}
+    environment = html.environment(_TEMPLATES)
+    environment.filters["sentence"] = _sentence
     environment.globals |= {function.__name__: function for function in _SHOWN}
     approaches = [r.approach for run in runs if run.comparison for r in run.comparison.rows]
     shown = [PageRun(f"r{i}", run, drawn(run, approaches)) for i, run in enumerate(runs)]

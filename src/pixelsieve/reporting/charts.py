@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from pixelsieve.display.spec import BASELINE, INK, Axis, Chart, Choice, Point, Series
 from pixelsieve.evaluation.data_rate import Slice
 from pixelsieve.networks.precision import bits_order, bits_text
-from pixelsieve.report.comparison import METRIC_TITLES
-from pixelsieve.report.record import JobRecord, RunRecord
-from pixelsieve.report.search import pareto_choices, volume_choices
-from pixelsieve.report.spec import BASELINE, INK, Axis, Chart, Choice, Point, Series
+from pixelsieve.reporting.comparison import METRIC_TITLES
+from pixelsieve.reporting.record import JobRecord, RunRecord
+from pixelsieve.reporting.search import pareto_choices, volume_choices
 from pixelsieve.studies.explain import ApproachCurves, BaselineCurves, Curves
 from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison
 from pixelsieve.training.recipe import FLOAT, RECIPES

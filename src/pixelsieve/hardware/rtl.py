@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.firmware.ports import (
+from pixelsieve.hardware.ports import (
     RESERVED,
     Design,
     Language,

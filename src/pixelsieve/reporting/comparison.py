@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pixelsieve.display.spec import Cell, Column, Row, Table, numbers, row_of, table
 from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
 from pixelsieve.metrics.statistics import METRICS, Interval, Mean, PairedTest
 from pixelsieve.networks.precision import bits_order, bits_text
-from pixelsieve.report.spec import Cell, Column, Row, Table, numbers, row_of, table
 
 if TYPE_CHECKING:
     from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison, PairedRow

@@ -23,21 +23,21 @@ from pixelsieve.core.files import (
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.programs import VERILATOR, YOSYS, Tool, find
 from pixelsieve.data.clusters import Clusters
-from pixelsieve.firmware.ports import Design, Timing
-from pixelsieve.firmware.readme import readme
-from pixelsieve.firmware.resources import expected_duration, synthesize
-from pixelsieve.firmware.rtl import design, write_verilog
-from pixelsieve.firmware.synthesis import Measure, Settings, Synthesis
-from pixelsieve.firmware.testbench import Vectors, edge_codes, vectors, write_testbench
-from pixelsieve.firmware.upsets import FlipStudy, flip_study
-from pixelsieve.firmware.verify import (
+from pixelsieve.front_end import FrontEnd
+from pixelsieve.hardware.ports import Design, Timing
+from pixelsieve.hardware.readme import readme
+from pixelsieve.hardware.resources import expected_duration, synthesize
+from pixelsieve.hardware.rtl import design, write_verilog
+from pixelsieve.hardware.synthesis import Measure, Settings, Synthesis
+from pixelsieve.hardware.testbench import Vectors, edge_codes, vectors, write_testbench
+from pixelsieve.hardware.upsets import FlipStudy, flip_study
+from pixelsieve.hardware.verify import (
     AnswerCheck,
     Verification,
     verify,
     verify_netlist,
     verify_vhdl,
 )
-from pixelsieve.front_end import FrontEnd
 from pixelsieve.integer.file import write_beside, write_integer_network
 from pixelsieve.integer.network import IntegerNetwork, from_model
 from pixelsieve.integer.pixel_logic import PixelCost, pixel_cost

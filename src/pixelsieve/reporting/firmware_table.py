@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelsieve.report.spec import Cells, Table, numbers, table
+from pixelsieve.display.spec import Cells, Table, numbers, table
 
 if TYPE_CHECKING:
-    from pixelsieve.firmware.hls import HandOver
-    from pixelsieve.firmware.job import FirmwareResult
-    from pixelsieve.firmware.resources import Resources
-    from pixelsieve.firmware.synthesis import Measure, Synthesis
-    from pixelsieve.firmware.upsets import FlipStudy
-    from pixelsieve.firmware.vendor_reports import VendorReport
-    from pixelsieve.firmware.verify import Verification
+    from pixelsieve.hardware.hls import HandOver
+    from pixelsieve.hardware.job import FirmwareResult
+    from pixelsieve.hardware.resources import Resources
+    from pixelsieve.hardware.synthesis import Measure, Synthesis
+    from pixelsieve.hardware.upsets import FlipStudy
+    from pixelsieve.hardware.vendor_reports import VendorReport
+    from pixelsieve.hardware.verify import Verification
     from pixelsieve.integer.pixel_logic import PixelCost
 
 _YOSYS: dict[Measure, str] = {"luts": "LUTs", "gates": "NAND2 equivalents"}

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.features import FeatureTable
-from pixelsieve.firmware.ports import Design, Port
-from pixelsieve.firmware.simulators import bits_of
+from pixelsieve.hardware.ports import Design, Port
+from pixelsieve.hardware.simulators import bits_of
 from pixelsieve.integer.pixels import PixelNetwork, Program, pixel_corners
 from pixelsieve.networks.fixed_point import Codes
 

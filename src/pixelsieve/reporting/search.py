@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
-from pixelsieve.report.comparison import METRIC_TITLES, mean_cell
-from pixelsieve.report.spec import (
+from pixelsieve.display.spec import (
     BASELINE,
     INK,
     Axis,
@@ -18,6 +16,8 @@ from pixelsieve.report.spec import (
     row_of,
     table,
 )
+from pixelsieve.metrics.metrics import LARGEST_TIE_LOSS
+from pixelsieve.reporting.comparison import METRIC_TITLES, mean_cell
 from pixelsieve.studies.search.result import SearchResult, SearchRow, Smaller
 from pixelsieve.studies.search.space import Candidate
 

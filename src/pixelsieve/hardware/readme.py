@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from pixelsieve.features import REGISTRY
-from pixelsieve.firmware.ports import Design, Port
-from pixelsieve.firmware.testbench import testbench_name
-from pixelsieve.firmware.verify import Verification
+from pixelsieve.hardware.ports import Design, Port
+from pixelsieve.hardware.testbench import testbench_name
+from pixelsieve.hardware.verify import Verification
 from pixelsieve.integer.pixels import PIXELS, Z_NEGATIVE, PixelNetwork, Program
 from pixelsieve.metrics.threshold import Threshold
 

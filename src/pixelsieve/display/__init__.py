@@ -1,0 +1,1 @@
+"""Tables and charts as values, and what prints them: terminal, HTML, matplotlib."""
