@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pixelsieve.cli import app, options
-from pixelsieve.cli.progress import TrainingProgress
+from pixelsieve.api.progress import TrainingProgress
 from pixelsieve.core.files import read_json
 from pixelsieve.core.programs import YOSYS
 from pixelsieve.data.detector import SMART_PIXEL_LHC
@@ -237,7 +237,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(dataset_file: Path, tmp_pa
     assert "cannot be written" in refused(pixelsieve("compare", *good, "--out", unwritable))
 
 
-def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
+def test_wrong_usage_is_one_line(dataset_file: Path, tmp_path: Path) -> None:
     wrong: dict[str, list[object]] = {
         "pixelsieve inspect: invalid value for '--events': ": [
             *("inspect", "a.parquet", "--events", "x")
@@ -255,7 +255,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
             *("compare", "a.parquet", "--out", "r")
         ],
         "pixelsieve: --bits is 1; expected 2 to 16": [
-            *("train", "--data", "a", "--out", "r", "--bits", "1")
+            *("train", "--data", dataset_file, "--out", "r", "--bits", "1")
         ],
         "pixelsieve: no such command 'comprae'. Did you mean 'compare'?": ["comprae"],
         "pixelsieve: no such option: --verson": ["--verson"],

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from pixelsieve.cli import options
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pixelsieve.importing.convert import ImportOptions
-
-
-def convert_model(source: Path, out: Path, chosen: ImportOptions, *, json: bool) -> None:
-    """Import, and print the report."""
-    from pixelsieve.core.config import to_plain
-    from pixelsieve.importing.convert import convert_model as run
-    from pixelsieve.reporting.tables import import_table
-
-    path, report = run(source, out, chosen)
-    layers = sum(row.what == "layer" for row in report.rows)
-    variables = sum(row.what == "variable" for row in report.rows)
-    options.answer(
-        {"model": str(path), **to_plain(report)} if json else None,
-        import_table(report),
-        *(f"note: {note}" for note in report.notes),
-        f"network: {report.network}; {report.parameters} parameters; {report.precision}",
-        f"inputs, scaled as pixelsieve scales them: {', '.join(report.features)}",
-        f"all of {layers} layers and {variables} variables accounted for -> {path}",
-    )
 
 
 @options.shows_errors(interrupted="interrupted; nothing was written")
@@ -109,40 +88,36 @@ def convert(
         "--z-global": z_global,
         "--smear": smear,
     }
-    if _is_model(sources):
-        from pixelsieve.importing.convert import ImportOptions
+    from pixelsieve.api.data import convert as run
+    from pixelsieve.api.data import convert_model, is_model
 
+    if is_model(sources):
         _refuse(for_clusters, "for clusters, not for models")
-        names = None if features is None else tuple(n.strip() for n in features.split(","))
-        chosen = ImportOptions(names, network, input_bits, mirror_x)
-        convert_model(Path(sources[0]), out, chosen, json=json)
+        model = convert_model(
+            sources[0],
+            out,
+            features=features,
+            network=network,
+            input_bits=input_bits,
+            mirror_x=mirror_x,
+        )
+        plain = {"model": str(model.path), **to_plain(model.report)} if json else None
+        options.answer(plain, *model.parts())
         return
     _refuse(for_models, "for models (.h5, .keras), not for clusters")
-    from pixelsieve.cli.progress import Bars
-    from pixelsieve.data.detector import Detector
-    from pixelsieve.formats.convert import convert as run
-    from pixelsieve.formats.sources import ReadOptions
-
-    with Bars() as progress:
-        bar = progress.add("files")
-        result = run(
-            sources,
-            out,
-            to=to,
-            source_format=None if format == "auto" else format,
-            options=ReadOptions(
-                detector=Detector.preset(detector) if detector else None,
-                signal=signal,
-                tracks=tuple(tracks or ()),
-                z_global_mm=z_global,
-                slices=slices,
-            ),
-            centered=recenter,
-            smear_seed=smear,
-            on_part=lambda begun, files, clusters: progress.update(
-                bar, completed=begun, total=files, text=f"{clusters:,} clusters"
-            ),
-        )
+    result = run(
+        sources,
+        out,
+        to=to,
+        source_format=None if format == "auto" else format,
+        detector=detector,
+        signal=signal,
+        recenter=recenter,
+        slices=slices,
+        tracks=tracks or (),
+        z_global=z_global,
+        smear=smear,
+    )
     rows, columns = result.window
     no_groups = "no group_id: splits will go by a hash of the pixel charges"
     options.answer(
@@ -152,16 +127,6 @@ def convert(
         f"{rows} x {columns} pixels, {result.time_slices} time slices",
         *([no_groups] if to == "parquet" and not result.has_group_id else []),
     )
-
-
-def _is_model(sources: list[str]) -> bool:
-    from pixelsieve.importing.stored import SUFFIXES
-
-    models = [s for s in sources if Path(s).suffix.lower() in SUFFIXES]
-    if models and len(sources) > 1:
-        msg = f"{models[0]}: models are converted one at a time; expected it alone"
-        raise ConfigError(msg)
-    return bool(models)
 
 
 def _refuse(given: Mapping[str, object], why: str) -> None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.core.errors import ConfigError, GuaranteeError
+from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.runs import RunFolder
-
-if TYPE_CHECKING:
-    from pixelsieve.data.clusters import Clusters
-    from pixelsieve.hardware.hls_project import Backend, HlsSettings
-    from pixelsieve.hardware.job import Extras, FirmwareResult
-    from pixelsieve.hardware.ports import Timing
-    from pixelsieve.hardware.synthesis import Measure, Settings
-    from pixelsieve.networks.model_file import Model
 
 
 @options.shows_errors(interrupted="interrupted")
@@ -92,187 +82,75 @@ def firmware(
     Keras, the integer program and the Verilog in Verilator are compared on the test split and on
     corner vectors; a difference is exit code 1. Threshold from the validation split.
     """
-    from pixelsieve.hardware.hls_project import HlsSettings
-    from pixelsieve.hardware.job import Extras
-    from pixelsieve.hardware.ports import Timing
-    from pixelsieve.hardware.synthesis import Settings
+    from pixelsieve.api import circuits
+    from pixelsieve.api.arguments import require_efficiency
+    from pixelsieve.api.data import load
+    from pixelsieve.networks.model_file import pick_model
 
-    options.require_efficiency(efficiency)
-    settings = Settings(time_limit_s=time_limit, memory_limit_gib=memory_limit)
-    wanted: dict[Measure, bool] = {"luts": luts, "gates": gates}
-    measures = tuple(name for name, asked in wanted.items() if asked)
-    timing = Timing(stages, clock_ns)
     if resources_only:
-        _resources(runs, model, timing, measures, settings, json=json)
+        costs = circuits.resources(
+            runs,
+            model,
+            stages=stages,
+            clock_ns=clock_ns,
+            luts=luts,
+            gates=gates,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
+        )
+        options.answer(costs.to_plain() if json else None, costs.table().table)
         return
     if len(runs) != 1:
         msg = f"{len(runs)} runs; expected one (only --resources-only takes many)"
         raise ConfigError(msg)
+    (run,) = runs
     if import_report:
-        _keep_reports(runs[0], import_report, model, json=json)
+        kept = circuits.import_report(run, import_report, model)
+        options.answer(kept.reports if json else None, kept.table().table)
         return
     if hls and (stages or from_ == "pixels"):
         msg = "--hand-over: an HLS project of the network from its features; it takes --clock-ns"
         raise ConfigError(msg)
-    subject = _Subject(runs[0], model, data, out, efficiency)
-    if hls:
-        backend: Backend = "Vitis" if hls == "vitis" else "Catapult"
-        handed = HlsSettings(backend, part=part, reuse_factor=reuse_factor)
-        if clock_ns:
-            handed = replace(handed, clock_ns=clock_ns)
-        _hand_over(subject, handed, json=json)
-        return
-    extras = Extras(measures, settings, bit_flips, vhdl, pixels=from_ == "pixels")
-    _verilog(subject, timing, extras, jobs, json=json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """Which model of a run, on which clusters, into which folder, at which signal efficiency."""
-
-    run: Path
-    model: str | None
-    data: list[str] | None
-    out: Path | None
-    efficiency: float
-
-    def load(self) -> tuple[Model, dict[str, Clusters]]:
-        """Return the model and the splits as it saw them in training; warn of another detector."""
-        from pixelsieve.networks.model_file import pick_model
-        from pixelsieve.studies.evaluate import constants_that_differ
-
-        if not self.data:
-            msg = "--data: missing; the threshold and the check need the clusters of the run"
-            raise ConfigError(msg)
-        model = pick_model(self.run, self.model)
-        parts = options.load(self.data).through(model.card.front_end).parts
-        if differing := constants_that_differ(model, parts["test"].detector):
-            told = "; ".join(differing)
-            options.warn(f"{model.origin}: trained on another detector than the data's: {told}")
-        return model, parts
-
-    def folder(self, model: Model, suffix: str = "") -> Path:
-        """Return the folder of the result."""
-        return self.out or RunFolder(self.run).firmware(f"{model.name}{suffix}")
-
-
-def _verilog(subject: _Subject, timing: Timing, extras: Extras, jobs: int, *, json: bool) -> None:
-    """Write verified Verilog and print what was made; `jobs` compilers run side by side."""
-    from pixelsieve.core.programs import VERILATOR, find
-    from pixelsieve.hardware.job import make_firmware
-    from pixelsieve.reporting.firmware_table import firmware_tables
-
-    find(VERILATOR)  # says at once what is missing
-    model, parts = subject.load()
-    result = make_firmware(
-        model,
-        parts["validation"],
-        parts["test"],
-        subject.folder(model, "_pixels" if extras.pixels else ""),
-        efficiency=subject.efficiency,
-        timing=timing,
-        extras=replace(extras, front_end=model.card.front_end),
-        jobs=jobs,
-        on_step=options.step,
-        on_flip=_tell_tenths,
-    )
-    plain = result.plain() if json else None
-    options.answer(plain, *firmware_tables(result), f"-> {result.folder}")
-    if not result.passed:
-        raise GuaranteeError(_difference(result))
+    require_efficiency(efficiency)
+    if not data:
+        msg = "--data: missing; the threshold and the check need the clusters of the run"
+        raise ConfigError(msg)
+    chosen = pick_model(run, model)
+    end = f"_{hls}" if hls else "_pixels" if from_ == "pixels" else ""
+    folder = out or RunFolder(run).firmware(f"{chosen.name}{end}")
+    made: circuits.Firmware | circuits.HlsProject
+    try:
+        if hls:
+            made = circuits.hand_over(
+                chosen,
+                load(data),
+                hls,
+                efficiency,
+                part=part,
+                reuse_factor=reuse_factor,
+                clock_ns=clock_ns,
+                out=folder,
+            )
+        else:
+            made = circuits.firmware(
+                chosen,
+                load(data),
+                efficiency,
+                stages=stages,
+                clock_ns=clock_ns,
+                pixels=from_ == "pixels",
+                luts=luts,
+                gates=gates,
+                time_limit=time_limit,
+                memory_limit=memory_limit,
+                bit_flips=bit_flips,
+                vhdl=vhdl,
+                out=folder,
+                jobs=jobs,
+            )
+    except circuits.DifferingError as error:
+        options.answer(error.made.result.plain() if json else None, *error.made.parts())
+        raise
+    options.answer(made.result.plain() if json else None, *made.parts())
     if not json:
-        typer.echo(f"0 mismatches in {result.verification.clusters} clusters")
-
-
-def _resources(
-    runs: Sequence[Path],
-    model: str | None,
-    timing: Timing,
-    measures: Sequence[Measure],
-    settings: Settings,
-    *,
-    json: bool,
-) -> None:
-    """Print the costs of all quantized models of the runs."""
-    from pixelsieve.core.config import to_plain
-    from pixelsieve.hardware.resources import resources_of_run
-    from pixelsieve.reporting.firmware_table import resources_table
-
-    found = [
-        (run, one)
-        for run in runs
-        for one in resources_of_run(
-            run,
-            model,
-            timing=timing,
-            measures=measures,
-            settings=settings,
-            on_model=options.step,
-        )
-    ]
-    plain = [{"run": str(run), **to_plain(one)} for run, one in found]
-    table = resources_table([(run.name, one) for run, one in found])
-    options.answer(plain if json else None, table)
-
-
-def _keep_reports(run: Path, files: Sequence[Path], model: str | None, *, json: bool) -> None:
-    """Keep vendor reports with a run and print all that it has."""
-    from pixelsieve.hardware.vendor_reports import import_reports
-    from pixelsieve.reporting.firmware_table import vendor_table
-
-    kept = import_reports(run, files, model.removesuffix(".keras") if model else None)
-    options.answer(kept if json else None, vendor_table(kept))
-
-
-def _tell_tenths(done: int, total: int) -> None:
-    if done * 10 // total > (done - 1) * 10 // total:
-        typer.echo(f"bit flips {done} of {total}", err=True)
-
-
-def _difference(result: FirmwareResult) -> str:
-    checked, first = result.verification, result.verification.first
-    wrong = dict(checked.mismatches)
-    for check in (result.netlist, result.vhdl):
-        wrong |= check.mismatches if check else {}
-    counts = ", ".join(f"{stage} {n}" for stage, n in wrong.items() if n)
-    text = f"{result.model}: mismatches: {counts or 'none'}"
-    if first is not None:
-        text += (
-            f"; first: {first.of}, vector {first.vector}, {first.stage}: {first.got} instead of "
-            f"{first.expected}"
-        )
-    if checked.latency != checked.latency_stated:
-        text += f"; latency {checked.latency} clocks, stated {checked.latency_stated}"
-    return f"{text}; layer by layer in {result.folder / 'verification.json'}"
-
-
-def _hand_over(subject: _Subject, settings: HlsSettings, *, json: bool) -> None:
-    """Write an HLS project, check its C simulation and print what was compared."""
-    from pixelsieve.hardware import hls
-    from pixelsieve.hardware.testbench import vectors
-    from pixelsieve.integer.network import from_model
-    from pixelsieve.metrics.threshold import choose_threshold
-    from pixelsieve.reporting.firmware_table import hand_over_table
-
-    model, parts = subject.load()
-    network, validation = from_model(model, model.name), parts["validation"]
-    test = network.features.table(parts["test"])
-    validation.require_both_classes()
-    logits = network.run(network.codes(validation))
-    found = hls.hand_over(
-        model,
-        network,
-        vectors(network, network.input_codes(test), features=test),
-        subject.folder(model, f"_{settings.backend.lower()}"),
-        settings,
-        threshold=choose_threshold(logits, validation.signal, subject.efficiency).code,
-        on_step=options.step,
-    )
-    plain = found.plain() if json else None
-    options.answer(plain, hand_over_table(found), f"-> {found.folder}")
-    if not found.passed:
-        place = f"layer by layer in {found.folder / 'verification.json'}"
-        msg = f"{model.origin}: C simulation: {found.mismatches} mismatches; {place}"
-        raise GuaranteeError(msg)
-    if not json:
-        typer.echo(f"0 mismatches in {found.clusters} clusters")
+        typer.echo(f"0 mismatches in {made.clusters} clusters")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pixelsieve.cli import options
-
-if TYPE_CHECKING:
-    from pixelsieve.studies.inspect import Inspection
 
 
 @options.shows_errors(interrupted="interrupted")
@@ -34,40 +31,17 @@ def inspect(
     if len(paths) == 1 and Path(paths[0]).suffix == ".keras":
         _show_model(Path(paths[0]))
         return
-    from pixelsieve.formats.parquet import read_provenance
-    from pixelsieve.formats.sources import find_files
-    from pixelsieve.front_end import read_front_end
-    from pixelsieve.reporting.tables import inspection_lines, inspection_tables
-    from pixelsieve.studies.inspect import inspect_parts
+    from pixelsieve.api.data import inspect as run
 
-    chosen = read_front_end(front_end) if front_end else None
-    provenance = {p.name: said for p in find_files(paths) if (said := read_provenance(p))}
-    found = inspect_parts(options.load(paths, whole=False), chosen, provenance, events)
-    if out:
-        _write(found, out)
-    lines, tables = inspection_lines(found), inspection_tables(found)
+    found = run(paths, front_end, events=events, out=out)
     written = [f"{out}: inspection.json, distributions and event_display"] if out else []
-    options.answer(found if json else None, *lines, *tables, *written)
+    options.answer(found.inspection if json else None, *found.parts(), *written)
 
 
 def _show_model(path: Path) -> None:
-    from pixelsieve.networks.model_file import load_model
+    from pixelsieve.api.arguments import load_model
 
     loaded = load_model(path)
     head = {"network": loaded.spec, "parameters": loaded.spec.n_parameters}
     inputs = {"precision": loaded.precision, "features": loaded.features}
     options.print_json({**head, **inputs, **loaded.card.to_plain()})
-
-
-def _write(found: Inspection, out: Path) -> None:
-    from pixelsieve.core.files import telling_unwritable, write_json
-    from pixelsieve.display.axes import figure
-    from pixelsieve.reporting import figures
-    from pixelsieve.reporting.tables import distribution_charts
-
-    with telling_unwritable(out, "choose another --out"):
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "inspection.json", found)
-        charts = distribution_charts(found.distributions)
-        figure(charts, out / "distributions", columns=4, size=(3.8, 3.2))
-        figures.event_display(found.displays, out / "event_display")

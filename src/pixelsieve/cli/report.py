@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.runs import RunFolder
 
 
@@ -31,18 +30,9 @@ def report(
 
     Several runs give one page that compares them; it then needs --out.
     """
-    from pixelsieve.reporting.page import write_report
-    from pixelsieve.reporting.record import read_run
+    from pixelsieve.api.pages import report as run
 
-    if out is None and len(runs) > 1:
-        msg = "--out: missing; the page of several runs needs a file, e.g. --out comparison.html"
-        raise ConfigError(msg)
-    records = [read_run(path) for path in runs]
-    page = out or RunFolder(runs[0]).page
-    write_report(records, page)
+    page = run(runs, out, figures=figures)
     if figures:
-        from pixelsieve.reporting.figures import figures_of_run
-
-        for record in records:
-            options.show(*figures_of_run(record))
+        options.show(*(f"{RunFolder(one).figures}: PDF and PNG" for one in runs))
     options.show(f"-> {page}")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.runs import RunFolder
-
-if TYPE_CHECKING:
-    from pixelsieve.formats.dataset import Dataset
-    from pixelsieve.networks.model_file import Model
 
 
 @options.shows_errors(interrupted="interrupted")
@@ -63,70 +57,23 @@ def robustness(
     the chip. Front ends change on the given clusters, sensors on pairs of simulated ones. Writes
     robustness.json and a figure.
     """
-    from pixelsieve.cli.progress import StepProgress
-    from pixelsieve.core.files import require_writable, telling_unwritable, write_json
-    from pixelsieve.reporting import figures
-    from pixelsieve.reporting.tables import robustness_tables
-    from pixelsieve.studies.models import approaches_of
-    from pixelsieve.studies.robustness import RobustnessSettings
-    from pixelsieve.studies.robustness import robustness as measure
-    from pixelsieve.studies.robustness_plan import read_variations
+    from pixelsieve.api.data import load
+    from pixelsieve.api.varying import others_of
+    from pixelsieve.api.varying import robustness as run_robustness
 
-    options.require_efficiency(efficiency)
-    options.require_one(workers, scheduler)
-    others = _others(other or [])
-    wanted = None if variations is None else read_variations(variations)
-    approaches = approaches_of(run, model or [])
     folder = out or RunFolder(run).robustness.parent
-    require_writable(folder, folder)
-    given = options.load(data, whole=False)
-    samples = {label: options.load(files, whole=False) for label, files in others.items()}
-    _warn(run, approaches, {"--data": given, **samples})
-    settings = RobustnessSettings(efficiency, split, wanted, str(variations), simulated, seed)
-    with StepProgress("variations") as progress:
-        result = measure(
-            approaches,
-            given,
-            samples,
-            settings,
-            partial(progress.on_step, "variations"),
-            workers=workers or 1,
-            scheduler=scheduler,
-        )
-    with telling_unwritable(folder, "choose another --out"):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RunFolder(run).robustness.name, result)
-        figures.robustness(result, folder / "robustness")
-    left_out = (f"left out: {reason}" for reason in result.left_out)
-    tables = robustness_tables(result)
-    options.answer(result if json else None, *tables, *left_out, f"-> {folder}")
-
-
-def _others(given: list[str]) -> dict[str, list[str]]:
-    """Patterns by label, from LABEL=FILES."""
-    found: dict[str, list[str]] = {}
-    for text in given:
-        label, equals, files = text.partition("=")
-        if not (label and equals and files):
-            msg = f"--other: {text!r}; expected LABEL=FILES, e.g. simB='simB_*.parquet'"
-            raise ConfigError(msg)
-        found.setdefault(label, []).append(files)
-    return found
-
-
-def _warn(run: Path, approaches: dict[str, list[Model]], read: dict[str, Dataset]) -> None:
-    """Say where the threshold is not that of the run's own data or detector."""
-    from pixelsieve.core.files import read_json
-    from pixelsieve.studies.evaluate import constants_that_differ
-
-    models = [model for every in approaches.values() for model in every]
-    for label, dataset in read.items():
-        if differing := constants_that_differ(models[0], dataset.detector):
-            told = "; ".join(differing)
-            options.warn(f"{models[0].origin}: trained on another detector than {label}'s: {told}")
-    manifest = RunFolder(run).manifest
-    said = read_json(manifest) if manifest.is_file() else {}
-    trained = said.get("config", {}).get("data") if isinstance(said, dict) else None
-    hashes = set(trained.values()) if isinstance(trained, dict) else set()
-    if hashes and hashes.isdisjoint(read["--data"].files.values()):
-        options.warn(f"{run}: trained on other files than --data, which the threshold is set on")
+    found = run_robustness(
+        run,
+        load(data),
+        model=model or (),
+        variations=variations,
+        other=others_of(other or []),
+        efficiency=efficiency,
+        split=split,
+        simulated=simulated,
+        seed=seed,
+        out=folder,
+        workers=workers,
+        scheduler=scheduler,
+    )
+    options.answer(found.result if json else None, *found.parts(), f"-> {folder}")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.core.runs import RunFolder
 
 
 @options.shows_errors()
@@ -65,43 +64,27 @@ def search(
     the table is exact: Keras, integers and logic give the same. Run the same command again to
     resume an interrupted search.
     """
-    from pixelsieve.cli.progress import StepProgress
-    from pixelsieve.core.workers import default_workers
-    from pixelsieve.display.axes import figure
-    from pixelsieve.reporting.search import pareto_choices, search_lines, search_table
-    from pixelsieve.studies.search.goal import SearchConfig
-    from pixelsieve.studies.search.run import search as run_search
-    from pixelsieve.studies.search.space import read_space
+    from pixelsieve.api.data import load
+    from pixelsieve.api.searching import search as run
 
-    options.require_one(workers, scheduler)
-    extra = options.time_feature(time)
-    chosen = read_space(space, recipes_file)
-    config = SearchConfig(
-        chosen.with_feature(extra) if extra else chosen,
-        references=tuple(name for name in reference or ["model2"] if name != "none"),
-        reference_bits=options.bits(reference_bits, "--reference-bits"),
-        time_feature=extra,
+    found = run(
+        load(data, front_end),
+        trials=trials,
+        space=space,
         metric=metric,
         cost=cost,
         budget=budget,
         seed=seed,
         seeds=seeds,
         generation=generation,
+        reference=reference or ["model2"],
+        reference_bits=reference_bits,
+        time=time,
+        recipes_file=recipes_file,
+        luts=luts,
+        out=out,
+        workers=workers,
+        scheduler=scheduler,
     )
-    dataset = options.open_dataset(data, front_end)
-    with StepProgress() as progress:
-        result = run_search(
-            config,
-            dataset,
-            out,
-            trials=trials,
-            workers=workers or default_workers(),
-            scheduler=scheduler,
-            luts=luts,
-            on_progress=progress.on_search,
-            on_count=progress.on_count,
-        )
-    figure(pareto_choices(result), RunFolder(out).figures / "pareto", size=(6.0, 4.8))
     folder = f"{out}: manifest, metrics.json, trials, models, figures, study.journal for Optuna"
-    plain = result.to_plain() if json else None
-    options.answer(plain, search_table(result), *search_lines(result), folder)
+    options.answer(found.result.to_plain() if json else None, *found.parts(), folder)

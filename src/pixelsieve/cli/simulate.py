@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.core.errors import ConfigError
 
 
 @options.shows_errors()
@@ -47,42 +46,22 @@ def simulate(
     The same seed gives the same clusters on any number of workers. The same command goes on where
     an interrupted one stopped.
     """
-    from pixelsieve.cli.progress import ClusterProgress
-    from pixelsieve.core.config import read_toml
-    from pixelsieve.core.workers import default_workers
-    from pixelsieve.simulation.generate import sample_from_mapping
-    from pixelsieve.studies.simulate import simulate as run_simulation
+    from pixelsieve.api.data import simulate_into
 
-    table = read_toml(config) if config else {}
-    where = str(config) if config else "simulate"
-    for key in ("n_signal", "n_bib", "seed"):
-        if key in table:
-            msg = f"{where}: '{key}' belongs on the command line; take it out"
-            raise ConfigError(msg)
-    if detector is not None and "detector" in table:
-        msg = f"{where}: has a detector, and so has --detector; give one of them"
-        raise ConfigError(msg)
-    if scheduler is not None and workers is not None:
-        msg = "--workers: counts threads here; leave it out with --scheduler"
-        raise ConfigError(msg)
-    for key, name, value in (("ionization", "mode", mode), ("transport", "n_slices", slices)):
-        if value is not None:
-            if not isinstance(table.setdefault(key, {}), dict):
-                msg = f"{where}: '{key}' is {table[key]!r}; expected a table"
-                raise ConfigError(msg)
-            table[key] = {**table[key], name: value}
-    sample = sample_from_mapping(
-        table, where, detector=detector, n_signal=signal, n_bib=bib, seed=seed
-    )
     start = time.monotonic()
-    with ClusterProgress("simulated", len(sample)) as progress:
-        summary = run_simulation(
-            sample,
-            out,
-            workers=workers or default_workers(),
-            scheduler=scheduler,
-            on_chunk=progress.on_clusters,
-        )
+    summary = simulate_into(
+        out,
+        signal,
+        bib,
+        seed=seed,
+        config=config,
+        detector=detector,
+        mode=mode,
+        slices=slices,
+        workers=workers,
+        scheduler=scheduler,
+        progress=True,
+    )
     made, seconds = summary["new"], time.monotonic() - start
     what = f"{made} new in {seconds:.1f} s" if made else "all there already"
     line = f"{out}: {signal} signal and {bib} BIB clusters, seed {seed} ({what})"

@@ -5,20 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from pixelsieve.cli import options
-from pixelsieve.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixelsieve.formats.dataset import Dataset
-    from pixelsieve.networks.spec import NetworkSpec
-    from pixelsieve.training.augmentation import Augmentation
-    from pixelsieve.training.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -89,77 +85,16 @@ class TrainingOptions:
     scheduler: options.Scheduler = None
     json: options.Json = False
 
-    def spec(self) -> NetworkSpec:
-        """The network, with the time of `--time` among its inputs."""
-        from pixelsieve.networks.spec import network
-
-        return network(self.network, options.time_feature(self.time))
-
-    def more_recipes(self) -> dict[str, Recipe]:
-        """The recipes of `--recipes-file` by name."""
-        from pixelsieve.training.recipe import read_recipes
-
-        return read_recipes(self.recipes_file) if self.recipes_file else {}
-
-    def recipes(self, names: list[str]) -> tuple[Recipe, ...]:
-        """The recipes of those names with the values given on the command line, `--augment` too.
-
-        `power` goes to polynomial decays and `end_rate` to those that are not constant; where no
-        recipe can take them, `ConfigError`.
-        """
-        from pixelsieve.training.recipe import override, recipe
-
-        more, augmentation = self.more_recipes(), self._augmentation()
-        bases = [recipe(name, more) for name in names]
-        for option, value, decays in (
-            ("--power", self.power, ("polynomial",)),
-            ("--end-rate", self.end_rate, ("polynomial", "cosine")),
-        ):
-            if value is not None and not any(base.decay in decays for base in bases):
-                msg = f"{option}: no recipe of {', '.join(names)} decays by {' or '.join(decays)}"
-                raise ConfigError(msg)
-        return tuple(
-            override(
-                base,
-                epochs=self.epochs,
-                initial_rate=self.initial_rate,
-                end_rate=self.end_rate if base.decay != "constant" else None,
-                power=self.power if base.decay == "polynomial" else None,
-                batch_size=self.batch_size,
-                augmentation=augmentation,
-            )
-            for base in bases
-        )
-
-    def chosen_float_recipe(self) -> Recipe:
-        """The recipe of `--float-recipe`; one that itself needs a float network is refused."""
-        from dataclasses import replace
-
-        from pixelsieve.training.recipe import override, recipe
-
-        chosen = override(
-            recipe(self.float_recipe, self.more_recipes()),
-            epochs=self.float_epochs,
-            batch_size=self.batch_size,
-            augmentation=self._augmentation(),
-        )
-        for wrong, why in (
-            (chosen.needs_float, "starts from a float network; it cannot make one"),
-            (chosen.learns_bits, "learns bits; a float network has none"),
-        ):
-            if wrong:
-                msg = f"--float-recipe: '{self.float_recipe}' {why}"
-                raise ConfigError(msg)
-        return replace(chosen, name="float")
-
-    def _augmentation(self) -> Augmentation | None:
-        from pixelsieve.training.augmentation import read_augmentation
-
-        return read_augmentation(self.augment) if self.augment else None
-
     def dataset(self) -> Dataset:
-        """The data of `--data`, through the front end of `--front-end`; read when asked for."""
-        return options.open_dataset(self.data, self.front_end)
+        """Return the data of `--data`, through the front end of `--front-end`."""
+        from pixelsieve.api.data import load
+
+        return load(self.data, self.front_end)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `api.training.train` and `api.comparing.compare`."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {n: value for n, value in given.items() if n not in {"data", "front_end", "json"}}
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _LONGEST = 1000
@@ -19,6 +20,23 @@ class PixelsieveError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(_one_line(message))
+
+    @property
+    def line(self) -> str:
+        """The message with the names of options, as the command line prints it."""
+        return str(self.__dict__.get("_line", self))
+
+    def name_arguments(self, names: Iterable[str]) -> None:
+        """Call options by the names of Python's arguments: `--float-epochs` is `float_epochs`."""
+        line = self.line
+        options = "|".join(name.replace("_", "-") for name in names)
+        self.__dict__["_line"] = line
+        found = re.sub(rf"--({options})\b(?!-)", lambda m: m[1].replace("-", "_"), line)
+        self.args = (found,)
+
+
+class PixelsieveWarning(UserWarning):
+    """Something that a user should know, in one line, of work that goes on."""
 
 
 class DataError(PixelsieveError):

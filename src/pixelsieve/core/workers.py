@@ -32,6 +32,7 @@ from pixelsieve.core.processes import ending_with_us, scratch_folder
 if TYPE_CHECKING:
     from distributed import Client
 
+Scheduler = str
 Report = Callable[[Any], None]
 Submit = Callable[["Task", Report], Future[Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from pixelsieve.core.config import differences
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
+from pixelsieve.display.axes import draw_image
+from pixelsieve.display.html import table_html
+from pixelsieve.display.shown import HasRows, one_line
+from pixelsieve.display.spec import Table, numbers, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
 
 LOWEST_CHARGE_E = -1.0
 """Lowest pixel charge taken as data, in electrons (the real samples hold three at -0.1 e)."""
@@ -29,7 +37,7 @@ Columns = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Clusters:
+class Clusters(HasRows):
     """Clusters of charge with what the readout knows of them.
 
     Shapes: `pixels_e` (n, rows, columns) of the detector's window, `slices_e` (n, slices, rows,
@@ -42,6 +50,9 @@ class Clusters:
     `first_row` name the source in error messages. Raise `DataError` (column, row, what was
     expected) on NaN, a collected charge below -1 e, wrong shapes, labels other than 0 and 1, and
     empty tables. What is built is checked; what is selected or joined from it is not again.
+
+        >>> near = clusters[abs(clusters.z_global_mm) < 20]  # also an index, a slice
+        >>> ax = near.plot(0)
     """
 
     pixels_e: NDArray[np.float32]
@@ -65,6 +76,58 @@ class Clusters:
 
     def __len__(self) -> int:
         return len(self.pixels_e)
+
+    def __getitem__(self, rows: int | slice | NDArray[Any]) -> Clusters:
+        """Return the clusters at `rows`: an index, a slice, a mask or several indices.
+
+        Raise `IndexError` for an index out of range, `DataError` if nothing is left.
+        """
+        if isinstance(rows, int | np.integer):
+            index = range(len(self))[rows]
+            return self.select(slice(index, index + 1))
+        return self.select(rows)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self)} clusters: {self.n_signal} signal, {len(self) - self.n_signal} BIB"
+        rows, columns = self.window
+        return one_line("Clusters", counts, f"{rows} x {columns} pixels", self.detector.name)
+
+    def _repr_html_(self) -> str:
+        return table_html(self._summary())
+
+    def _summary(self) -> Table:
+        """Return the range of each column of both classes."""
+        classes = [self.signal == 1, self.signal == 0]
+        rows = []
+        for name, column in self.columns().items():
+            if name != "signal":
+                ranges = [_range(column[inside]) for inside in classes]
+                rows.append((name, " x ".join(map(str, column.shape[1:])), *ranges))
+        return table(repr(self), ("column", "shape", *numbers("signal", "BIB")), rows)
+
+    def plot(self, row: int = 0, ax: Axes | None = None) -> Axes:
+        """Draw the charge of one cluster in electrons; pixels without charge are blank."""
+        pixels_e = self[row].pixels_e[0]
+        kind = "signal" if self[row].signal[0] else "BIB"
+        place = f"z {self.z_global_mm[row]:.1f} mm, y {self.y_local_mm[row]:.1f} mm"
+        return draw_image(pixels_e, f"{kind}, {place}", ax)
+
+    def to_arrow(self) -> pa.Table:
+        """Return all columns as Arrow's, images as lists of a fixed size, row by row."""
+        import pyarrow as pa
+
+        columns: dict[str, pa.Array] = {}
+        for name, values in self.columns().items():
+            if name in _IMAGES:
+                flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+                size = int(np.prod(values.shape[1:]))
+                # Saying that no charge is missing spares a file the mark of each.
+                kind = pa.list_(pa.field("item", pa.float32(), nullable=False), size)
+                columns[name] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
+            else:
+                columns[name] = pa.array(values)
+        fields = [pa.field(name, one.type, nullable=False) for name, one in columns.items()]
+        return pa.table(columns, pa.schema(fields))
 
     @property
     def window(self) -> tuple[int, int]:
@@ -131,6 +194,12 @@ class Clusters:
         if self.group_id is not None:
             return self.group_id.astype(np.uint64)
         return hash_pixels(self.pixels_e)
+
+
+def _range(values: NDArray[Any]) -> str:
+    if not values.size:
+        return "-"
+    return f"{values.min():.5g} to {values.max():.5g}"
 
 
 def _require_some(clusters: Clusters) -> None:

@@ -13,10 +13,14 @@ from pixelsieve.display.spec import BASELINE, INK, Axis, Chart, Choice, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import NDArray
 
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours that can be told apart by everyone (Okabe and Ito 2008)."""
+
+LOWEST_PIXEL_E = 10.0
+"""Where the scale of the charge of pixels begins."""
 
 _NAMED = {INK: "#000000", BASELINE: "#777777"}
 _LINES, _MARKERS = ("-", "--", ":"), ("o", "s", "D")
@@ -195,8 +199,21 @@ def _as_float(values: Iterator[float | None]) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
+def draw_image(pixels_e: NDArray[Any], title: str, ax: Axes | None = None) -> Axes:
+    """Draw charges of one cluster, (rows, columns), into `ax` or into new axes; return them."""
+    import matplotlib as mpl
+    import numpy as np
+
+    if ax is None:
+        with mpl.rc_context(_style((5.0, 3.4))):
+            return draw_image(pixels_e, title, new_axes())
+    shown = np.ma.masked_less_equal(pixels_e, 0)
+    draw_images(ax.figure, [(ax, title, shown)], LOWEST_PIXEL_E, "charge (e)")
+    return ax
+
+
 def draw_images(
-    made: Figure, panels: Sequence[tuple[Axes, str, Any]], lowest_e: float, label: str
+    made: Figure | SubFigure, panels: Sequence[tuple[Axes, str, Any]], lowest_e: float, label: str
 ) -> None:
     """Draw charges (None: none) by one logarithmic scale that begins at `lowest_e`."""
     from matplotlib.colors import LogNorm
@@ -211,4 +228,4 @@ def draw_images(
         if pixels is not None:
             image = axes.imshow(pixels, norm=norm, cmap="viridis_r", origin="lower")
     if image is not None:
-        made.colorbar(image, ax=made.axes, label=label)
+        made.colorbar(image, ax=[axes for axes, *_ in panels], label=label)

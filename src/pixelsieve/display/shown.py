@@ -91,6 +91,10 @@ class ShowsTable(ABC):
     def table(self) -> Shown:
         """Return the table."""
 
+    def parts(self) -> list[Table | str]:
+        """Return the tables and lines that the command line prints."""
+        return [self.table().table]
+
     def _repr_html_(self) -> str:
         return table_html(self.table().table)
 

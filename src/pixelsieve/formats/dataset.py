@@ -16,6 +16,7 @@ from pixelsieve.core.files import file_hash
 from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
+from pixelsieve.display.shown import one_line
 from pixelsieve.formats import parquet
 from pixelsieve.formats.sources import find_files
 from pixelsieve.front_end import FrontEnd, FrontEndSummary, Kept, NothingReadOutError, read_out
@@ -89,6 +90,22 @@ class Dataset:
         if self._complete and self.front_end is None:
             return replace(self, source=partial(iter, [*self._held.items()]), front_end=front_end)
         return replace(self, front_end=front_end)
+
+    def as_collected(self) -> Dataset:
+        """Return the clusters before the front end, with no say on which splits there must be."""
+        held = self._complete and self.front_end is None
+        source = partial(iter, [*self._held.items()]) if held else self.source
+        return replace(self, source=source, front_end=None, whole=False)
+
+    def __repr__(self) -> str:
+        if self._counts is None:
+            known = f"{len(self.files)} file{'s' * (len(self.files) != 1)}, not read yet"
+        else:
+            sizes = {n: sum(by.values()) for n, by in self.class_counts.items()}
+            told = ", ".join(f"{name} {size}" for name, size in sizes.items())
+            known = f"{sum(sizes.values())} clusters: {told}"
+        chip = [] if self.front_end is None else ["behind a front end"]
+        return one_line("Dataset", known, *chip, f"split by {self.split_by}")
 
     @property
     def identity(self) -> dict[str, object]:

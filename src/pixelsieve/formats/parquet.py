@@ -148,22 +148,10 @@ class Writer:
         self._file.write_table(table, row_group_size=max(1, table.num_rows))
 
     def _table(self, clusters: Clusters) -> pa.Table:
-        columns: dict[str, pa.Array] = {}
-        for name, values in clusters.columns().items():
-            if name in _IMAGES:
-                flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
-                size = int(np.prod(values.shape[1:]))
-                # Saying that no charge is missing spares the file a mark for each.
-                kind = pa.list_(pa.field("item", pa.float32(), nullable=False), size)
-                columns[name] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
-            else:
-                columns[name] = pa.array(values)
-        schema = pa.schema([pa.field(n, a.type, nullable=False) for n, a in columns.items()])
-        return pa.table(
-            columns,
-            schema.with_metadata(
-                schema_metadata(clusters.detector, self._provenance, schema.names)
-            ),
+        table = clusters.to_arrow()
+        names = table.schema.names
+        return table.replace_schema_metadata(
+            schema_metadata(clusters.detector, self._provenance, names)
         )
 
 

@@ -114,38 +114,80 @@ def bootstrap(
     particle are not independent. All classifiers see the same draws; draws that lack a class are
     left out. Raise `DataError` if none is left.
     """
+    drawn = _resampled(scores, labels, groups, resamples, seed, threshold)
+    return {name: _interval(np.mean(each, axis=0)) for name, each in drawn.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PairedInterval:
+    """A difference on all clusters, and its central 68 % interval from resampling them."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def paired_bootstrap(
+    first: NDArray[Any],
+    second: NDArray[Any],
+    labels: NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+) -> dict[str, PairedInterval]:
+    """Return figures of merit of the first minus those of the second classifier.
+
+    Both see the same draws of whole particle groups, as in `bootstrap`.
+    """
+    drawn = _resampled([first, second], labels, groups, resamples, seed, 0.0)
+    ours, theirs = score(first, labels), score(second, labels)
+    found = {}
+    for name, (one, other) in drawn.items():
+        interval = _interval(one - other)
+        found[name] = PairedInterval(ours[name] - theirs[name], interval.low, interval.high)
+    return found
+
+
+def _interval(values: NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(values, (0.16, 0.84))
+    return Interval(float(low), float(high))
+
+
+def _resampled(
+    scores: Sequence[NDArray[Any]],
+    labels: NDArray[Any],
+    groups: NDArray[Any],
+    resamples: int,
+    seed: int,
+    threshold: float,
+) -> dict[str, list[NDArray[np.float64]]]:
+    """Return each figure of merit on each draw that has both classes, by classifier."""
     rng = np.random.default_rng(seed)
     _, members = np.unique(groups, return_inverse=True)
     n_groups = int(members.max()) + 1
     shares = np.full(n_groups, 1 / n_groups)
     ranked = [rank(one, labels) for one in scores]
     right = [(one >= threshold) == (labels > 0) for one in scores]
-    values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    parts: dict[str, list[list[NDArray[np.float64]]]] = {n: [[] for _ in scores] for n in METRICS}
     for first in range(0, resamples, _CHUNK):
         draws = rng.multinomial(n_groups, shares, size=min(_CHUNK, resamples - first))
         weights = draws[:, members].astype(np.float64)
         signal = weights[:, labels > 0].sum(axis=1)
         # Small sets have draws without one of the classes; they have no rejection.
         weights = weights[(signal > 0) & (signal < weights.sum(axis=1))]
-        totals = {name: np.zeros(len(weights)) for name in METRICS}
-        for one, its_right in zip(ranked, right, strict=True):
+        for i, (one, its_right) in enumerate(zip(ranked, right, strict=True)):
             kept_signal, kept_bib = one.kept(weights)
-            totals["accuracy"] += weights @ its_right / weights.sum(axis=1)
-            totals["auc"] += auc_of(kept_signal, kept_bib)
+            parts["accuracy"][i].append(weights @ its_right / weights.sum(axis=1))
+            parts["auc"][i].append(auc_of(kept_signal, kept_bib))
             for efficiency in EFFICIENCIES:
                 name = f"rejection_{100 * efficiency:.0f}"
-                totals[name] += rejection_of(kept_signal, kept_bib, efficiency)[0]
-        for name, total in totals.items():
-            values[name].append(total / len(scores))
-    intervals = {}
-    for name, parts in values.items():
-        every = np.concatenate(parts)
-        if not len(every):
-            msg = "bootstrap: too few clusters; no resample holds both classes"
-            raise DataError(msg)
-        low, high = np.quantile(every, (0.16, 0.84))
-        intervals[name] = Interval(float(low), float(high))
-    return intervals
+                parts[name][i].append(rejection_of(kept_signal, kept_bib, efficiency)[0])
+    found = {name: [np.concatenate(one) for one in each] for name, each in parts.items()}
+    if not len(found["auc"][0]):
+        msg = "bootstrap: too few clusters; no resample holds both classes"
+        raise DataError(msg)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from pixelsieve.core.files import parse_json, replacing
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
+from pixelsieve.display.shown import one_line
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.networks.build import build, logits_function
 from pixelsieve.networks.keras_part import KERAS_MEMBERS, read_keras_part
-from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, Precision
+from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, Precision, bits_text
 from pixelsieve.networks.spec import NetworkSpec, Weights
 
 if TYPE_CHECKING:
@@ -121,6 +122,13 @@ class Model:
     def origin(self) -> str:
         """The name for messages: the file, or the network's name."""
         return str(self.path or self.spec.name)
+
+    def __repr__(self) -> str:
+        learned = self.card.learned.label if self.card.learned else "mixed bits"
+        uniform = self.precision.weight_bits if isinstance(self.precision, Precision) else None
+        bits = learned if isinstance(self.precision, MixedPrecision) else bits_text(uniform)
+        told = (self.spec.name, bits, f"{self.spec.n_parameters} parameters")
+        return one_line("Model", *([self.name] if self.path else []), ", ".join(told))
 
     def keras_model(self) -> keras.Model:
         """The Keras model with these weights."""

@@ -263,6 +263,13 @@ def bits_order(bits: int | str | None) -> tuple[int, float]:
     return (0, 0) if bits is None else (1, bits)
 
 
+def bits_of(precision: int | Precision | LearnedPrecision | None) -> int | str | None:
+    """Return a precision as tables show it: bits of a weight, `learned:300`, None for float."""
+    if isinstance(precision, LearnedPrecision):
+        return precision.label
+    return precision.weight_bits if isinstance(precision, Precision) else precision
+
+
 def bits_text(bits: int | str | None) -> str:
     """E.g. `float`, `4 bits`, `learned:300`."""
     return "float" if bits is None else bits if isinstance(bits, str) else f"{bits} bits"

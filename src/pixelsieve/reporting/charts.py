@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.display.spec import BASELINE, INK, Axis, Chart, Choice, Point, Series
 from pixelsieve.evaluation.data_rate import Slice
 from pixelsieve.networks.precision import bits_order, bits_text
@@ -13,6 +14,7 @@ from pixelsieve.reporting.record import JobRecord, RunRecord
 from pixelsieve.reporting.search import pareto_choices, volume_choices
 from pixelsieve.studies.explain import ApproachCurves, BaselineCurves, Curves
 from pixelsieve.studies.summary import Baseline, ComparedRow, Comparison
+from pixelsieve.training.job import JobResult
 from pixelsieve.training.recipe import FLOAT, RECIPES
 
 _DASH = "\N{EN DASH}"
@@ -185,7 +187,21 @@ def training_choices(
     return tuple(choices)
 
 
-def _history(job: JobRecord, name: str, *, positive: bool) -> tuple[Point, ...]:
+def training_chart(job: JobResult, name: str) -> Chart:
+    """Return a figure of one training by epoch; raise `ConfigError` if it has none of the name."""
+    known = [one for one in job.history[0] if one != "epoch"] if job.history else []
+    if name not in known:
+        msg = f"unknown figure '{name}'{nearest(name, known)}; known: {', '.join(known)}"
+        raise ConfigError(msg)
+    points = _history(job, name, positive=False)
+    return Chart(
+        Axis("epoch", whole=True),
+        Axis(name.replace("_", " ")),
+        (Series(job.name, 0, "line", points),),
+    )
+
+
+def _history(job: JobRecord | JobResult, name: str, *, positive: bool) -> tuple[Point, ...]:
     found = ((epoch.get("epoch"), epoch.get(name)) for epoch in job.history)
     return tuple(
         Point(x, y) for x, y in found if x is not None and y is not None and (y > 0 or not positive)

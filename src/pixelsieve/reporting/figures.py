@@ -10,7 +10,7 @@ import numpy as np
 
 from pixelsieve.core.files import telling_unwritable
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.display.axes import canvas, colour, draw_images, figure
+from pixelsieve.display.axes import LOWEST_PIXEL_E, canvas, colour, draw_images, figure
 from pixelsieve.display.spec import Choice
 from pixelsieve.networks.precision import bits_suffix
 from pixelsieve.reporting.charts import bits_choices, colours, drawn, widths
@@ -19,7 +19,7 @@ from pixelsieve.studies.explain import SeenClusters
 from pixelsieve.studies.inspect import Display
 from pixelsieve.studies.robustness import ApproachRobustness, RobustnessResult
 
-_LOWEST_MEAN_E, _LOWEST_PIXEL_E = 1.0, 10.0
+_LOWEST_MEAN_E = 1.0
 _COLUMNS = {"slices": 2, "training_curves": 4}
 _SIZES = {"roc": (5.0, 4.4), "slices": (5.5, 3.2), "pareto": (6.0, 4.8), "volume": (6.0, 4.8)}
 
@@ -102,7 +102,7 @@ def event_display(displays: Mapping[str, Sequence[Display]], path: Path) -> None
                 place = f"z {one.z_global_mm:.1f} mm, y {one.y_local_mm:.1f} mm"
                 pixels = np.ma.masked_less_equal(np.array(one.pixels_e), 0)
                 panels.append((axes, f"{CLASS_COLOURS[kind][0]}, {place}", pixels))
-        draw_images(made, panels, _LOWEST_PIXEL_E, "charge (e)")
+        draw_images(made, panels, LOWEST_PIXEL_E, "charge (e)")
 
 
 _PANELS = (("signal_efficiency", "signal efficiency"), ("rejection", "BIB rejection"))

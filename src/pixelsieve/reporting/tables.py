@@ -20,7 +20,9 @@ from pixelsieve.display.spec import (
     row_of,
     table,
 )
+from pixelsieve.metrics.statistics import PairedInterval
 from pixelsieve.reporting.comparison import METRIC_TITLES
+from pixelsieve.training.job import JobResult
 
 if TYPE_CHECKING:
     from pixelsieve.evaluation.data_rate import Occupancy, Rate, Slice
@@ -227,6 +229,25 @@ def scores_table(title: str, figures: Metrics, intervals: Mapping[str, Interval]
         rows.append((text, f"{figures[name]:.4f}", interval, *also))
     titles = ("value", "68 % interval", "achieved signal efficiency", "lost to ties")
     return table(title, ("figure of merit", *numbers(*titles)), rows)
+
+
+def paired_scores_table(title: str, differences: Mapping[str, PairedInterval]) -> Table:
+    """Return the differences of two models' figures of merit with their intervals."""
+    rows = [
+        (METRIC_TITLES[name], f"{one.difference:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}")
+        for name, one in differences.items()
+    ]
+    return table(title, ("figure of merit", *numbers("difference", "68 % interval")), rows)
+
+
+def history_table(result: JobResult) -> Table:
+    """Return the figures of every epoch of a training."""
+    names = list(dict.fromkeys(name for epoch in result.history for name in epoch))
+    rows = [
+        [Cell(f"{epoch[n]:.5g}", value=epoch[n]) if n in epoch else "" for n in names]
+        for epoch in result.history
+    ]
+    return table(f"Epochs of {result.name}", numbers(*names), rows)
 
 
 def data_rate_table(rates: Sequence[Rate], occupancy: Occupancy | None) -> Table:

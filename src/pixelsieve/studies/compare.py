@@ -24,7 +24,7 @@ from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.model_file import load_model
-from pixelsieve.networks.precision import LearnedPrecision, Precision
+from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_of, bits_text
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.studies.explain import curves
 from pixelsieve.studies.jobs import (
@@ -60,7 +60,7 @@ class CompareConfig:
 
     spec: NetworkSpec
     recipes: tuple[Recipe, ...]
-    bits: tuple[int | LearnedPrecision, ...]
+    bits: tuple[int | Precision | LearnedPrecision, ...]
     seeds: int
     float_recipe: Recipe = FLOAT
     mirror_x: bool = False
@@ -80,6 +80,11 @@ class CompareConfig:
                 kind = "learned" if isinstance(bits, LearnedPrecision) else "uniform"
                 msg = f"recipes: {', '.join(names)}: none is for {kind} bits"
                 raise ConfigError(msg)
+        labels = [bits_of(one) for one in self.bits]
+        for label in labels:
+            if labels.count(label) > 1:
+                msg = f"bits: {bits_text(label)} twice; models are named after the bits of a weight"
+                raise ConfigError(msg)
         used = {one.name for bits in self.bits for one in self.of(bits)}
         for one in self.recipes:
             if one.name not in used:
@@ -87,7 +92,7 @@ class CompareConfig:
                 msg = f"recipe '{one.name}': is for {kind} bits, and bits has none"
                 raise ConfigError(msg)
 
-    def of(self, bits: int | LearnedPrecision) -> list[Recipe]:
+    def of(self, bits: int | Precision | LearnedPrecision) -> list[Recipe]:
         """The recipes for these bits, learned or uniform."""
         learns = isinstance(bits, LearnedPrecision)
         return [recipe for recipe in self.recipes if recipe.learns_bits == learns]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pixelsieve.core.config import differences, to_plain
 from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.data.clusters import concatenate
@@ -104,15 +107,19 @@ class Evaluation:
     slices: tuple[Slice, ...]
 
 
-def evaluate_model(model: Model, part: Dataset, occupancy: Occupancy | None = None) -> Evaluation:
-    """Evaluate a model on the clusters of one part, with bootstrap intervals.
+def evaluate_model(
+    model: Model,
+    part: Dataset,
+    occupancy: Occupancy | None,
+    logits: NDArray[np.float32],
+) -> Evaluation:
+    """Evaluate a model's `logits` on the clusters of one part, with bootstrap intervals.
 
     Raise `RunError` if the model's file holds another network for Keras than for us.
     """
     ((split, clusters),) = part.parts.items()
     clusters.require_both_classes()
     require_same_keras(model)
-    logits = model.logits(model.features.table(clusters))
     _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
     bib = part.counts[split]["bib"]
     read_out = bib.read_out / bib.collected

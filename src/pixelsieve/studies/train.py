@@ -46,7 +46,7 @@ class TrainConfig:
     """
 
     spec: NetworkSpec
-    bits: int | LearnedPrecision | None
+    bits: int | Precision | LearnedPrecision | None
     recipe: Recipe
     seed: int
     float_recipe: Recipe = FLOAT
@@ -109,7 +109,9 @@ class TrainConfig:
     def _teachers(self, seed: int) -> dict[str, Job | TreesTeacher]:
         return teachers_of([self.recipe], self.spec, self.float_recipe, seed)
 
-    def _quantized(self, bits: int | LearnedPrecision, seed: int, source: str | None) -> Job:
+    def _quantized(
+        self, bits: int | Precision | LearnedPrecision, seed: int, source: str | None
+    ) -> Job:
         teacher = next((t.name for t in self._teachers(seed).values()), None)
         precision = Precision(bits) if isinstance(bits, int) else bits
         return Job(self.spec, precision, self.recipe, seed, source, teacher)

@@ -17,7 +17,13 @@ from pixelsieve.networks.model_file import (
     Card,
     FileMark,
 )
-from pixelsieve.networks.precision import LearnedPrecision, Precision, bits_suffix, read_precision
+from pixelsieve.networks.precision import (
+    LearnedPrecision,
+    Precision,
+    bits_of,
+    bits_suffix,
+    read_precision,
+)
 from pixelsieve.networks.spec import NetworkSpec
 from pixelsieve.training.augmentation import Augmentation
 from pixelsieve.training.engine import (
@@ -73,9 +79,7 @@ class Job:
     @property
     def bits(self) -> int | str | None:
         """The precision as tables show it: bits of a weight, `learned:300`, None for float."""
-        if isinstance(self.precision, LearnedPrecision):
-            return self.precision.label
-        return None if self.precision is None else self.precision.weight_bits
+        return bits_of(self.precision)
 
     @property
     def name(self) -> str:

@@ -1,7 +1,11 @@
-"""Progress displays on standard error."""
+"""Progress while work goes on: bars in a terminal and in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,11 +23,21 @@ if TYPE_CHECKING:
     from pixelsieve.studies.search.run import Progress as SearchStep
 
 
-class Bars(Progress):
-    """Bars on standard error while in a `with` block, each with a `text` of its own at the end."""
+Told = bool | Callable[[str, Mapping[str, Any]], None]
+"""Whether to show progress, or what is called with a job's name and the figures of each epoch."""
 
-    def __init__(self) -> None:
-        console = Console(stderr=True)
+_REDRAWN_S = 0.5
+
+
+class Bars(Progress):
+    """Bars while in a `with` block, each with a `text` of its own at the end.
+
+    They are on standard error, in a notebook in the cell's output. Without a terminal `say` prints
+    lines in their place; nothing is printed unless `shown`.
+    """
+
+    def __init__(self, *, shown: bool = True) -> None:
+        console = Console(stderr=True, force_jupyter=False)
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -32,31 +46,89 @@ class Bars(Progress):
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}", markup=False),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (shown and console.is_terminal),
         )
+        self.shown = shown
+        self._cell = _Cell(self) if shown and "ipykernel" in sys.modules else None
+
+    def start(self) -> None:
+        """Show them."""
+        super().start()
+        if self._cell:
+            self._cell.draw()
+
+    def stop(self) -> None:
+        """Show them for the last time."""
+        super().stop()
+        if self._cell:
+            self._cell.draw()
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """Change a bar."""
+        super().update(task_id, **changes)
+        if self._cell:
+            self._cell.draw(at_least_s=_REDRAWN_S)
 
     def add(self, name: str, total: int | None = None) -> TaskID:
         """Show another bar."""
         return self.add_task(name, total=total, text="")
 
     def say(self, line: str) -> None:
-        """Print a line if there is no terminal to show bars."""
-        if not self.console.is_terminal:
+        """Print a line if nothing shows bars."""
+        if self.shown and not (self.console.is_terminal or self._cell):
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def on_count(self, name: str) -> None:
         """Take note of a network whose LUTs are being counted."""
-        self.console.print(f"LUTs of {name} ...", highlight=False, soft_wrap=True)
+        self.step(f"LUTs of {name}")
+
+    def step(self, what: str) -> None:
+        """Say what is being done."""
+        if self.shown:
+            self.console.print(f"{what} ...", highlight=False, markup=False, soft_wrap=True)
+
+    def tenths(self, what: str) -> Callable[[int, int], None]:
+        """Return what is told `done` and `total`, and says so at every tenth."""
+
+        def told(done: int, total: int) -> None:
+            if self.shown and done * 10 // total > (done - 1) * 10 // total:
+                self.console.print(f"{what} {done} of {total}", highlight=False)
+
+        return told
+
+
+class _Cell:
+    """The bars in the output of a notebook's cell, drawn again now and then."""
+
+    def __init__(self, bars: Bars) -> None:
+        from IPython.display import DisplayHandle
+
+        self._bars, self._handle = bars, DisplayHandle()
+        self._drawn: float | None = None
+
+    def draw(self, at_least_s: float = 0.0) -> None:
+        """Draw the bars if that was not done within so many seconds."""
+        from IPython.display import HTML
+
+        now = time.monotonic()
+        if self._drawn is not None and now - self._drawn < at_least_s:
+            return
+        show = self._handle.display if self._drawn is None else self._handle.update
+        self._drawn = now
+        console = Console(file=io.StringIO(), record=True, width=100, force_jupyter=False)
+        console.print(self._bars.get_renderable())
+        show(HTML(console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")))
 
 
 class TrainingProgress(Bars):
     """Bars: all epochs, and for each running job loss, AUC and learning rate.
 
-    If standard error is no terminal, one line per finished job instead.
+    Without bars, one line per finished job. A callable `told` hears of every epoch instead.
     """
 
-    def __init__(self, epochs: dict[str, int]) -> None:
-        super().__init__()
+    def __init__(self, epochs: dict[str, int], told: Told = True) -> None:
+        super().__init__(shown=told is True)
+        self._told = None if isinstance(told, bool) else told
         self._epochs = epochs
         self._seen: dict[str, int] = {}
         self._trained = 0
@@ -67,6 +139,8 @@ class TrainingProgress(Bars):
         """Take note of a finished epoch."""
         if name not in self._epochs:
             return
+        if self._told:
+            self._told(name, record)
         if name not in self._bars:
             self._bars[name] = self.add(name, self._epochs[name])
         text = (
@@ -96,10 +170,10 @@ class TrainingProgress(Bars):
 
 
 class ClusterProgress(Bars):
-    """A bar that counts clusters; if standard error is no terminal, a line per tenth."""
+    """A bar that counts clusters; without bars, a line per tenth."""
 
-    def __init__(self, what: str, total: int) -> None:
-        super().__init__()
+    def __init__(self, what: str, total: int, *, shown: bool = True) -> None:
+        super().__init__(shown=shown)
         self._what = what
         self._all = total
         self._done = 0
@@ -114,10 +188,10 @@ class ClusterProgress(Bars):
 
 
 class StepProgress(Bars):
-    """Bars that count named steps by phase; if standard error is no terminal, a line per step."""
+    """Bars that count named steps by phase; without bars, a line per step."""
 
-    def __init__(self, *phases: str) -> None:
-        super().__init__()
+    def __init__(self, *phases: str, shown: bool = True) -> None:
+        super().__init__(shown=shown)
         self._bars = {phase: self.add(phase) for phase in phases}
         self._done: dict[str, int] = {}
 
