@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pixelsieve.cli.training_options import TrainingOptions
+from pixelsieve.api.arguments import RecipeChanges
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json
 from pixelsieve.data.clusters import Clusters
@@ -315,10 +315,10 @@ def test_recipes_that_vary_alike_start_from_one_float_network(tmp_path: Path) ->
 def test_augment_holds_for_float_and_quantized(tmp_path: Path, dataset_file: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("copies = 2\nwindow_y_px = [-2, 1]\n")
-    options = TrainingOptions(data=[str(dataset_file)], out=tmp_path / "run", augment=path)
+    changes = RecipeChanges(augment=path)
     expected = Augmentation(copies=2, window_y_px=(-2, 1))
-    assert [r.augmentation for r in options.recipes(["sieve", "original"])] == [expected] * 2
-    assert options.chosen_float_recipe().augmentation == expected
+    assert [r.augmentation for r in changes.recipes(["sieve", "original"])] == [expected] * 2
+    assert changes.chosen_float_recipe().augmentation == expected
     path.write_text("copies = 2\nwindow_yy_px = [-2, 1]\n")
     line = refused(
         pixelsieve("train", "--data", dataset_file, "--out", tmp_path / "run", "--augment", path)

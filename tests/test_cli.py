@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from pixelsieve.cli import app, options
 from pixelsieve.api.progress import TrainingProgress
+from pixelsieve.cli import app, options
 from pixelsieve.core.files import read_json
 from pixelsieve.core.programs import YOSYS
 from pixelsieve.data.detector import SMART_PIXEL_LHC

@@ -55,6 +55,51 @@ if TYPE_CHECKING:
     from pixelsieve.networks.spec import NetworkSpec as Network
     from pixelsieve.training.recipe import Recipe
 
+__all__ = [
+    "Clusters",
+    "Costs",
+    "Dataset",
+    "Detector",
+    "Firmware",
+    "Front",
+    "FrontEnd",
+    "HlsProject",
+    "ImportedModel",
+    "Inspected",
+    "Installed",
+    "Learned",
+    "Model",
+    "Network",
+    "Paired",
+    "PixelsieveError",
+    "PixelsieveWarning",
+    "Recipe",
+    "Robustness",
+    "Scores",
+    "Search",
+    "Study",
+    "TrainedModel",
+    "Uniform",
+    "VendorReports",
+    "__version__",
+    "compare",
+    "convert",
+    "convert_model",
+    "doctor",
+    "evaluate",
+    "firmware",
+    "hand_over",
+    "import_report",
+    "inspect",
+    "load",
+    "load_model",
+    "report",
+    "resources",
+    "robustness",
+    "search",
+    "simulate",
+    "train",
+]
 __version__ = "0.1.0"
 
 # Keras reads its backend once, at its first import; everything here is written for JAX.
@@ -88,7 +133,6 @@ _PUBLIC = {
     for module, names in _HOMES.items()
     for name in names.split()
 }
-__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604 (names from one table)
 
 if not TYPE_CHECKING:  # so that type checkers find names that are misspelled
 

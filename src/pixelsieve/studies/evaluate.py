@@ -110,16 +110,19 @@ class Evaluation:
 def evaluate_model(
     model: Model,
     part: Dataset,
-    occupancy: Occupancy | None,
-    logits: NDArray[np.float32],
+    occupancy: Occupancy | None = None,
+    logits: NDArray[np.float32] | None = None,
 ) -> Evaluation:
-    """Evaluate a model's `logits` on the clusters of one part, with bootstrap intervals.
+    """Evaluate a model on the clusters of one part, with bootstrap intervals.
 
-    Raise `RunError` if the model's file holds another network for Keras than for us.
+    `logits` are the model's, if they are known. Raise `RunError` if the model's file holds another
+    network for Keras than for us.
     """
     ((split, clusters),) = part.parts.items()
     clusters.require_both_classes()
     require_same_keras(model)
+    if logits is None:
+        logits = model.logits(model.features.table(clusters))
     _, _, threshold = rejection_at(logits, clusters.signal, EFFICIENCY)
     bib = part.counts[split]["bib"]
     read_out = bib.read_out / bib.collected
