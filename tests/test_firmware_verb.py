@@ -96,7 +96,7 @@ def test_a_mismatch_is_exit_code_1_and_kept_apart(
         (["--model", "float"], "a float network; firmware needs a quantized one"),
         (["--model", "sieve_4"], r"--model sieve_4 \(did you mean 'sieve_4b'\?\): not in"),
         (["--stages", "0"], "--stages is 0; expected 1 to 256"),
-        (["--efficiency", "2"], "--efficiency is 2; expected a share above 0, at most 1"),
+        (["--efficiency", "2"], "--efficiency is 2; expected a fraction above 0, at most 1"),
     ],
 )
 def test_bad_input_is_one_line(

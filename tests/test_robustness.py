@@ -431,7 +431,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert "--model tiny_4 (did you mean 'tiny_4b'?)" in line("--model", "tiny_4")
     assert "--other: 'simB'; expected LABEL=FILES" in line("--other", "simB")
     assert "--efficiency is 1.5; expected" in line("--efficiency", 1.5, "--simulated", 0)
-    assert "(did you mean 0.98?)" in line("--efficiency", 98, data=tmp_path / "absent.parquet")
+    assert "(did you mean 0.98?)" in line("--efficiency", 98)
     assert "no such Parquet file" in line(data=tmp_path / "absent.parquet")
     lone = tmp_path / "lone_test.parquet"
     parquet.write(make_clusters(50), lone)
@@ -532,4 +532,4 @@ def test_any_workers_give_the_same_rows(run: Path, dataset_file: Path, tmp_path:
     assert read_json(tmp_path / "far" / "robustness.json") == first
     both = ["--scheduler", "tcp://127.0.0.1:9", "--workers", 2]
     line = refused(pixelsieve(*command, tmp_path / "both", *both))
-    assert "--workers: counts processes here" in line
+    assert "--workers: counts those of this machine" in line

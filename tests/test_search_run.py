@@ -253,7 +253,7 @@ def test_wrong_use_is_one_line(dataset_file: Path, space_file: Path, tmp_path: P
         (["--reference", "model22"], "unknown network 'model22'"),
         (["--reference-bits", "four"], "--reference-bits: 'four'"),
         (["--time", "60ps"], "column 'hit_time_60ps_ns' is missing"),
-        (["--scheduler", "tcp://127.0.0.1:9", "--workers", 2], "--workers: counts processes"),
+        (["--scheduler", "tcp://127.0.0.1:9", "--workers", 2], "--workers: counts those"),
     ):
         assert message in refused(pixelsieve(*values, *more))
     assert not (tmp_path / "x").exists()

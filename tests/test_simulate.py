@@ -169,7 +169,7 @@ def test_the_verb_and_its_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("n_signal = 5\n", "'n_signal' belongs on the command line"),
+        ("n_signal = 5\n", "'n_signal' is not for --config; take it out and give --signal"),
         ("[gun]\np_mim_gev = 2.0\n", "did you mean 'p_min_gev'"),
         ("[ionization\n", "not valid TOML"),
     ],

@@ -61,8 +61,11 @@ def public(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def warn(text: str) -> None:
-    """Warn the caller of a public function."""
-    warnings.warn(PixelsieveWarning(text), stacklevel=4)
+    """Warn whoever called the package."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("pixelsieve."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(PixelsieveWarning(text), stacklevel=level)
 
 
 def folder_for(out: Place | None) -> Path:

@@ -210,10 +210,18 @@ def _kind(classes: Sequence[Any], value: Any, where: str) -> Any:
     return kinds[kind]
 
 
+_FLOATS = {"float", "float | None"}
+
+
 def to_plain(value: Any) -> Any:
-    """Turn dataclasses, tuples, paths and NumPy scalars into what JSON can hold."""
+    """Turn dataclasses, tuples, paths and NumPy scalars into what JSON can hold.
+
+    A whole number in a field of floats becomes one, so that 40 and 40.0 have the same hash.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        plain = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        floats = (f.name for f in dataclasses.fields(value) if f.type in _FLOATS)
+        return plain | {name: float(plain[name]) for name in floats if type(plain[name]) is int}
     if isinstance(value, Mapping):
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

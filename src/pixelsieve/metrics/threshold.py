@@ -52,7 +52,7 @@ def choose_threshold(
     Raise `ConfigError` for an efficiency out of range and `DataError` without both classes.
     """
     if not 0 < efficiency <= 1:
-        msg = f"--efficiency is {efficiency:g}; expected a share above 0, at most 1"
+        msg = f"--efficiency is {efficiency:g}; expected a fraction above 0, at most 1"
         raise ConfigError(msg)
     rejection, achieved, threshold = rejection_at(logits, signal, efficiency)
     return Threshold(threshold, efficiency, achieved, rejection)
