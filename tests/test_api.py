@@ -71,7 +71,10 @@ def model(files: Files) -> ps.Model:
 @pytest.fixture(scope="module")
 def front(data: ps.Dataset, files: Files) -> ps.Front:
     found: ps.Front
-    with pytest.warns(ps.PixelsieveWarning, match="over the budget of 40"):
+    with pytest.warns(
+        ps.PixelsieveWarning,
+        match="of 40; give more epochs or a smaller batch_size",
+    ):
         found = ps.train(data, files.network, bits=ps.Learned(40), **LEARNED)
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelsieve.core.config import from_mapping, read_toml
+from pixelsieve.core.config import fingerprint, from_mapping, read_toml, to_plain
 from pixelsieve.core.errors import ConfigError, DataError, RunError, WorkerError
 from pixelsieve.core.files import parse_json, read_document, read_kept
 
@@ -108,3 +108,24 @@ class Settings:
 def test_a_number_too_large_for_a_float_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"x\.json: 'rate' is a number of 1329 bits"):
         from_mapping(Settings, {"rate": 10**400}, "x.json")
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    share: float
+    limit: float | None
+    count: int
+
+
+def test_whole_numbers_in_fields_of_floats_have_one_hash() -> None:
+    assert fingerprint(_Numbers(1, 2, 3)) == fingerprint(_Numbers(1.0, 2.0, 3))
+    plain = to_plain(_Numbers(1, None, 3))
+    assert plain == {"share": 1.0, "limit": None, "count": 3}
+    assert [type(value) for value in plain.values()] == [float, type(None), int]
+
+
+def test_errors_call_options_by_the_names_of_arguments() -> None:
+    error = ConfigError("--float-epochs, --epochs: give --bits; see dask worker --nthreads 1")
+    error.name_arguments(["float_epochs", "bits", "epochs"])
+    assert str(error) == "float_epochs, epochs: give bits; see dask worker --nthreads 1"
+    assert error.line.startswith("--float-epochs, --epochs: give --bits")

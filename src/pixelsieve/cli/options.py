@@ -90,8 +90,8 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    if issubclass(category, PixelsieveWarning):
-        typer.echo(f"pixelsieve: warning: {message}", err=True)
+    if isinstance(message, PixelsieveWarning):
+        typer.echo(f"pixelsieve: warning: {message.line}", err=True)
     else:
         _SHOW_WARNING(message, category, filename, lineno, file, line)
 

@@ -28,15 +28,19 @@ class PixelsieveError(Exception):
 
     def name_arguments(self, names: Iterable[str]) -> None:
         """Call options by the names of Python's arguments: `--float-epochs` is `float_epochs`."""
-        line = self.line
-        options = "|".join(name.replace("_", "-") for name in names)
-        self.__dict__["_line"] = line
-        found = re.sub(rf"--({options})\b(?!-)", lambda m: m[1].replace("-", "_"), line)
-        self.args = (found,)
+        self.__dict__["_line"] = line = self.line
+        self.args = (_with_arguments(line, "|".join(name.replace("_", "-") for name in names)),)
 
 
 class PixelsieveWarning(UserWarning):
-    """Something that a user should know, in one line, of work that goes on."""
+    """Something that a user should know, in one line, of work that goes on.
+
+    `line` is the message with the names of options, as the command line prints it.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(_with_arguments(line, "[a-z][a-z-]*"))
+        self.line = line
 
 
 class DataError(PixelsieveError):
@@ -72,6 +76,11 @@ class WorkerError(PixelsieveError):
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)
+
+
+def _with_arguments(line: str, options: str) -> str:
+    """`options` is a regular expression of their names without the dashes."""
+    return re.sub(rf"--({options})\b(?!-)", lambda found: found[1].replace("-", "_"), line)
 
 
 def _one_line(message: str) -> str:
