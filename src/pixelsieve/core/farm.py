@@ -66,8 +66,7 @@ def _address(client: Client) -> str:
         state = "asynchronous" if client.asynchronous else client.status
         msg = f"scheduler: the Client is {state}; give one that is open and not asynchronous"
         raise RunError(msg)
-    address: str = client.scheduler.address
-    return address
+    return str(client.scheduler_info(n_workers=0)["address"])
 
 
 @contextlib.contextmanager
@@ -127,7 +126,7 @@ def _greet(address: str, where: str, security: Security) -> None:
 
     A `Client` waits for ever for a service that never answers, and stays half open after errors.
     """
-    from distributed.comm import CommClosedError, connect
+    from distributed.comm.core import CommClosedError, connect
 
     async def shake_hands() -> None:
         async with asyncio.timeout(_CONNECT_S):
@@ -180,7 +179,8 @@ def require_same(who: str, there: Versions, here: Versions) -> None:
         else:
             same = ours is None or _release(theirs) == _release(ours)
         if not same:
-            msg = f"{who} has {name} {theirs or 'missing'}, here is {ours}; {_SAME_ENVIRONMENT}"
+            has = f"{name} {theirs}" if theirs else f"no {name}"
+            msg = f"{who} has {has}, here is {ours}; {_SAME_ENVIRONMENT}"
             raise RunError(msg)
 
 
@@ -200,7 +200,7 @@ def _with_ours(packages: Mapping[str, Any], version: str | None) -> Versions:
 def _require_our_versions(client: Client) -> None:
     """Raise `RunError` if the scheduler, which unpickles what is sent, or a worker differs."""
     here = our_versions()
-    found = client.get_versions(packages=[*_OF_PICKLES, *_OF_NUMBERS])
+    found: Any = client.get_versions(packages=[*_OF_PICKLES, *_OF_NUMBERS])
     # An import there tells more than metadata, which a checkout lacks or has from another day.
     asked = (pkgutil.resolve_name, "pixelsieve:__version__")
     try:

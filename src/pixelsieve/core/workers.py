@@ -153,9 +153,9 @@ def workers_of(
     One-threaded workers (`dask worker --nthreads 1`) give the numbers that local ones give.
     """
     if scheduler is not None:
-        with connected(scheduler) as client, _dask_workers(client, shared, not threads) as pool:
+        with connected(scheduler) as client, _dask_workers(client, shared, not threads) as farm:
             del shared
-            yield pool
+            yield farm
     elif threads:
         pool = ThreadPoolExecutor(workers)
         try:
@@ -300,7 +300,8 @@ def serve(handle: int) -> None:
 
 @contextlib.contextmanager
 def _dask_workers(client: Client, shared: Any, alone: bool) -> Iterator[Workers]:
-    (sent,) = client.scatter([shared], broadcast=True)
+    # by a key of its own: the same data of an earlier run may be on its way out
+    (sent,) = client.scatter([shared], broadcast=True, hash=False)
     del shared
     executor = client.get_executor(pure=False)
     here, run = our_versions(), secrets.token_hex(8)
