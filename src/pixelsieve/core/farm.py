@@ -66,7 +66,7 @@ def _address(client: Client) -> str:
         state = "asynchronous" if client.asynchronous else client.status
         msg = f"scheduler: the Client is {state}; give one that is open and not asynchronous"
         raise RunError(msg)
-    return str(client.scheduler_info(n_workers=0)["address"])
+    return str(client.scheduler_info()["address"])
 
 
 @contextlib.contextmanager
