@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pixelsieve as ps
-from pixelsieve.core import workers
+from pixelsieve.core import farm
 from pixelsieve.core.errors import RunError
 from pixelsieve.formats import parquet
 from pixelsieve.formats.dataset import load
@@ -108,7 +108,7 @@ def test_a_scheduler_elsewhere_gives_the_same_file_though_a_worker_dies(
 
 
 def test_no_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_CONNECT_S", 1)
+    monkeypatch.setattr(farm, "_CONNECT_S", 1)
     arguments = ["--signal", 5, "--bib", 5, "--scheduler", "tcp://127.0.0.1:9"]
     line = refused(pixelsieve("simulate", "--out", tmp_path / "c.parquet", *arguments))
     assert "no Dask scheduler answers there" in line
@@ -120,7 +120,7 @@ def test_a_scheduler_without_workers_is_one_line(
 ) -> None:
     from distributed import LocalCluster
 
-    monkeypatch.setattr(workers, "_CONNECT_S", 1)
+    monkeypatch.setattr(farm, "_CONNECT_S", 1)
     with LocalCluster(
         n_workers=0, processes=False, dashboard_address=":0", host="tcp://127.0.0.1:0"
     ) as cluster:

@@ -103,7 +103,8 @@ class _Cell:
     def __init__(self, bars: Bars) -> None:
         from IPython.display import DisplayHandle
 
-        self._bars, self._handle = bars, DisplayHandle()
+        self._bars = bars
+        self._handle: Any = DisplayHandle()
         self._drawn: float | None = None
 
     def draw(self, at_least_s: float = 0.0) -> None:

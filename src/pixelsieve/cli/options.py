@@ -33,7 +33,11 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(help="Address of a Dask scheduler (default: processes here).", metavar="ADDRESS"),
+    typer.Option(
+        help="Dask scheduler, tls://HOST:PORT (or tcp://, open to all who reach it; "
+        "default: processes here).",
+        metavar="ADDRESS",
+    ),
 ]
 CountLuts = Annotated[
     bool,

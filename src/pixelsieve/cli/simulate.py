@@ -34,7 +34,12 @@ def simulate(
         int | None, typer.Option(help="Time slices of 200 ps to record, e.g. 20.", min=0)
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler's address (default: threads here).")
+        str | None,
+        typer.Option(
+            help="Dask scheduler, tls://HOST:PORT (or tcp://, open to all who reach it; "
+            "default: threads here).",
+            metavar="ADDRESS",
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Threads here (default: one a core).", min=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import pickle
 import secrets
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,17 +24,19 @@ from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pixelsieve.core.errors import PixelsieveError, RunError, WorkerError
+from pixelsieve.core.farm import Versions, connected, our_versions, require_same
 from pixelsieve.core.processes import ending_with_us, scratch_folder
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Scheduler = str
 Report = Callable[[Any], None]
 Submit = Callable[["Task", Report], Future[Any]]
+Scheduler: TypeAlias = "str | Client"
+"""A Dask scheduler: its address, `tls://host:port` or `tcp://host:port`, or a client of it."""
 
 _ONE_THREAD = {
     "NPROC": "1",
@@ -44,7 +46,6 @@ _ONE_THREAD = {
     "DA_DEFAULT_THREADS": "1",  # alkaid's interpreter
 }
 _XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
-_CONNECT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +142,20 @@ def _result_of(future: Future[Any], name: str) -> Any:
 
 @contextlib.contextmanager
 def workers_of(
-    shared: Any, workers: int, scheduler: str | None, *, threads: bool = False
+    shared: Any, workers: int, scheduler: Scheduler | None, *, threads: bool = False
 ) -> Iterator[Workers]:
-    """Give `workers` processes here, or those of the Dask scheduler at that address.
+    """Give `workers` processes here, or those of a Dask scheduler.
 
     `shared` is the first argument of every call; it is sent once to each process. With `threads`
     the tasks may run side by side in one process: here that is this one. Processes start when
     they are needed, keep what they have compiled, and end with this process, killed or not. Raise
-    `RunError` if no scheduler answers, or it has no workers or loses them. One-threaded workers
-    (`dask worker --nthreads 1`) give the numbers that local ones give.
+    `RunError` if no scheduler answers, or it has no workers, loses them, or has other versions.
+    One-threaded workers (`dask worker --nthreads 1`) give the numbers that local ones give.
     """
     if scheduler is not None:
-        with _connected(scheduler) as client:
-            yield _dask_workers(client, shared, alone=not threads)
+        with connected(scheduler) as client, _dask_workers(client, shared, not threads) as farm:
+            del shared
+            yield farm
     elif threads:
         pool = ThreadPoolExecutor(workers)
         try:
@@ -174,7 +176,7 @@ def run_tasks(
     shared: Any,
     *,
     workers: int,
-    scheduler: str | None = None,
+    scheduler: Scheduler | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -297,62 +299,71 @@ def serve(handle: int) -> None:
 
 
 @contextlib.contextmanager
-def _connected(scheduler: str) -> Iterator[Client]:
-    from distributed import Client, KilledWorker
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told in one line
-    where = f"--scheduler {scheduler}"
-    try:
-        client = Client(scheduler, timeout=_CONNECT_S)
-    except (OSError, ValueError) as error:
-        msg = (
-            f"{where}: no Dask scheduler answers there ({error}); "
-            "start one with 'dask scheduler' or leave the option out"
-        )
-        raise RunError(msg) from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=_CONNECT_S)
-        except TimeoutError as error:
-            msg = f"{where}: has no workers; start some with 'dask worker'"
-            raise RunError(msg) from error
-        try:
-            yield client
-        except KilledWorker as error:
-            msg = f"{where}: lost its workers ({error}); run the same command again to go on"
-            raise RunError(msg) from error
-
-
-def _dask_workers(client: Client, shared: Any, *, alone: bool) -> Workers:
-    (sent,) = client.scatter([shared], broadcast=True)
+def _dask_workers(client: Client, shared: Any, alone: bool) -> Iterator[Workers]:
+    # by a key of its own: the same data of an earlier run may be on its way out
+    (sent,) = client.scatter([shared], broadcast=True, hash=False)
+    del shared
     executor = client.get_executor(pure=False)
-    run, listening = secrets.token_hex(8), dict[str, Report]()
-
-    def receive(event: tuple[float, tuple[str, bytes]]) -> None:
-        key, item = event[1]
-        if key in listening:
-            listening[key](pickle.loads(item))  # noqa: S301 (of our own tasks)
+    here, run = our_versions(), secrets.token_hex(8)
 
     def submit(task: Task, report: Report) -> Future[Any]:
         key = f"{run} {task.name}"
-        listening[key] = report
-        future: Future[Any] = executor.submit(_call, task, sent, key, alone)
+        keys.append(key)
+        _listening[key] = report
+        future: Future[Any] = executor.submit(_call, task, sent, key, alone, here)
         return future
 
-    client.subscribe_topic(_TOPIC, receive)
-    return Workers(submit, sum(client.nthreads().values()), more_may_come=True)
+    keys = list[str]()
+    with _subscribed(client):
+        try:
+            yield Workers(submit, sum(client.nthreads().values()), more_may_come=True)
+        finally:
+            for key in keys:
+                _listening.pop(key, None)
+            sent.release()
 
 
 _TOPIC = "pixelsieve"
+_listening: dict[str, Report] = {}
+_runs_of = Counter[str]()
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _subscribed(client: Client) -> Iterator[None]:
+    """Receive reports; a client, which has one handler for a topic, may serve several runs."""
+    with _lock:
+        _runs_of[client.id] += 1
+        client.subscribe_topic(_TOPIC, _receive)
+    try:
+        yield
+    finally:
+        with _lock:
+            _runs_of[client.id] -= 1
+            if not _runs_of[client.id]:
+                del _runs_of[client.id]
+                if client.status == "running":
+                    client.unsubscribe_topic(_TOPIC)
+
+
+def _receive(event: tuple[float, tuple[str, bytes]]) -> None:
+    key, item = event[1]
+    if report := _listening.get(key):
+        report(pickle.loads(item))  # noqa: S301 (of our own tasks)
+
+
 _one_at_a_time = threading.Lock()
 
 
-def _call(task: Task, shared: Any, key: str, alone: bool) -> Any:
-    """Run a task on a worker of Dask."""
+def _call(task: Task, shared: Any, key: str, alone: bool, here: Versions) -> Any:
+    """Run a task on a worker of Dask, which may have come after the others were asked."""
     from distributed import get_worker
 
+    worker = get_worker()
+    require_same(f"worker {worker.address}", our_versions(), here)
+
     def report(item: Any) -> None:
-        get_worker().log_event(_TOPIC, (key, pickle.dumps(item)))
+        worker.log_event(_TOPIC, (key, pickle.dumps(item)))
 
     with _one_at_a_time if alone else contextlib.nullcontext():  # Keras keeps its state by process
         if alone and "jax" not in sys.modules:

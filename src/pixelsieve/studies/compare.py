@@ -18,7 +18,7 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.workers import Task, run_tasks
+from pixelsieve.core.workers import Scheduler, Task, run_tasks
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.evaluation.baselines import BaselineScores, boosted_trees, time_cut, time_of
 from pixelsieve.features import FeatureSet
@@ -145,7 +145,7 @@ def compare(
     out: Path,
     *,
     workers: int,
-    scheduler: str | None = None,
+    scheduler: Scheduler | None = None,
     luts: bool = False,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
@@ -155,10 +155,10 @@ def compare(
 
     The run folder `out` gets manifest.json, metrics.json, curves.json, history.parquet,
     predictions.parquet and models/*.keras. Epochs and scales are chosen on the validation split;
-    the test split is only scored, by the saved models. `scheduler` is the address of a Dask
-    scheduler, whose workers see the run folder (default: processes here). With `luts` Yosys counts
-    the LUTs of every quantized network, one after the other, and `on_count` gets each one's name.
-    Run again with the same arguments to resume an interrupted run.
+    the test split is only scored, by the saved models. `scheduler` is a Dask scheduler,
+    by address or `Client`, whose workers see the run folder (default: processes here). With `luts`
+    Yosys counts the LUTs of every quantized network, one after the other, and `on_count` gets each
+    one's name. Run again with the same arguments to resume an interrupted run.
     """
     if luts:
         find(YOSYS)  # says at once that it is missing

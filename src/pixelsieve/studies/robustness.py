@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from pixelsieve.core.errors import ConfigError, DataError
-from pixelsieve.core.workers import Task, workers_of
+from pixelsieve.core.workers import Scheduler, Task, workers_of
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.splits import require_disjoint
 from pixelsieve.evaluation.robustness import (
@@ -130,15 +130,15 @@ def robustness(
     on_row: Callable[[str, int, int], None] = lambda _label, _row, _rows: None,
     *,
     workers: int = 1,
-    scheduler: str | None = None,
+    scheduler: Scheduler | None = None,
 ) -> RobustnessResult:
     """Freeze thresholds on the validation split and measure them on every variation.
 
     All clusters are collected charge; `others` are further samples by label. Nothing is chosen on
     the split that is measured. `on_row` gets each row's label as soon as it is measured, how many
     are, and how many there will be. Rows are measured by `workers` processes (1: in this one), or
-    those of the Dask scheduler at that address. Raise `DataError` if a split or a column is
-    missing and `ConfigError` for what the front end or the sensor refuses, before anything is
+    those of a Dask `scheduler`, an address or a `Client`. Raise `DataError` if a split or a column
+    is missing and `ConfigError` for what the front end or the sensor refuses, before anything is
     measured.
     """
     require_disjoint(given.parts)
@@ -206,7 +206,7 @@ def _measured(
     efficiency: float,
     on_row: Callable[[str, int, int], None],
     workers: int,
-    scheduler: str | None,
+    scheduler: Scheduler | None,
 ) -> tuple[ApproachRobustness, ...]:
     nominal_chip = plan.variations[0].chip
     built = _built(approaches)

@@ -18,7 +18,7 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import replacing, telling_unwritable
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.workers import Task, Workers, workers_of
+from pixelsieve.core.workers import Scheduler, Task, Workers, workers_of
 from pixelsieve.formats import parquet
 from pixelsieve.simulation.generate import Sample, differences, generate
 from pixelsieve.simulation.sensor_response import prepare
@@ -35,15 +35,15 @@ def simulate(
     out: Path,
     *,
     workers: int,
-    scheduler: str | None = None,
+    scheduler: Scheduler | None = None,
     on_chunk: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Simulate into `out`: one file if it ends in .parquet, else a folder with one file per chunk.
 
     Chunks already there from an interrupted call are kept; a finished file of the same sample is
-    left as it is. `scheduler` is the address of a Dask scheduler (default: threads of this
-    process). `on_chunk` gets the number of clusters of each chunk. Return counts and how many
-    clusters were new. Raise `RunError` if `out` holds something else.
+    left as it is. `scheduler` is a Dask scheduler, by address or `Client` (default: threads
+    of this process). `on_chunk` gets the number of clusters of each chunk. Return counts and how
+    many clusters were new. Raise `RunError` if `out` holds something else.
     """
     single = out.suffix == ".parquet"
     if out.suffix and not single and not out.is_dir():
@@ -113,7 +113,7 @@ def encoded_chunk(sample: Sample, first: int, count: int, _report: Callable[[Any
 
 
 @contextmanager
-def _workers(sample: Sample, workers: int, scheduler: str | None) -> Iterator[Workers]:
+def _workers(sample: Sample, workers: int, scheduler: Scheduler | None) -> Iterator[Workers]:
     """Threads suffice here: compiled loops and the Parquet encoder leave the interpreter alone."""
     if scheduler is None:
         prepare(sample.detector, sample.ionization, sample.transport)

@@ -12,7 +12,7 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.workers import run_tasks
+from pixelsieve.core.workers import Scheduler, run_tasks
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.precision import LearnedPrecision, Precision
@@ -123,7 +123,7 @@ def train_one(
     out: Path,
     start: Path | None = None,
     workers: int = 1,
-    scheduler: str | None = None,
+    scheduler: Scheduler | None = None,
     on_report: Callable[[str, Any], None] | None = None,
     on_done: Callable[[str], None] | None = None,
 ) -> list[JobResult]:

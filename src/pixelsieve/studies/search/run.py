@@ -12,7 +12,7 @@ from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import replacing, write_json
 from pixelsieve.core.programs import YOSYS, find
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.core.workers import Task, Workers, workers_of
+from pixelsieve.core.workers import Scheduler, Task, Workers, workers_of
 from pixelsieve.features import FeatureSet
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.integer.logic import alkaid
@@ -72,7 +72,7 @@ def search(
     *,
     trials: int,
     workers: int,
-    scheduler: str | None = None,
+    scheduler: Scheduler | None = None,
     luts: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     on_count: Callable[[str], None] | None = None,
@@ -82,10 +82,10 @@ def search(
     The run folder `out`, which all workers see, gets trials/*.json, models/*.keras, jobs/*.json
     (those of the final training), study.journal and metrics.json. Validation decides everything;
     the test split is read once, for the final table, and the search then takes no more trials. Run
-    again with the same arguments to resume an interrupted search. `scheduler` is the address of a
-    Dask scheduler (default: processes here). With `luts` Yosys counts the LUTs of the table's
-    networks on the front, also of a search that is finished; `on_count` gets the name of each.
-    Raise `ConfigError` if no network meets the budget.
+    again with the same arguments to resume an interrupted search. `scheduler` is a Dask scheduler,
+    by address or `Client` (default: processes here). With `luts` Yosys counts the LUTs of the
+    table's networks on the front, also of a search that is finished; `on_count` gets the name of
+    each. Raise `ConfigError` if no network meets the budget.
     """
     alkaid("trace")  # not installed: said now, not by the first worker
     if luts:
