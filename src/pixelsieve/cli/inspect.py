@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @options.shows_errors(interrupted="interrupted")
 def inspect(
     paths: Annotated[
-        list[str], typer.Argument(help="Parquet files, folders or quoted patterns; or a model.")
+        list[str], typer.Argument(help="Files, folders or quoted patterns; or a model.")
     ],
     front_end: options.FrontEnd = None,
     events: Annotated[int, typer.Option(help="Clusters of each class to draw.", min=1, max=8)] = 3,
@@ -34,14 +34,14 @@ def inspect(
     if len(paths) == 1 and Path(paths[0]).suffix == ".keras":
         _show_model(Path(paths[0]))
         return
-    from pixelsieve.formats.parquet import read_provenance
     from pixelsieve.formats.sources import find_files
+    from pixelsieve.formats.tables import Table
     from pixelsieve.front_end import read_front_end
     from pixelsieve.report.tables import inspection_lines, inspection_tables
     from pixelsieve.studies.inspect import inspect_parts
 
     chosen = read_front_end(front_end) if front_end else None
-    provenance = {p.name: said for p in find_files(paths) if (said := read_provenance(p))}
+    provenance = {p.name: said for p in find_files(paths) if (said := Table(p).provenance())}
     found = inspect_parts(options.load(paths, whole=False), chosen, provenance, events)
     if out:
         _write(found, out)

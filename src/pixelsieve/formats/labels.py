@@ -53,6 +53,14 @@ _TRUTH = ("hit_time_ns", "total_charge_e")
 _KINDS = re.compile(r"labels|recon[23]D")
 
 
+def called_by_the_field(names: Iterable[str]) -> dict[str, str]:
+    """Return those of `names` that are labels, by column of `Clusters`; `_` may stand for `-`."""
+    spelled = {name.replace("-", "_"): name for name in names}
+    labels = {**LABELS, **{alias: LABELS[name] for alias, name in _ALIASES.items()}}
+    found = {ours: spelled.get(name.replace("-", "_")) for name, ours in labels.items()}
+    return {ours: name for ours, name in found.items() if name is not None}
+
+
 def columns_of_labels(
     labels: Mapping[str, NDArray[Any]],
     path: Path,
@@ -96,8 +104,14 @@ def _add_derived(known: dict[str, NDArray[Any]], detector: Detector) -> None:
             if name not in known and part in known and "n_z" in known:
                 known[name] = known[part] / known["n_z"]
     if "adjusted_hit_time" not in known and "hit_time" in known:
-        flight = straight_flight_ns(detector.barrel.radius_mm, known["z-global"])
-        known["adjusted_hit_time"] = known["hit_time"] - flight
+        known["adjusted_hit_time"] = after_flight(known["hit_time"], known["z-global"], detector)
+
+
+def after_flight(
+    hit_time_ns: NDArray[Any], z_global_mm: NDArray[Any], detector: Detector
+) -> NDArray[Any]:
+    """Return the hit time less straight flight from the origin to (r of the barrel, z)."""
+    return hit_time_ns - straight_flight_ns(detector.barrel.radius_mm, z_global_mm)
 
 
 def _typed(values: NDArray[Any], name: str, path: Path, first_row: int) -> NDArray[Any]:
