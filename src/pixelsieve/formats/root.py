@@ -7,7 +7,7 @@ of the whole window, or parallel lists of the pixels that were hit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,10 @@ def read_split_column(
             return None
         values = [arrow(part[name]) for part in tree.stretches([name], _STRETCH_ROWS)]
     labels = pa.chunked_array(values) if values else pa.array([], pa.string())
-    if not (
-        pa.types.is_integer(labels.type)
-        or pa.types.is_string(labels.type)
-        or pa.types.is_large_string(labels.type)
-    ):
-        msg = f"{path}: column '{name}' holds {labels.type}; expected train, val or test"
+    kind = labels.type
+    is_words = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not (is_words or pa.types.is_integer(kind)):
+        msg = f"{path}: column '{name}' holds {kind}; expected train, val or test"
         raise DataError(msg)
     return np.asarray(labels.cast(pa.string()).to_pylist(), dtype=np.str_)
 
@@ -108,6 +106,7 @@ class _Layout:
     theirs: Mapping[str, str]
     detector: Detector
     told_signal: bool | None
+    slices: bool
     rows: int = 1
 
     @classmethod
@@ -128,12 +127,9 @@ class _Layout:
             msg = f"{path}: --signal, --bib: column 'signal' holds the class; leave the option out"
             raise DataError(msg)
         hits = () if "pixels_e" in theirs else HITS
-        left_out = () if slices else ("slices_e",)
-        theirs = {
-            ours: name
-            for ours, name in theirs.items()
-            if (is_column(ours) or ours in hits) and ours not in left_out
-        }
+        theirs = {o: name for o, name in theirs.items() if is_column(o) or o in hits}
+        if not slices:
+            theirs.pop("slices_e", None)
         if not tree.entries:
             msg = f"{path}: holds no clusters; expected at least one"
             raise DataError(msg)
@@ -141,11 +137,11 @@ class _Layout:
         window = detector or MUON_COLLIDER_VXD
         if not hits:
             window = _detector_of_image(path, shape_of(first[theirs["pixels_e"]]), detector)
-        one = cls(path, theirs, window, signal)
+        one = cls(path, theirs, window, signal, slices)
         made = one.clusters(first, 0)
         size = made.pixels_e.nbytes + (0 if made.slices_e is None else made.slices_e.nbytes)
         rows = max(1, min(_STRETCH_ROWS, _STRETCH_BYTES // size))
-        return cls(path, theirs, window, signal, rows)
+        return replace(one, rows=rows)
 
     @property
     def names(self) -> list[str]:
@@ -158,12 +154,9 @@ class _Layout:
         }
         table = {n: a for n, a in table.items() if n in IMAGES or is_read(pa.field(n, a.type))}
         if "pixels_e" not in self.theirs:
-            table |= dense_images(
-                {ours: arrays[self.theirs[ours]] for ours in HITS},
-                self.detector,
-                str(self.path),
-                first_row,
-            )
+            hits = {ours: arrays[self.theirs[ours]] for ours in HITS}
+            images = dense_images(hits, self.detector, str(self.path), first_row)
+            table |= {n: a for n, a in images.items() if n == "pixels_e" or self.slices}
         if "signal" not in table:
             pdg = table.get("truth_pdg")
             table["signal"] = pa.array(

@@ -15,6 +15,7 @@ from pixelsieve.core.errors import DataError, PixelsieveError, ToolError, neares
 
 SUFFIX = ".root"
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+_MAGIC = b"root"
 _PODIO = "podio_metadata"
 SHOWN = 12
 """The most names that a message lists."""
@@ -46,6 +47,7 @@ class Tree:
 
     @property
     def entries(self) -> int:
+        """The number of entries, one per cluster."""
         return int(self.tree.num_entries)
 
     def stretches(self, wanted: list[str], rows: int, stop: int | None = None) -> Iterator[Any]:
@@ -79,6 +81,10 @@ def opened(path: Path) -> Iterator[Tree]:
     file, name = file_and_tree(path)
     with contextlib.ExitStack() as stack:
         with _telling(path):
+            with file.open("rb") as opened_file:
+                if opened_file.read(len(_MAGIC)) != _MAGIC:
+                    msg = f"{path}: is no ROOT file; expected a TTree or an RNTuple in one"
+                    raise DataError(msg)
             # Not as text, in which uproot would look for a colon.
             directory = stack.enter_context(uproot.open({file: None}, array_cache=None))
             kinds = directory.classnames(recursive=True, cycle=False)

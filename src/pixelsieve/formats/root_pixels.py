@@ -39,7 +39,7 @@ def arrow(values: Any) -> pa.Array:
             size = int(np.prod(array.shape[1:]))
             if array.dtype.kind in "iuf" and size:
                 return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), size)
-    return ak.toarrow(values, extensionarray=False)
+    return ak.to_arrow(values, extensionarray=False)
 
 
 def _is_words(values: Any) -> bool:
@@ -61,8 +61,9 @@ def dense_images(
     for name, values in hits.items():
         axes = (2, 3) if name == "pixel_e" else (2,)
         if values.ndim not in axes or _is_words(values):
-            msg = f"{origin}: column '{name}' holds {ak.type(values)}; expected a list of numbers "
-            raise DataError(msg + "in every row")
+            kind = ak.type(values).content
+            msg = f"{origin}: column '{name}' holds {kind}; expected a list of numbers in every row"
+            raise DataError(msg)
     counts = {name: ak.to_numpy(ak.num(values, axis=1)) for name, values in hits.items()}
     for name in HITS[1:]:
         uneven = counts[name] != counts[HITS[0]]

@@ -6,7 +6,7 @@ import glob
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -56,7 +56,7 @@ class ReadOptions:
     z_global_mm: float | None = None
     slices: bool = True
     tree: str | None = None
-    columns: Mapping[str, str] = AS_THEY_ARE
+    columns: Mapping[str, str] = field(default_factory=lambda: AS_THEY_ARE)
 
 
 @dataclass(frozen=True, slots=True)

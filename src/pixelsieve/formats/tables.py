@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ class Table:
     """A file of clusters, or `FILE.root:TREE`; `columns` are those that go by another name."""
 
     path: Path
-    columns: Mapping[str, str] = AS_THEY_ARE
+    columns: Mapping[str, str] = field(default_factory=lambda: AS_THEY_ARE)
 
     @property
     def file(self) -> Path:
