@@ -372,6 +372,15 @@ def test_uproot_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         read_parts([path])
 
 
+def test_no_class_is_made_of_what_a_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.root", branches(make_clusters(4)))
+    monkeypatch.delitem(uproot.classes, "TTree")  # as for a version that uproot does not know
+    monkeypatch.setattr(uproot.deserialization, "_actually_compile", pytest.fail)
+    assert "of a version that uproot does not know" in refused(path)
+
+
 @given(data=st.data())
 @settings(max_examples=25)
 def test_lists_of_pixels_are_the_image_whatever_their_order(
@@ -385,7 +394,7 @@ def test_lists_of_pixels_are_the_image_whatever_their_order(
         for row, column, charge in pixels:
             image[row, column] += charge
     base = {name: c for name, c in branches(make_clusters(n)).items() if name != "pixels_e"}
-    for place, name in enumerate(root.HITS):
+    for place, name in enumerate(("pixel_row", "pixel_column", "pixel_e")):
         values = np.array([p[place] for pixels in lists for p in pixels], np.int64)
         base[name] = ak.unflatten(values, [len(pixels) for pixels in lists])
     path = write(

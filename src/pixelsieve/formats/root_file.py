@@ -38,17 +38,16 @@ def in_tree(path: Path, tree: str | None) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """An open tree: `names` are its branches, `nested` one of them that is inside another."""
+    """An open tree and its number of entries, one per cluster.
+
+    `names` are its branches, `nested` is a branch inside another, if there is one.
+    """
 
     path: Path
     tree: Any
     names: list[str]
     nested: str | None
-
-    @property
-    def entries(self) -> int:
-        """The number of entries, one per cluster."""
-        return int(self.tree.num_entries)
+    entries: int
 
     def stretches(self, wanted: list[str], rows: int, stop: int | None = None) -> Iterator[Any]:
         """Yield the entries, `rows` at a time, as records of Awkward Array."""
@@ -87,13 +86,19 @@ def opened(path: Path) -> Iterator[Tree]:
                     raise DataError(msg)
             # Not as text, in which uproot would look for a colon.
             directory = stack.enter_context(uproot.open({file: None}, array_cache=None))
+            # What a file says of classes that uproot does not know would become Python and be run.
+            directory.file._streamers = {}  # noqa: SLF001
             kinds = directory.classnames(recursive=True, cycle=False)
             trees = [key for key, kind in kinds.items() if kind in _TREES]
             chosen = _chosen(path, name, trees, kinds, lambda key: directory[key].num_entries)
             tree = directory[chosen]
+            if not hasattr(tree, "iterate"):
+                msg = f"{path}: tree '{chosen}' is of a version that uproot does not know; copy it "
+                raise DataError(msg + "with ROOT of today, e.g. by hadd")
             names = tree.keys(recursive=False)
+            entries = int(tree.num_entries)
             nested = next((key for key in tree.keys() if key not in names), None)  # noqa: SIM118
-        yield Tree(path, tree, names, nested)
+        yield Tree(path, tree, names, nested, entries)
 
 
 def _chosen(
