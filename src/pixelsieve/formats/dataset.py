@@ -252,8 +252,9 @@ def _joined(parts: Sequence[Clusters]) -> Clusters:
 def _missing(name: str, split_by: str, first: str) -> DataError:
     """Return the error for a split without clusters; `first` is the origin of others."""
     if split_by == BY_NAME:
-        folder, wanted = Path(first).parent, f"*_{_SHORT[name]}.parquet"
-        return DataError(f"{folder}: no file for the {name} split ({wanted})")
+        file = Table(Path(first)).file
+        wanted = f"*_{_SHORT[name]}{file.suffix}"
+        return DataError(f"{file.parent}: no file for the {name} split ({wanted})")
     first = first.removesuffix("]").rsplit(" [", 1)[0]
     return DataError(f"{first}: the {name} split is empty; more clusters are needed")
 

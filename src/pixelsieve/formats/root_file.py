@@ -55,11 +55,14 @@ class Tree:
         stretches = self.tree.iterate(
             filter_name=chosen, step_size=rows, entry_stop=stop, library="ak"
         )
-        while True:
+        left = self.entries if stop is None else min(self.entries, stop)
+        while left:
             with _telling(self.path):
-                arrays = next(stretches, None)
-            if arrays is None:
-                return
+                arrays = next(stretches, ())
+            if len(arrays) != min(rows, left):
+                msg = f"{self.path}: holds fewer entries than it says; fetch or write it again"
+                raise DataError(msg)
+            left -= len(arrays)
             for name in wanted:
                 if name not in arrays.fields:
                     msg = f"{self.path}: branch '{name}' holds nothing that uproot can read"
