@@ -169,9 +169,8 @@ class _Layout:
                 )
             )
         made = clusters_of(pa.table(table), self.detector, str(self.path), first_row)
-        if self.theirs.get("truth_hit_time_ns", "truth_hit_time_ns") == "truth_hit_time_ns":
-            return made
-        if "hit_time_ns" in made.truth or "truth_hit_time_ns" not in made.truth:
+        by_label = self.theirs.get("truth_hit_time_ns", "truth_hit_time_ns") != "truth_hit_time_ns"
+        if not by_label or "hit_time_ns" in made.truth or "truth_hit_time_ns" not in made.truth:
             return made
         time = after_flight(made.truth["truth_hit_time_ns"], made.z_global_mm, self.detector)
         return made.replace(truth={**made.truth, "hit_time_ns": time.astype(np.float32)})

@@ -76,9 +76,8 @@ def opened(path: Path) -> Iterator[Tree]:
     try:
         import uproot
     except ImportError as error:
-        msg = (
-            f"{path}: uproot is not installed; it reads ROOT files: pip install 'pixelsieve[root]'"
-        )
+        msg = f"{path}: uproot, which reads ROOT files, is not installed: "
+        msg += "pip install 'pixelsieve[root]'"
         raise ToolError(msg) from error
     file, name = file_and_tree(path)
     with contextlib.ExitStack() as stack:

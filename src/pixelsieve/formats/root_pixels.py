@@ -48,10 +48,6 @@ def _is_words(values: Any) -> bool:
     return "string" in str(ak.type(values))
 
 
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def dense_images(
     hits: Mapping[str, Any], detector: Detector, origin: str, first_row: int
 ) -> dict[str, pa.Array]:
@@ -113,9 +109,7 @@ def _places(
     outside = ~((values >= 0) & (values < limit) & (np.rint(values) == values))
     if outside.any():
         first = int(outside.argmax())
-        msg = (
-            f"{origin}: column '{name}', row {rows[first]}: {values[first]:g} lies outside of the "
-        )
-        msg += f"window; expected whole numbers from 0 to {limit - 1}"
+        msg = f"{origin}: column '{name}', row {rows[first]}: {values[first]:g} lies outside of "
+        msg += f"the window; expected whole numbers from 0 to {limit - 1}"
         raise DataError(msg)
     return values.astype(np.int64)
