@@ -221,8 +221,8 @@ def test_names_of_files_say_the_split(tmp_path: Path) -> None:
     clusters = make_clusters(90)
     for number, name in enumerate(("train", "val", "test")):
         part = clusters.select(slice(30 * number, 30 * number + 30))
-        write(tmp_path / f"a_{name}.root", branches(part), name="clusters")
-    found = load([f"{tmp_path}/*.root:clusters"])
+        write(tmp_path / f"a_{name}.root", branches(part), name="vxd/clusters")
+    found = load([f"{tmp_path}/*.root:vxd/clusters"])
     assert found.split_by == "file name"
     assert_same(found.validation, clusters.select(slice(30, 60)))
     with pytest.raises(DataError, match="files of several splits"):

@@ -277,7 +277,7 @@ def open_dataset(
     files = [Table(path, columns) for path in find_files(patterns)]
     hashes = _file_hashes(files)
     made = dict(zip(hashes, map(_made_by, files), strict=True))
-    names = splits_by_name([one.file for one in files])
+    names = splits_by_name([one.path for one in files])
     labels = [None if names else one.split_column() for one in files]
     if names:
         split_by, source = BY_NAME, partial(_named_stretches, files, names)
@@ -363,7 +363,7 @@ def splits_by_name(files: Sequence[Path]) -> list[str]:
 
     Raise `DataError` if only some do.
     """
-    by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
+    by_name = [_SUFFIXES.get(Table(p).file.stem.rsplit("_", 1)[-1]) for p in files]
     said = [name for name in by_name if name]
     if said and len(said) < len(files):
         odd = files[by_name.index(None)]

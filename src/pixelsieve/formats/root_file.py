@@ -58,7 +58,7 @@ class Tree:
         left = self.entries if stop is None else min(self.entries, stop)
         while left:
             with _telling(self.path):
-                arrays = next(stretches, ())
+                arrays: Any = next(stretches, ())
             if len(arrays) != min(rows, left):
                 msg = f"{self.path}: holds fewer entries than it says; fetch or write it again"
                 raise DataError(msg)
