@@ -49,11 +49,11 @@ def iterate(
 
     `pixels_e` is an array of rows of columns, or flat; else `pixel_row` and `pixel_column` count
     from 0 in the window of the detector, pixels that are not listed hold 0 e, charges of a pixel
-    listed twice add up, and `pixel_e` with a further axis of fixed length holds time slices. `columns` gives
-    the tree's name of a column. The class is the column `signal`, else what `labels.is_signal`
-    tells. The window is the data's, the detector the one told, else that of the public sets of
-    this window. Raise `DataError` as `parquet.iterate` does, for pixels outside of the window, and
-    for what is no flat tree.
+    listed twice add up, and `pixel_e` with a further axis of fixed length holds time slices.
+    `columns` gives the tree's name of a column. The class is the column `signal`, else what
+    `labels.is_signal` tells. The window is the data's, the detector the one told, else that of the
+    public sets of this window. Raise `DataError` as `parquet.iterate` does, for pixels outside of
+    the window, and for what is no flat tree.
     """
     with opened(path) as tree:
         layout = _Layout.of(path, tree, columns, slices=slices, signal=signal, detector=detector)
