@@ -201,7 +201,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(dataset_file: Path, tmp_pa
     for i, name in enumerate(("x_train", "x_val", "x_test")):
         parquet.write(make_clusters(60, seed=i), folder / f"{name}.parquet")
     bad["in both train and validation, first: group_id 0"] = ["--data", folder]
-    bad["no such Parquet file"] = ["--data", tmp_path / "nothing"]
+    bad["no such Parquet or ROOT file"] = ["--data", tmp_path / "nothing"]
     good = ["--data", dataset_file]
     toml = tmp_path / "r.toml"
     toml.write_text("[recipes.a]\nepoch = 3\n")

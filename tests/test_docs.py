@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from pixelsieve.core.config import read_toml
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY
+from pixelsieve.formats import root
 from pixelsieve.formats.dataset import load
 from pixelsieve.networks.spec import read_network
 from pixelsieve.simulation.generate import sample_from_mapping
@@ -66,6 +68,55 @@ def test_own_parquet(tmp_path: Path) -> None:
     run_block("how_to/own_parquet.md", "write.py", tmp_path)
     data = load([tmp_path / "clusters.parquet"])
     assert sum(len(part) for part in data.parts.values()) == 2000
+
+
+def test_a_flat_tree(tmp_path: Path) -> None:
+    run_block("formats.md", "flat_tree.py", tmp_path)
+    data = load([tmp_path / "clusters.root"])
+    assert sum(len(part) for part in data.parts.values()) == 2000
+
+
+class _Hit:
+    """What `edm4hep::SimTrackerHit` offers: a muon's pixels in a row, 368 eV in each."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def getCellID(self) -> int:  # noqa: N802
+        return (200 << 48) | ((100 + self._number) << 32) | 7
+
+    def getEDep(self) -> float:  # noqa: N802
+        return 368e-9
+
+    def getTime(self) -> float:  # noqa: N802
+        return 0.5 + self._number
+
+    def getPosition(self) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(x=30.0, y=1.0, z=40.0)
+
+    def getParticle(self) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(getObjectID=lambda: SimpleNamespace(index=4), getPDG=lambda: -13)
+
+    def isOverlay(self) -> bool:  # noqa: N802
+        return False
+
+
+def test_from_edm4hep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = {"VertexBarrelCollection": [_Hit(0), _Hit(1), _Hit(2)]}
+    reading = ModuleType("podio.reading")
+    monkeypatch.setattr(
+        reading, "get_reader", lambda _: SimpleNamespace(get=lambda _: [event]), raising=False
+    )
+    monkeypatch.setitem(sys.modules, "podio", ModuleType("podio"))
+    monkeypatch.setitem(sys.modules, "podio.reading", reading)
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("formats.md", "python")["edm4hep_to_root.py"], {})
+    (clusters,) = root.iterate(tmp_path / "clusters.root")
+    assert clusters.pixels_e.shape == (1, 13, 21)
+    np.testing.assert_allclose(clusters.pixels_e[0, 6, 9:12], 100, rtol=1e-6)
+    assert clusters.pixels_e.sum() == pytest.approx(300)
+    assert (clusters.signal[0], clusters.z_global_mm[0]) == (1, 40)
+    assert clusters.truth["hit_time_ns"] == pytest.approx(0.5 - 50 / 299.792458)
 
 
 def test_own_sensor(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def test_a_front_end_changes_what_is_described_and_not_what_is_compared() -> Non
 
 
 def test_what_cannot_be_shown_is_one_line(dataset_file: Path, tmp_path: Path) -> None:
-    assert "no such Parquet file" in refused(pixelsieve("inspect", tmp_path / "nothing.parquet"))
+    assert "no such Parquet or ROOT file" in refused(
+        pixelsieve("inspect", tmp_path / "nothing.parquet")
+    )
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     assert "not a whole Parquet" in refused(pixelsieve("inspect", tmp_path / "bad.parquet"))
     below_a_file = dataset_file / "out"

@@ -280,7 +280,7 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such Parquet file"):
+    with pytest.raises(DataError, match="no such Parquet or ROOT file"):
         dataset.load([tmp_path / "nothing_*.parquet"])
     with pytest.raises(DataError, match="no such file"):
         parquet.read(tmp_path / "x.parquet")

@@ -432,7 +432,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert "--other: 'simB'; expected LABEL=FILES" in line("--other", "simB")
     assert "--efficiency is 1.5; expected" in line("--efficiency", 1.5, "--simulated", 0)
     assert "(did you mean 0.98?)" in line("--efficiency", 98)
-    assert "no such Parquet file" in line(data=tmp_path / "absent.parquet")
+    assert "no such Parquet or ROOT file" in line(data=tmp_path / "absent.parquet")
     lone = tmp_path / "lone_test.parquet"
     parquet.write(make_clusters(50), lone)
     assert "no validation split (by file name: test); the threshold" in line(data=lone)

@@ -48,6 +48,26 @@ def _read_parquet(folder: Path) -> None:
     dataset.read_parts([path])
 
 
+def _root(folder: Path) -> None:
+    import uproot
+
+    from tests.format_files import full_clusters
+
+    columns = full_clusters(6, slices=2).columns()
+    with uproot.recreate(folder / "clusters.root") as file:
+        file.mktree("clusters", columns)
+    with uproot.recreate(folder / "tuple.root") as file:
+        file.mkrntuple("clusters", columns)
+
+
+def _read_root(folder: Path) -> None:
+    from pixelsieve.formats import dataset, root
+
+    for path in (folder / "clusters.root", folder / "tuple.root"):
+        list(root.iterate(path, slices=True))
+        dataset.read_parts([path])
+
+
 def _triples(folder: Path) -> None:
     from pixelsieve.formats import triples
     from tests.format_files import full_clusters
@@ -363,6 +383,7 @@ def json_of_run(run: Path, folder: Path) -> None:
 READERS = MappingProxyType(
     {
         "Parquet": Reader(_parquet, _read_parquet),
+        "ROOT": Reader(_root, _read_root, 0.5),
         "triples": Reader(_triples, _read_triples, 0.3),
         "TFRecord": Reader(_tfrecord, _read_tfrecord),
         "PixelAV and track list": Reader(_pixelav, _read_pixelav, 0.5),

@@ -25,11 +25,11 @@ from pixelsieve.data.detector import Detector
 from pixelsieve.display.axes import figure
 from pixelsieve.display.shown import Shown, ShowsTable, one_line
 from pixelsieve.display.spec import Table
+from pixelsieve.formats import tables
 from pixelsieve.formats.convert import Conversion
 from pixelsieve.formats.convert import convert as convert_clusters
 from pixelsieve.formats.dataset import Dataset, open_dataset, splits_by_name
 from pixelsieve.formats.labels import doubtful_units
-from pixelsieve.formats.parquet import read_provenance
 from pixelsieve.formats.sources import Format, ReadOptions, find_files, incomplete_samples
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.importing.convert import ImportOptions, ImportReport
@@ -47,12 +47,18 @@ from pixelsieve.studies.inspect import Inspection, inspect_parts
 
 
 @public
-def load(paths: Place | Sequence[Place], front_end: FrontEnd | Place | None = None) -> Dataset:
+def load(
+    paths: Place | Sequence[Place],
+    front_end: FrontEnd | Place | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+) -> Dataset:
     """Find clusters in files and how they are split; they are read when they are asked for.
 
-    `paths` are files, folders or patterns, one or several. `front_end` is a chip's, or a TOML file
-    of it. Warn of missing files and, when the clusters are read, of doubtful units. Raise
-    `DataError` for files that cannot be used.
+    `paths` are Parquet or ROOT files (`FILE.root:tree` if there are several trees), folders or
+    patterns, one or several. `front_end` is a chip's, or a TOML file of it. `columns` are the names
+    that the files have for columns of ours. Warn of missing files and, when the clusters are read,
+    of doubtful units. Raise `DataError` for files that cannot be used.
 
         >>> data = ps.load("clusters.parquet")
         >>> data
@@ -67,7 +73,9 @@ def load(paths: Place | Sequence[Place], front_end: FrontEnd | Place | None = No
             for text in said:
                 warn(text)
 
-    data = open_dataset(patterns, front_end_of(front_end), on_stretch=warn_of_units)
+    data = open_dataset(
+        patterns, front_end_of(front_end), on_stretch=warn_of_units, columns=columns
+    )
     files = find_files(patterns)
     for text in () if splits_by_name(files) else incomplete_samples(files):
         warn(text)
@@ -175,6 +183,8 @@ def convert(
     slices: bool = True,
     tracks: Sequence[Place] = (),
     z_global: float | None = None,
+    tree: str | None = None,
+    columns: Mapping[str, str] | None = None,
     smear: int | None = None,
     progress: bool = True,
 ) -> Conversion:
@@ -182,9 +192,10 @@ def convert(
 
     `sources` are files, folders or patterns of one format, by their names unless `source_format`
     says it. `signal` is the class if no name says it, `z_global` (mm) that of sets without the
-    column, `tracks` the track lists of PixelAV files in their order. `recenter` centres the windows
-    on the charge, `smear` adds arrival times of 30 and 60 ps with that seed. Raise `DataError` for
-    what cannot be read, `RunError` if `out` exists.
+    column, `tracks` the track lists of PixelAV files in their order; `tree` is that of
+    ROOT files, `columns` the names that they have for columns of ours. `recenter` centres the
+    windows on the charge, `smear` adds arrival times of 30 and 60 ps with that seed. Raise
+    `DataError` for what cannot be read, `RunError` if `out` exists.
 
         >>> made = ps.convert("pixelav/*.out", "clusters.parquet", signal=True)  # doctest: +SKIP
     """
@@ -202,6 +213,8 @@ def convert(
                 tracks=tuple(map(Path, tracks)),
                 z_global_mm=z_global,
                 slices=slices,
+                tree=tree,
+                columns=columns or {},
             ),
             centered=recenter,
             smear_seed=smear,
@@ -329,7 +342,7 @@ def inspect(
         patterns = [data] if isinstance(data, str | Path) else list(data)
         found = load(patterns).as_collected()
         files = find_files(patterns)
-        provenance = {p.name: said for p in files if (said := read_provenance(p))}
+        provenance = {p.name: said for p in files if (said := tables.Table(p).provenance())}
     inspected = Inspected(inspect_parts(found.hold(), chosen, provenance, events))
     if out is not None:
         inspected.write(out)

@@ -83,7 +83,8 @@ def _meant_data(message: str, given: Sequence[str]) -> str:
         return ""
     pairs = pairwise(given)
     files = [word for before, word in pairs if not before.startswith("-")]
-    return next((f" (did you mean --data {f}?)" for f in files if f.endswith(".parquet")), "")
+    tables = (f for f in files if f.endswith((".parquet", ".root")))
+    return next((f" (did you mean --data {f}?)" for f in tables), "")
 
 
 app = typer.Typer(

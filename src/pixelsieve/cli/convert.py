@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ def convert(
     ],
     to: Annotated[Literal["parquet", "triples"], typer.Option(help="Format to write.")] = "parquet",
     format: Annotated[
-        Literal["auto", "triples", "tfrecord", "pixelav", "parquet"],
+        Literal["auto", "triples", "tfrecord", "pixelav", "parquet", "root"],
         typer.Option(help="Format of the sources."),
     ] = "auto",
     detector: Annotated[
@@ -43,6 +43,16 @@ def convert(
     ] = None,
     z_global: Annotated[
         float | None, typer.Option(help="z in mm, for LHC sets without that column.")
+    ] = None,
+    tree: Annotated[
+        str | None, typer.Option(help="Tree of ROOT files with several (or FILE.root:TREE).")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=THEIRS",
+            help="Column of ROOT or Parquet files by another name, e.g. z_global_mm=cluster_z.",
+        ),
     ] = None,
     smear: Annotated[
         int | None,
@@ -67,7 +77,7 @@ def convert(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Convert triples, TFRecord batches or PixelAV output to Parquet (or Parquet to triples).
+    """Convert triples, TFRecord, PixelAV or flat ROOT files to Parquet (or Parquet to triples).
 
     A model of Keras or QKeras (.h5, .keras) becomes a model of pixelsieve (docs/import.md).
     """
@@ -86,6 +96,8 @@ def convert(
         "--no-slices": None if slices else False,
         "--tracks": tracks or None,
         "--z-global": z_global,
+        "--tree": tree,
+        "--column": column or None,
         "--smear": smear,
     }
     from pixelsieve.api.data import convert as run
@@ -116,6 +128,8 @@ def convert(
         slices=slices,
         tracks=tracks or (),
         z_global=z_global,
+        tree=tree,
+        columns=_columns(column or ()),
         smear=smear,
     )
     rows, columns = result.window
@@ -127,6 +141,17 @@ def convert(
         f"{rows} x {columns} pixels, {result.time_slices} time slices",
         *([no_groups] if to == "parquet" and not result.has_group_id else []),
     )
+
+
+def _columns(given: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, theirs = text.partition("=")
+        if not (name and equals and theirs) or name in found:
+            msg = f"--column: {text!r}; expected NAME=THEIRS, each NAME once, e.g. "
+            raise ConfigError(msg + "z_global_mm=cluster_z")
+        found[name] = theirs
+    return found
 
 
 def _refuse(given: Mapping[str, object], why: str) -> None:

@@ -21,7 +21,7 @@ def firmware(
     *,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", "-d", help="Clusters: Parquet file, folder or quoted pattern."),
+        typer.Option("--data", "-d", help="Parquet or ROOT file, folder or quoted pattern."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Which of the run's models (default: the quantized one).")

@@ -13,7 +13,7 @@ from pixelsieve.cli import options
 @options.shows_errors(interrupted="interrupted")
 def inspect(
     paths: Annotated[
-        list[str], typer.Argument(help="Parquet files, folders or quoted patterns; or a model.")
+        list[str], typer.Argument(help="Files, folders or quoted patterns; or a model.")
     ],
     front_end: options.FrontEnd = None,
     events: Annotated[int, typer.Option(help="Clusters of each class to draw.", min=1, max=8)] = 3,

@@ -22,7 +22,9 @@ _SHOW_WARNING: Callable[..., None] = warnings.showwarning
 
 Data = Annotated[
     list[str],
-    typer.Option("--data", "-d", help="Parquet file, folder or quoted pattern; may be repeated."),
+    typer.Option(
+        "--data", "-d", help="Parquet or ROOT file, folder, quoted pattern; may be repeated."
+    ),
 ]
 FrontEnd = Annotated[
     Path | None,

@@ -17,6 +17,7 @@ from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.windows import recenter
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
+from pixelsieve.formats.tables import Table
 
 Target = Literal["parquet", "triples"]
 
@@ -78,10 +79,11 @@ def convert(
 
     how = {
         "from": sources.format,
-        "files": [p.name for p in sources.files[:_NAMED]],
+        "files": [Table(p).name for p in sources.files[:_NAMED]],
         "number_of_files": len(sources.files),
         "centered": centered,
         "smear_seed": smear_seed,
+        **({"columns": dict(options.columns)} if options.columns else {}),
     }
     provenance = {**_common_provenance(sources), "conversion": how}
     with _opened(out, to, provenance) as writer:

@@ -17,8 +17,9 @@ from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
 from pixelsieve.display.shown import one_line
-from pixelsieve.formats import parquet
+from pixelsieve.formats.columns import AS_THEY_ARE
 from pixelsieve.formats.sources import find_files
+from pixelsieve.formats.tables import Table
 from pixelsieve.front_end import FrontEnd, FrontEndSummary, Kept, NothingReadOutError, read_out
 
 BY_NAME = "file name"
@@ -29,6 +30,9 @@ BY_HASH = "hash of"
 
 _SHORT = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+
+_SPLITS = _SUFFIXES | {str(number): name for number, name in enumerate(SPLIT_NAMES)}
+"""What a column `split` may hold; ROOT's users put numbers."""
 
 _AT_LEAST = 20_000
 """Small row groups are joined up to so many clusters."""
@@ -60,6 +64,7 @@ class Dataset:
     front_end: FrontEnd | None = None
     whole: bool = False
     on_stretch: Callable[[Clusters], None] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     checked: bool = False
     _held: dict[str, Clusters] = field(default_factory=dict, init=False)
     _complete: bool = field(default=False, init=False)
@@ -111,7 +116,8 @@ class Dataset:
     def identity(self) -> dict[str, object]:
         """The identity of these clusters as plain data."""
         read_out_by = {} if self.front_end is None else {"front_end": to_plain(self.front_end)}
-        return {"data": dict(self.files), "split_by": self.split_by, **read_out_by}
+        named = {"columns": dict(self.columns)} if self.columns else {}
+        return {"data": dict(self.files), "split_by": self.split_by, **named, **read_out_by}
 
     @property
     def window(self) -> tuple[int, int]:
@@ -263,8 +269,9 @@ def _joined(parts: Sequence[Clusters]) -> Clusters:
 def _missing(name: str, split_by: str, first: str) -> DataError:
     """Return the error for a split without clusters; `first` is the origin of others."""
     if split_by == BY_NAME:
-        folder, wanted = Path(first).parent, f"*_{_SHORT[name]}.parquet"
-        return DataError(f"{folder}: no file for the {name} split ({wanted})")
+        file = Table(Path(first)).file
+        wanted = f"*_{_SHORT[name]}{file.suffix}"
+        return DataError(f"{file.parent}: no file for the {name} split ({wanted})")
     first = first.removesuffix("]").rsplit(" [", 1)[0]
     return DataError(f"{first}: the {name} split is empty; more clusters are needed")
 
@@ -275,45 +282,48 @@ def open_dataset(
     *,
     whole: bool = True,
     on_stretch: Callable[[Clusters], None] | None = None,
+    columns: Mapping[str, str] = AS_THEY_ARE,
 ) -> Dataset:
     """Find files and how they are split; their clusters are read when they are asked for.
 
     Files named `*_train`, `*_val`, `*_test` keep that split; else a column `split` decides; else
-    a hash of `group_id` (of the pixel charges without one), 70 : 15 : 15. Raise `DataError` if
-    only some files say their split.
+    a hash of `group_id` (of the pixel charges without one), 70 : 15 : 15. `columns` gives the
+    files' names of columns that they call otherwise. Raise `DataError` if only some files say
+    their split.
     """
-    files = find_files(patterns)
+    files = [Table(path, columns) for path in find_files(patterns)]
     hashes = _file_hashes(files)
     made = dict(zip(hashes, map(_made_by, files), strict=True))
-    names = splits_by_name(files)
-    labels = [None if names else parquet.read_split_column(p) for p in files]
+    names = splits_by_name([one.path for one in files])
+    labels = [None if names else one.split_column() for one in files]
     if names:
         split_by, source = BY_NAME, partial(_named_stretches, files, names)
     elif any(one is not None for one in labels):
-        numbers = [_split_numbers(p, one) for p, one in zip(files, labels, strict=True)]
+        numbers = [_split_numbers(f.path, one) for f, one in zip(files, labels, strict=True)]
         split_by, source = "column 'split'", partial(_divided_stretches, files, numbers)
     else:
-        with_ids = "group_id" in parquet.open_file(files[0]).schema_arrow.names
+        with_ids = files[0].has_groups()
         split_by = f"{BY_HASH} {'group_id' if with_ids else 'the pixel charges'}"
         source = partial(_divided_stretches, files, None)
     return Dataset(
         source,
-        parquet.read_detector(files[0]),
+        files[0].detector(),
         split_by,
         hashes,
         made,
         front_end,
         whole,
         on_stretch,
+        columns,
     )
 
 
-def load(patterns: Sequence[str | Path]) -> Dataset:
+def load(patterns: Sequence[str | Path], *, columns: Mapping[str, str] = AS_THEY_ARE) -> Dataset:
     """Read files into train, validation and test, held in memory (see `open_dataset`).
 
     Raise `DataError` if a split is empty, lacks a class, or shares a group with another.
     """
-    return open_dataset(patterns).hold()
+    return open_dataset(patterns, columns=columns).hold()
 
 
 def read_parts(patterns: Sequence[str | Path]) -> Dataset:
@@ -321,22 +331,22 @@ def read_parts(patterns: Sequence[str | Path]) -> Dataset:
     return open_dataset(patterns, whole=False).hold()
 
 
-def _named_stretches(files: Sequence[Path], names: Sequence[str]) -> Stretches:
+def _named_stretches(files: Sequence[Table], names: Sequence[str]) -> Stretches:
     first: dict[str, Clusters] = {}
-    for path, name in zip(files, names, strict=True):
-        for clusters in _file_stretches(path):
+    for file, name in zip(files, names, strict=True):
+        for clusters in _file_stretches(file):
             _require_alike(first.setdefault(name, clusters.select(slice(0, 1))), clusters)
             yield name, clusters
 
 
 def _divided_stretches(
-    files: Sequence[Path], numbers: Sequence[NDArray[np.int64]] | None
+    files: Sequence[Table], numbers: Sequence[NDArray[np.int64]] | None
 ) -> Stretches:
     """`numbers` of the split of each row by file; None for those of the hash of its group."""
     first: Clusters | None = None
-    for place, path in enumerate(files):
+    for place, file in enumerate(files):
         row = 0
-        for clusters in _file_stretches(path):
+        for clusters in _file_stretches(file):
             first = first or clusters.select(slice(0, 1))
             _require_alike(first, clusters)
             rows = slice(row, row + len(clusters))
@@ -353,10 +363,10 @@ def _require_alike(first: Clusters, clusters: Clusters) -> None:
     concatenate([first, clusters.select(slice(0, 1))])
 
 
-def _file_stretches(path: Path) -> Iterator[Clusters]:
+def _file_stretches(file: Table) -> Iterator[Clusters]:
     """The file's clusters in stretches of at least `_AT_LEAST`, but for the last."""
     kept: list[Clusters] = []
-    for clusters in parquet.iterate(path):
+    for clusters in file.iterate():
         kept.append(clusters)
         if sum(map(len, kept)) >= _AT_LEAST:
             yield _joined(kept)
@@ -370,7 +380,7 @@ def splits_by_name(files: Sequence[Path]) -> list[str]:
 
     Raise `DataError` if only some do.
     """
-    by_name = [_SUFFIXES.get(p.stem.rsplit("_", 1)[-1]) for p in files]
+    by_name = [_SUFFIXES.get(Table(p).file.stem.rsplit("_", 1)[-1]) for p in files]
     said = [name for name in by_name if name]
     if said and len(said) < len(files):
         odd = files[by_name.index(None)]
@@ -379,24 +389,24 @@ def splits_by_name(files: Sequence[Path]) -> list[str]:
     return said
 
 
-def _made_by(path: Path) -> str | None:
+def _made_by(file: Table) -> str | None:
     """`simulation` or `conversion`, None where the file does not say."""
-    said = parquet.read_provenance(path)
+    said = file.provenance()
     return next((how for how in ("simulation", "conversion") if how in said), None)
 
 
-def _file_hashes(files: Sequence[Path]) -> dict[str, str]:
+def _file_hashes(files: Sequence[Table]) -> dict[str, str]:
     """SHA-256 of each file by name, in the order of `files`; equal names get a number."""
     hashes: dict[str, str] = {}
-    for path in files:
-        name, number = path.name, 1
+    for one in files:
+        name, number = one.name, 1
         while name in hashes:
             number += 1
-            name = f"{path.name}#{number}"
+            name = f"{one.name}#{number}"
         try:
-            hashes[name] = file_hash(path)
+            hashes[name] = file_hash(one.file)
         except OSError as error:
-            msg = f"{path}: cannot be read ({error.strerror or error})"
+            msg = f"{one.file}: cannot be read ({error.strerror or error})"
             raise DataError(msg) from error
     return hashes
 
@@ -406,7 +416,7 @@ def _split_numbers(path: Path, labels: np.ndarray | None) -> np.ndarray:
     if labels is None:
         msg = f"{path}: column 'split' is missing, while other files have it; use one way"
         raise DataError(msg)
-    known = np.array([_SUFFIXES.get(str(v), "") for v in labels])
+    known = np.array([_SPLITS.get(str(v), "") for v in labels])
     if (known == "").any():
         row = int((known == "").argmax())
         msg = (

@@ -53,6 +53,14 @@ _TRUTH = ("hit_time_ns", "total_charge_e")
 _KINDS = re.compile(r"labels|recon[23]D")
 
 
+def called_by_the_field(names: Iterable[str]) -> dict[str, str]:
+    """Return those of `names` that are labels, by column of `Clusters`; `_` may stand for `-`."""
+    spelled = {name.replace("-", "_"): name for name in names}
+    labels = {alias: LABELS[name] for alias, name in _ALIASES.items()} | LABELS
+    known = {name.replace("-", "_"): ours for name, ours in labels.items()}
+    return {ours: spelled[name] for name, ours in known.items() if name in spelled}
+
+
 def columns_of_labels(
     labels: Mapping[str, NDArray[Any]],
     path: Path,
@@ -96,8 +104,14 @@ def _add_derived(known: dict[str, NDArray[Any]], detector: Detector) -> None:
             if name not in known and part in known and "n_z" in known:
                 known[name] = known[part] / known["n_z"]
     if "adjusted_hit_time" not in known and "hit_time" in known:
-        flight = straight_flight_ns(detector.barrel.radius_mm, known["z-global"])
-        known["adjusted_hit_time"] = known["hit_time"] - flight
+        known["adjusted_hit_time"] = after_flight(known["hit_time"], known["z-global"], detector)
+
+
+def after_flight(
+    hit_time_ns: NDArray[Any], z_global_mm: NDArray[Any], detector: Detector
+) -> NDArray[Any]:
+    """Return the hit time less straight flight from the origin to (r of the barrel, z)."""
+    return hit_time_ns - straight_flight_ns(detector.barrel.radius_mm, z_global_mm)
 
 
 def _typed(values: NDArray[Any], name: str, path: Path, first_row: int) -> NDArray[Any]:
@@ -179,6 +193,9 @@ def labels_of_clusters(clusters: Clusters) -> dict[str, NDArray[Any]]:
 _SHARE = 0.05
 """Share of a column's values outside of the detector that makes its unit doubtful."""
 
+_SCALED_MM = 1.0
+"""The field's generators divide places so that all lie this close to 0."""
+
 _SLACK = 0.1
 """Of the barrel's size; real samples reach 0.1 mm beyond it."""
 
@@ -214,6 +231,8 @@ def _of(clusters: Clusters) -> Iterable[tuple[str, str]]:
     ):
         slack = _SLACK * (high - low)
         share = _share_outside(clusters.columns()[column], low - slack, high + slack)
+        if np.abs(clusters.columns()[column]).max() <= _SCALED_MM:
+            yield column, f"all values are within {_SCALED_MM:g} mm of 0; is it in mm, not scaled?"
         if share > _SHARE:
             where = f"the {low:g} to {high:g} mm of {name}"
             yield column, f"{100 * share:.0f} % of the values lie outside {where}; is it in mm?"

@@ -19,19 +19,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pixelsieve.core.config import from_mapping, to_plain
-from pixelsieve.core.errors import ConfigError, DataError, RunError, nearest
+from pixelsieve.core.errors import ConfigError, DataError, RunError
 from pixelsieve.core.files import parse_json, replacing, take_hash, telling_unwritable, with_hash
-from pixelsieve.data.clusters import Clusters, Columns, concatenate
+from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
+from pixelsieve.formats.columns import (
+    AS_THEY_ARE,
+    SPLIT_COLUMN,
+    called,
+    clusters_of,
+    is_read,
+    require,
+)
 
-SPLIT_COLUMN = "split"
-_REQUIRED = ("pixels_e", "signal", "z_global_mm", "y_local_mm")
-_TIMES = ("hit_time_30ps_ns", "hit_time_60ps_ns", "hit_time_measured_ns")
-_OPTIONAL = (*_TIMES, "group_id", "event_id")
-_IMAGES = ("pixels_e", "slices_e")
-_TRUTH = ("hit_time_ns", "total_charge_e")
-_TRUTH_PREFIX = "truth_"
-_WHOLE = {"signal": np.int8, "group_id": np.int64, "event_id": np.int64}
 _FEW_VALUES = ("signal", "truth_pdg", SPLIT_COLUMN)
 _KEY = b"pixelsieve"
 _SCHEMA = 1
@@ -45,21 +45,26 @@ def read(path: Path, *, slices: bool = False) -> Clusters:
     return concatenate(list(iterate(path, slices=slices)))
 
 
-def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
+def iterate(
+    path: Path, *, slices: bool = False, columns: Mapping[str, str] = AS_THEY_ARE
+) -> Iterator[Clusters]:
     """Read a file one row group at a time, in bounded memory.
 
     Needs `pixels_e` (list of rows x columns charges in electrons, row-major, rows along y; 13 x 21
     unless the file names another detector), `signal`, `z_global_mm`, `y_local_mm`; takes
     `group_id`, `event_id` and the smeared times where present, `slices_e` where asked for;
-    `hit_time_ns`, `total_charge_e` and `truth_*` go to `Clusters.truth`.
+    `hit_time_ns`, `total_charge_e` and `truth_*` go to `Clusters.truth`. `columns` gives the file's
+    name of a column that it calls otherwise.
     Raise `DataError` for a missing column, a wrong shape, a missing value, NaN, a charge below
     -1 e, an empty or a damaged file.
     """
     file = open_file(path)
     detector = detector_said(path, file) or MUON_COLLIDER_VXD
-    _require_columns(path, file.schema_arrow.names)
-    names = [f.name for f in file.schema_arrow if _is_known(f)]
-    if slices and "slices_e" in file.schema_arrow.names:
+    there = file.schema_arrow
+    theirs = called(path, there.names, columns)
+    require(path, theirs)
+    names = [n for n, there_n in theirs.items() if is_read(there.field(there_n).with_name(n))]
+    if slices and "slices_e" in theirs:
         names.append("slices_e")
     if file.metadata.num_rows == 0:
         msg = f"{path}: holds no clusters; expected at least one"
@@ -67,32 +72,44 @@ def iterate(path: Path, *, slices: bool = False) -> Iterator[Clusters]:
     first_row = 0
     for group in range(file.metadata.num_row_groups):
         try:
-            table = file.read_row_group(group, columns=names)
+            table = file.read_row_group(group, columns=[theirs[n] for n in names])
+            table = table.select([theirs[n] for n in names]).rename_columns(names)
         except DAMAGE as error:
             raise damaged(path, error) from error
         if table.num_rows:
-            yield _clusters(table, detector, str(path), first_row)
+            yield clusters_of(table, detector, str(path), first_row)
         first_row += table.num_rows
 
 
-def read_split_column(path: Path) -> NDArray[np.str_] | None:
-    """The `split` column as strings, or None where the file has none."""
+def read_split_column(
+    path: Path, columns: Mapping[str, str] = AS_THEY_ARE
+) -> NDArray[np.str_] | None:
+    """Return the `split` column as strings, None if the file has none."""
     file = open_file(path)
-    if SPLIT_COLUMN not in file.schema_arrow.names:
+    name = columns.get(SPLIT_COLUMN, SPLIT_COLUMN)
+    if name not in file.schema_arrow.names:
         return None
     try:
-        column = file.read(columns=[SPLIT_COLUMN]).column(SPLIT_COLUMN)
+        column = file.read(columns=[name]).column(name)
         return np.asarray(column.cast(pa.string()).to_pylist(), dtype=np.str_)
     except pa.ArrowNotImplementedError as error:
-        kind = file.schema_arrow.field(SPLIT_COLUMN).type
-        msg = f"{path}: column 'split' holds {kind}; expected train, val or test"
+        kind = file.schema_arrow.field(name).type
+        msg = f"{path}: column '{name}' holds {kind}; expected train, val or test"
         raise DataError(msg) from error
     except DAMAGE as error:
         raise damaged(path, error) from error
 
 
-def read_detector(path: Path) -> Detector:
-    """The detector that the file names, the muon collider's where it names none."""
+def names(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> list[str]:
+    """Return the columns of `Clusters`, and others, that the file has."""
+    return [*called(path, open_file(path).schema_arrow.names, columns)]
+
+
+def read_detector(
+    path: Path,
+    columns: Mapping[str, str] = AS_THEY_ARE,  # noqa: ARG001 (as other formats need it)
+) -> Detector:
+    """Return the detector that the file names, the muon collider's if it names none."""
     return detector_said(path, open_file(path)) or MUON_COLLIDER_VXD
 
 
@@ -185,99 +202,6 @@ def damaged(path: Path, error: Exception) -> DataError:
     """The error for a file that is not, or no longer, Parquet; to be raised from `error`."""
     reason = str(error).splitlines()[0].rstrip(".")
     return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
-
-
-def _is_known(field: pa.Field) -> bool:
-    if field.name in _REQUIRED + _OPTIONAL:
-        return True
-    is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-    return is_number and (field.name in _TRUTH or field.name.startswith(_TRUTH_PREFIX))
-
-
-def _require_columns(path: Path, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            msg = f"{path}: column '{name}' is there twice; expected it once"
-            raise DataError(msg)
-    others = [n for n in names if n not in _REQUIRED]
-    missing = [f"'{n}'{nearest(n, others)}" for n in _REQUIRED if n not in names]
-    if missing:
-        what = "columns are" if len(missing) > 1 else "column is"
-        msg = f"{path}: {what} missing: {', '.join(missing)}; needed are {', '.join(_REQUIRED)}"
-        raise DataError(msg)
-
-
-def _clusters(table: pa.Table, detector: Detector, origin: str, first_row: int) -> Clusters:
-    columns: Columns = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        if column.null_count:
-            row = first_row + column.is_null().to_numpy(zero_copy_only=False).argmax()
-            msg = f"{origin}: column '{name}', row {row}: no value; expected one in every row"
-            raise DataError(msg)
-        if name in _IMAGES:
-            columns[name] = _images(column, name, detector, origin, first_row)
-        else:
-            columns[name] = _numbers(column, name, origin, first_row)
-    known = _REQUIRED + _OPTIONAL + _IMAGES
-    truth = {k: columns.pop(k) for k in list(columns) if k not in known}
-    where: Columns = {"detector": detector, "origin": origin, "first_row": first_row}
-    return Clusters(**columns, truth=truth, **where)
-
-
-def _numbers(column: pa.Array, name: str, origin: str, first_row: int) -> NDArray[Any]:
-    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    if name == "signal" and values.dtype.kind == "b":
-        return np.asarray(values, dtype=np.int8)
-    if values.dtype.kind not in "iuf":
-        msg = f"{origin}: column '{name}' holds {column.type}; expected numbers"
-        raise DataError(msg)
-    if name in _WHOLE and values.dtype.kind == "f":
-        msg = f"{origin}: column '{name}' holds {column.type}; expected whole numbers"
-        raise DataError(msg)
-    if name not in _WHOLE:
-        # Truth is carried along as it is; what networks may see is float32.
-        if name not in _OPTIONAL + _REQUIRED:
-            return values
-        with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused by row
-            return np.asarray(values, dtype=np.float32)
-    narrow = np.asarray(values, dtype=_WHOLE[name])
-    wrong = narrow != values
-    if wrong.any():
-        row = first_row + int(wrong.argmax())
-        msg = f"{origin}: column '{name}', row {row}: {values[wrong][0]} is out of range"
-        raise DataError(msg)
-    return narrow
-
-
-def _images(
-    column: pa.Array, name: str, detector: Detector, origin: str, first_row: int
-) -> NDArray[np.float32]:
-    rows, columns = detector.sensor.rows, detector.sensor.columns
-    pixels = rows * columns
-    kind = column.type
-    is_list = (
-        pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    )
-    if not is_list or not (
-        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
-    ):
-        msg = f"{origin}: column '{name}' holds {kind}; expected a list of {pixels} charges"
-        raise DataError(msg)
-    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
-    expected = pixels if name == "pixels_e" else max(pixels, lengths[0] // pixels * pixels)
-    wrong = lengths != expected
-    if wrong.any():
-        row = int(wrong.argmax())
-        msg = (
-            f"{origin}: column '{name}', row {first_row + row}: {lengths[row]} pixels; "
-            f"expected {expected} ({rows} rows x {columns} columns)"
-        )
-        raise DataError(msg)
-    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused by row
-        flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-    shape = (rows, columns) if name == "pixels_e" else (expected // pixels, rows, columns)
-    return flat.reshape(-1, *shape)
 
 
 def schema_metadata(

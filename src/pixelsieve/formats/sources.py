@@ -6,7 +6,7 @@ import glob
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,12 +15,28 @@ from pixelsieve.core.errors import ConfigError, DataError, RunError
 from pixelsieve.core.files import distinct, read_document
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
-from pixelsieve.formats import parquet, pixelav, tfrecord, tracklist, triples
+from pixelsieve.formats import (
+    parquet,
+    pixelav,
+    root,
+    root_file,
+    tables,
+    tfrecord,
+    tracklist,
+    triples,
+)
+from pixelsieve.formats.columns import AS_THEY_ARE
 
-Format = Literal["parquet", "triples", "tfrecord", "pixelav"]
+Format = Literal["parquet", "triples", "tfrecord", "pixelav", "root"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-_SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".tfrecord": "tfrecord", ".out": "pixelav"}
+_SUFFIXES: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".tfrecord": "tfrecord",
+    ".out": "pixelav",
+    root_file.SUFFIX: "root",
+}
+_CLASSLESS = ("pixelav", "triples", "root")
 _SPLITS = ("train", "val", "validation", "test")
 
 
@@ -30,7 +46,8 @@ class ReadOptions:
 
     `detector` overrides the format's (its window comes from the data), `signal` the class,
     `tracks` are PixelAV's track lists (one a file), `z_global_mm` stands in for a missing
-    column, `slices` keeps the time slices.
+    column, `slices` keeps the time slices. `tree` is the one to read of each ROOT file, `columns`
+    gives the files' names of columns that they call otherwise.
     """
 
     detector: Detector | None = None
@@ -38,6 +55,8 @@ class ReadOptions:
     tracks: tuple[Path, ...] = ()
     z_global_mm: float | None = None
     slices: bool = True
+    tree: str | None = None
+    columns: Mapping[str, str] = field(default_factory=lambda: AS_THEY_ARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +70,8 @@ class Sources:
 def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> Sources:
     """The format of paths, folders and glob patterns, and their files.
 
-    By the suffix (.parquet, .tfrecord, .out) and, for Parquet, by the name; `told` decides where
-    that is not enough. Raise `DataError` if there is nothing, if the format cannot be
+    By the suffix (.parquet, .tfrecord, .out, .root) and, for Parquet, by the name; `told` decides
+    where that is not enough. Raise `DataError` if there is nothing, if the format cannot be
     told, if several are mixed, and for the folder of a simulation that is not finished.
     """
     found: dict[Path, Format] = {}
@@ -76,9 +95,9 @@ def find_sources(patterns: Sequence[str | Path], told: Format | None = None) -> 
 
 
 def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
-    path = Path(pattern)
+    path, tree = root_file.file_and_tree(pattern)
     if path.is_file():
-        return {path: told or _format(path)}
+        return {root_file.in_tree(path, tree): told or _format(path)}
     if path.is_dir():
         _refuse_unfinished(path)
         meant = (told, "parquet") if told == "triples" else (told,)
@@ -86,9 +105,13 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
         paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
     else:
         # Path.glob takes no pattern with a root or '..', which users do give.
-        paths = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
+        paths = [Path(p) for p in glob.glob(str(path))]  # noqa: PTH207
     paths = sorted((p for p in paths if p.is_file()), key=lambda p: triples.natural(str(p)))
-    return {p: told or _format(p) for p in paths if told != "triples" or triples.is_part(p)}
+    return {
+        root_file.in_tree(p, tree): told or _format(p)
+        for p in paths
+        if told != "triples" or triples.is_part(p)
+    }
 
 
 def _format(path: Path) -> Format:
@@ -121,9 +144,11 @@ def _check(sources: Sources, options: ReadOptions) -> None:
     kind, n = sources.format, len(sources.files)
     for option, given, kinds, why in (
         ("--tracks", options.tracks, ("pixelav",), "have no track lists"),
-        ("--signal, --bib", options.signal is not None, ("pixelav", "triples"), "hold the class"),
+        ("--signal, --bib", options.signal is not None, _CLASSLESS, "hold the class"),
         ("--z-global", options.z_global_mm is not None, ("pixelav", "triples"), "hold z"),
         ("--detector", options.detector, FORMATS[1:], "name their detector"),
+        ("--tree", options.tree, ("root",), "hold no trees"),
+        ("--column", options.columns, ("parquet", "root"), "have names of their own"),
     ):
         if given and kind not in kinds:
             msg = f"{option}: {kind} files {why}; leave the option out"
@@ -131,8 +156,9 @@ def _check(sources: Sources, options: ReadOptions) -> None:
     if options.tracks and len(options.tracks) != n:
         msg = f"--tracks: {len(options.tracks)} track lists for {n} PixelAV files; give one each"
         raise ConfigError(msg)
-    if kind == "parquet":
-        splits = {p.stem.rsplit("_", 1)[-1] for p in sources.files} & set(_SPLITS)
+    if kind in {"parquet", "root"}:
+        stems = [root_file.file_and_tree(p)[0].stem for p in sources.files]
+        splits = {stem.rsplit("_", 1)[-1] for stem in stems} & set(_SPLITS)
         if len(splits) > 1:
             msg = (
                 f"{sources.files[0].parent}: files of several splits ({', '.join(sorted(splits))})"
@@ -144,12 +170,17 @@ def _check(sources: Sources, options: ReadOptions) -> None:
 def _read(
     kind: Format, path: Path, tracks: Path | None, options: ReadOptions
 ) -> Iterator[Clusters]:
-    if kind == "parquet":
-        if parquet.read_split_column(path) is not None:
+    if kind in {"parquet", "root"}:
+        if options.tree is not None:
+            path = root_file.in_tree(root_file.file_and_tree(path)[0], options.tree)
+        if tables.Table(path, options.columns).split_column() is not None:
             msg = f"{path}: column 'split' would be lost; name files *_train, *_val, *_test instead"
             raise DataError(msg)
-        return parquet.iterate(path, slices=options.slices)
+        if kind == "parquet":
+            return parquet.iterate(path, slices=options.slices, columns=options.columns)
     told: dict[str, Any] = {"detector": options.detector, "slices": options.slices}
+    if kind == "root":
+        return root.iterate(path, columns=options.columns, signal=options.signal, **told)
     if kind == "tfrecord":
         return tfrecord.iterate(path, **told)
     told |= {"signal": options.signal, "z_global_mm": options.z_global_mm}
@@ -182,7 +213,9 @@ def _require_alike(part: Clusters, first: Clusters) -> None:
 
 
 def find_files(patterns: Sequence[str | Path]) -> list[Path]:
-    """The Parquet files that paths, folders and glob patterns name, each once; none is an error.
+    """The files that paths, folders and glob patterns name, each once; none is an error.
+
+    Parquet or ROOT files, the latter also as `FILE.root:TREE`.
 
     In order of their names, those of one name by their places, however they were given: the same
     files give the same rows, and `Dataset.identity`, which knows files by name, tells their order.
@@ -190,20 +223,29 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for pattern in patterns:
-        path = Path(pattern)
+        path, tree = root_file.file_and_tree(pattern)
         if path.is_dir():
             _refuse_unfinished(path)
-            matches = [p for p in path.glob("[!.]*.parquet") if p.is_file()]
+            matches = _tables_in(path)
         elif path.is_file():
             matches = [path]
         else:
             # Path.glob takes no pattern with a root or '..', which users do give.
-            matches = [Path(p) for p in glob.glob(str(pattern))]  # noqa: PTH207
+            matches = [Path(p) for p in glob.glob(str(path))]  # noqa: PTH207
         if not matches:
-            msg = f"{pattern}: no such Parquet file, folder of them or pattern; check the path"
-            raise DataError(msg)
-        found += matches
+            msg = f"{pattern}: no such Parquet or ROOT file, folder of them or pattern; check the "
+            raise DataError(msg + "path")
+        found += [root_file.in_tree(p, tree) for p in matches]
     return distinct(sorted(found, key=lambda p: (p.name, os.path.realpath(p))))
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Return the files of a folder; those of two formats may be the same clusters twice."""
+    by_suffix = {s: [p for p in folder.glob(f"[!.]*{s}") if p.is_file()] for s in tables.SUFFIXES}
+    if all(by_suffix.values()):
+        msg = f"{folder}: holds Parquet and ROOT files; say which, e.g. '{folder / '*.parquet'}'"
+        raise DataError(msg)
+    return [p for paths in by_suffix.values() for p in paths]
 
 
 def _refuse_unfinished(folder: Path) -> None:
@@ -231,7 +273,7 @@ def incomplete_samples(files: Sequence[Path]) -> list[str]:
     samples: dict[str, list[Path]] = {}
     wanted: dict[str, int] = {}
     for path in files:
-        said = parquet.read_provenance(path)
+        said = tables.Table(path).provenance()
         if clusters := _clusters_of(said):
             key = json.dumps(said["simulation"], sort_keys=True)
             samples.setdefault(key, []).append(path)

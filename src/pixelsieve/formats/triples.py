@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters
-from pixelsieve.data.detector import MUON_COLLIDER_VXD, SMART_PIXEL_LHC, Detector
+from pixelsieve.data.detector import Detector
+from pixelsieve.formats.columns import WINDOWS, detector_of_pixels
 from pixelsieve.formats.labels import LABELS, columns_of_labels, labels_of_clusters
 from pixelsieve.formats.parquet import DAMAGE, damaged, detector_said, open_file, schema_metadata
 
@@ -121,7 +122,7 @@ def iterate(
         msg = f"{(flat or images).path}: {pixels} pixel columns; expected {said.sensor.n_pixels}, "
         msg += f"the window of detector '{said.name}' that {labels.path} names"
         raise DataError(msg)
-    fitting = _detector_of_pixels((flat or images).path, pixels, detector)
+    fitting = detector_of_pixels((flat or images).path, pixels, detector)
     window = (fitting.sensor.rows, fitting.sensor.columns)
     first_row = 0
     for part in zip(*(t.blocks(rows) for t in tables), strict=True):
@@ -311,25 +312,6 @@ def _by_pixel(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 
 
 _SLICES = 20
-# Windows of the public sets (rows, columns), with the detector of each.
-_WINDOWS = {273: (13, 21), 256: (16, 16), 1024: (32, 32)}
-
-
-def _detector_of_pixels(path: Path, pixels: int, detector: Detector | None) -> Detector:
-    """Return the detector of flat images of `pixels` charges.
-
-    A `detector` that the user named keeps its window if that fits, else gets the public sets'
-    window of that size (13 x 21, 16 x 16, 32 x 32). Without one, 13 x 21 is the muon collider's
-    and the square windows are the LHC's. Raise `DataError` for other sizes.
-    """
-    if detector and detector.sensor.n_pixels == pixels:
-        return detector
-    if pixels not in _WINDOWS:
-        known = ", ".join(f"{n} ({r} x {c})" for n, (r, c) in _WINDOWS.items())
-        msg = f"{path}: {pixels} pixel columns; expected {known}, or those of --detector"
-        raise DataError(msg)
-    default = MUON_COLLIDER_VXD if pixels == MUON_COLLIDER_VXD.sensor.n_pixels else SMART_PIXEL_LHC
-    return (detector or default).with_window(*_WINDOWS[pixels])
 
 
 def _window_of_columns(
@@ -342,7 +324,7 @@ def _window_of_columns(
     """
     if pixels is None:
         candidates = [detector.sensor.n_pixels] if detector else []
-        candidates += list(_WINDOWS)
+        candidates += list(WINDOWS)
         fits = [c for c in candidates if columns == _SLICES * c]
         fits += [c for c in candidates if columns and columns % c == 0]
         pixels = fits[0] if fits else None

@@ -116,6 +116,7 @@ _PACKAGES = (
 _OPTIONAL = {
     "alkaid": "Verilog and resources of networks, and `search`",
     "hls4ml": "the hand-over to Vitis and Catapult",
+    "uproot": "ROOT files",
 }
 _USES = {
     "Verilator": "checking the Verilog",
