@@ -74,7 +74,7 @@ def load(
                 warn(text)
 
     data = open_dataset(
-        patterns, front_end_of(front_end), on_stretch=warn_of_units, columns=columns
+        patterns, front_end_of(front_end), on_stretch=warn_of_units, columns=columns or {}
     )
     files = find_files(patterns)
     for text in () if splits_by_name(files) else incomplete_samples(files):
