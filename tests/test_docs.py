@@ -42,7 +42,7 @@ def test_the_map_of_the_house_names_every_room() -> None:
     assert [room for room in rooms if f"`{room}`" not in text] == []
 
 
-@pytest.mark.parametrize("script", ["cli", "tutorial"])
+@pytest.mark.parametrize("script", ["cli", "notebook", "tutorial"])
 def test_generated_pages_are_fresh(script: str) -> None:
     command = [sys.executable, str(DOCS / "generate" / f"{script}.py"), "--check"]
     checked = subprocess.run(command, check=False, capture_output=True, text=True)
