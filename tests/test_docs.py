@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import pixelsieve as ps
 from pixelsieve.core.config import read_toml
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY
 from pixelsieve.formats.dataset import load
@@ -40,6 +42,13 @@ def test_the_map_of_the_house_names_every_room() -> None:
     rooms += [f"{p.parent.name}/" for p in house.glob("*/__init__.py")]
     assert len(rooms) > 14
     assert [room for room in rooms if f"`{room}`" not in text] == []
+
+
+def test_the_reference_has_every_public_name_and_nothing_twice() -> None:
+    pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    found = Counter(re.findall(r"^::: pixelsieve\.(\S+)", pages, re.MULTILINE))
+    assert {name: times for name, times in found.items() if times > 1} == {}
+    assert {*ps.__all__} - {"__version__"} <= found.keys()
 
 
 @pytest.mark.parametrize("script", ["cli", "notebook", "tutorial"])
