@@ -80,7 +80,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for notebook in [one for one in files if one.src_uri.endswith(".ipynb")]:
         place = Path(notebook.src_uri)
         text, pictures = page(json.loads(notebook.content_string), place)
-        made = {f"{place.with_suffix('')}.md": text}
+        made: dict[str, str | bytes] = {f"{place.with_suffix('')}.md": text}
         made |= {f"{place.parent}/{name}": picture for name, picture in pictures.items()}
         for name, content in made.items():
             files.append(File.generated(config, name, content=content))
