@@ -25,7 +25,7 @@ endef
 	$(call install,pixelsieve and what it needs,1.5 GB on disk (0.4 GB to download); one to two minutes,--editable '.[firmware]')
 
 .venv/test: .venv/package
-	$(call install,the packages of the tests,0.2 GB,--group test)
+	$(call install,the packages of the tests,0.4 GB,--group test)
 
 .venv/lint: .venv/test
 	$(call install,the linters,0.1 GB,--group lint)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pixelsieve as ps
 from pixelsieve.core.config import read_toml
 from pixelsieve.features.registry import LARGEST_INPUT, REGISTRY
 from pixelsieve.formats import root
@@ -44,7 +46,14 @@ def test_the_map_of_the_house_names_every_room() -> None:
     assert [room for room in rooms if f"`{room}`" not in text] == []
 
 
-@pytest.mark.parametrize("script", ["cli", "tutorial"])
+def test_the_reference_has_every_public_name_and_nothing_twice() -> None:
+    pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    found = Counter(re.findall(r"^::: pixelsieve\.(\S+)", pages, re.MULTILINE))
+    assert {name: times for name, times in found.items() if times > 1} == {}
+    assert {*ps.__all__} - {"__version__"} <= found.keys()
+
+
+@pytest.mark.parametrize("script", ["cli", "notebook", "tutorial"])
 def test_generated_pages_are_fresh(script: str) -> None:
     command = [sys.executable, str(DOCS / "generate" / f"{script}.py"), "--check"]
     checked = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -63,7 +63,7 @@ def public(function: Callable[P, T]) -> Callable[P, T]:
 def warn(text: str) -> None:
     """Warn whoever called the package."""
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals["__name__"].startswith("pixelsieve."):
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("pixelsieve."):
         level, frame = level + 1, frame.f_back
     warnings.warn(PixelsieveWarning(text), stacklevel=level)
 

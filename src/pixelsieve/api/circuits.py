@@ -44,9 +44,14 @@ class Firmware(ShowsTable):
 
     `result` holds every number of verification.json, `folder` the files.
 
-        >>> chip = ps.firmware(model, data)  # doctest: +SKIP
-        >>> chip.passed, chip.lut_estimate  # doctest: +SKIP
-        (True, 183.0)
+    Examples
+    --------
+    >>> chip.passed, chip.clusters
+    (True, 238)
+    >>> "sieve_4b_seed0.v" in chip.verilog
+    True
+    >>> chip.write("chip")
+    PosixPath('chip')
     """
 
     def __init__(self, result: FirmwareResult) -> None:
@@ -168,8 +173,11 @@ def firmware(
     one that is kept until this process ends; `jobs` compilers run side by side. Raise
     `GuaranteeError` if a check does not hold, `ConfigError` for a float model.
 
-        >>> chip = ps.firmware(model, data, efficiency=0.95)  # doctest: +SKIP
-        >>> chip.write("chip")  # doctest: +SKIP
+    Examples
+    --------
+    >>> chip = ps.firmware(model, data, efficiency=0.95)
+    >>> chip
+    Firmware(passed; ... LUTs (estimate); combinational; ...)
     """
     require_efficiency(efficiency)
     find(VERILATOR)  # says at once what is missing
@@ -215,7 +223,14 @@ def _difference(result: FirmwareResult) -> str:
 
 
 class HlsProject(ShowsTable):
-    """An hls4ml project of a model, with what its C simulation gave."""
+    """An hls4ml project of a model, with what its C simulation gave.
+
+    Examples
+    --------
+    >>> project = ps.hand_over(model, data)  # doctest: +SKIP
+    >>> project.passed  # doctest: +SKIP
+    True
+    """
 
     def __init__(self, result: HandOver) -> None:
         self.result = result
@@ -267,7 +282,10 @@ def hand_over(
     `part` is an FPGA or an ASIC library, `clock_ns` the target. Raise `GuaranteeError` if its
     answers are not those of the integer program.
 
-        >>> project = ps.hand_over(model, data, "vitis", out="vitis")  # doctest: +SKIP
+    Examples
+    --------
+    >>> ps.hand_over(model, data, "vitis", out="vitis")  # doctest: +SKIP
+    HlsProject(Vitis; 0 mismatches in 348 vectors; vitis)
     """
     settings = HlsSettings("Vitis" if backend == "vitis" else "Catapult", part=part)
     settings = replace(settings, reuse_factor=reuse_factor)
@@ -298,7 +316,14 @@ def hand_over(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Costs(ShowsTable):
-    """Costs of the quantized models of runs, by run and model."""
+    """Costs of the quantized models of runs, by run and model.
+
+    Examples
+    --------
+    >>> costs = ps.resources("runs/first")
+    >>> [one.model for _, one in costs.rows]
+    ['sieve_4b_seed0', 'sieve_4b_seed1']
+    """
 
     rows: tuple[tuple[Path, Resources], ...]
 
@@ -332,7 +357,10 @@ def resources(
 
     Arguments as in `firmware`. Raise `RunError` for a folder without models.
 
-        >>> ps.resources("runs/first")  # doctest: +SKIP
+    Examples
+    --------
+    >>> ps.resources("runs/first", "sieve_4b_seed0")
+    Costs(1 models; sieve_4b_seed0 ... LUTs (estimate))
     """
     wanted: dict[Measure, bool] = {"luts": luts, "gates": gates}
     measures = tuple(name for name, asked in wanted.items() if asked)
@@ -357,7 +385,12 @@ def resources(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VendorReports(ShowsTable):
-    """Reports of vendor tools that a run keeps."""
+    """Reports of vendor tools that a run keeps.
+
+    Examples
+    --------
+    >>> print(ps.import_report("runs/first", "csynth.xml").table())  # doctest: +SKIP
+    """
 
     reports: tuple[VendorReport, ...]
 
@@ -375,7 +408,10 @@ def import_report(
 ) -> VendorReports:
     """Keep reports of Vitis HLS or Vivado with a run; return all that it has.
 
+    Examples
+    --------
     >>> ps.import_report("runs/first", "csynth.xml", model="sieve_4b_seed0")  # doctest: +SKIP
+    VendorReports(vitis: csynth.xml)
     """
     several = [files] if isinstance(files, str | Path) else list(files)
     name = model.removesuffix(".keras") if model else None

@@ -57,11 +57,13 @@ class Study(ShowsTable):
 
     `comparison` holds every number of `metrics.json`, `folder` the files.
 
-        >>> study = ps.compare(
-        ...     data, "model1", recipes="sieve", seeds=2, epochs=2, float_epochs=2, progress=False
-        ... )
-        >>> [model.name for model in study.models("sieve")]
-        ['sieve_4b_seed0', 'sieve_4b_seed1']
+    Examples
+    --------
+    >>> [one.name for one in study.models("sieve")]
+    ['sieve_4b_seed0', 'sieve_4b_seed1']
+    >>> study.table().to_pandas()["approach"].to_list()
+    ['float', 'sieve', 'boosted trees, same inputs', 'cut on |t| (30 ps) alone']
+    >>> ax = study.plot("roc")
     """
 
     def __init__(self, folder: Path, comparison: Comparison) -> None:
@@ -184,11 +186,13 @@ def compare(
     per core by default); `scheduler`, in their place, is a Dask client or the address of a
     scheduler. `progress` as in `train`. Raise `ConfigError` for what cannot be.
 
-        >>> study = ps.compare(
-        ...     data, "model1", recipes="sieve", seeds=2, epochs=2, float_epochs=2, progress=False
-        ... )
-        >>> study
-        Study(model1: 2 approaches, 2 seeds; best AUC ...)
+    Examples
+    --------
+    >>> study = ps.compare(
+    ...     data, "model1", recipes="sieve", seeds=2, epochs=2, float_epochs=2, out="runs/first"
+    ... )
+    >>> study
+    Study(model1: ... approaches, 2 seeds; best AUC ...)
     """
     number = number_of_workers(workers, scheduler)
     several = precisions(bits)

@@ -60,9 +60,11 @@ def load(
     that the files have for columns of ours. Warn of missing files and, when the clusters are read,
     of doubtful units. Raise `DataError` for files that cannot be used.
 
-        >>> data = ps.load("clusters.parquet")
-        >>> data
-        Dataset(1 file, not read yet; split by hash of group_id)
+    Examples
+    --------
+    >>> data = ps.load("clusters.parquet")
+    >>> data
+    Dataset(1 file, not read yet; split by hash of group_id)
     """
     patterns = [paths] if isinstance(paths, str | Path) else list(paths)
     said: list[str] = []
@@ -107,9 +109,11 @@ def simulate(
     clusters on any number of `workers`, threads of this machine. Raise `ConfigError` for settings
     that cannot be.
 
-        >>> data = ps.simulate(signal=300, bib=300, seed=1)
-        >>> len(data.train) + len(data.validation) + len(data.test)
-        600
+    Examples
+    --------
+    >>> made = ps.simulate(signal=300, bib=300, seed=1)
+    >>> len(made.train) + len(made.validation) + len(made.test)
+    600
     """
     place = folder_for(None) / "clusters.parquet" if out is None else Path(out)
     simulate_into(
@@ -197,7 +201,11 @@ def convert(
     windows on the charge, `smear` adds arrival times of 30 and 60 ps with that seed. Raise
     `DataError` for what cannot be read, `RunError` if `out` exists.
 
-        >>> made = ps.convert("pixelav/*.out", "clusters.parquet", signal=True)  # doctest: +SKIP
+    Examples
+    --------
+    >>> made = ps.convert("clusters.parquet", "triples", to="triples")
+    >>> ps.convert("triples", "same.parquet").clusters
+    1600
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     with Bars(shown=progress) as bars:
@@ -226,7 +234,13 @@ def convert(
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class ImportedModel(Model, ShowsTable):
-    """A model of another tool, with the report of how each part of its file was taken."""
+    """A model of another tool, with the report of how each part of its file was taken.
+
+    Examples
+    --------
+    >>> taken = ps.convert_model("model.h5")  # doctest: +SKIP
+    >>> print(taken.table())  # doctest: +SKIP
+    """
 
     report: ImportReport
 
@@ -265,7 +279,11 @@ def convert_model(
     folder or a file ending in .keras; without it the model is kept until this process ends. Raise
     `ConfigError` for whatever has no exact counterpart.
 
-        >>> model = ps.convert_model("model.h5", features=["x_size", "y_size"])  # doctest: +SKIP
+    Examples
+    --------
+    >>> study.models("float")[0].keras_model().save("elsewhere.keras")
+    >>> ps.convert_model("elsewhere.keras")
+    Model(elsewhere; ...)
     """
     several = features.split(",") if isinstance(features, str) else features
     names = None if several is None else tuple(name.strip() for name in several)
@@ -288,7 +306,14 @@ def is_model(sources: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Inspected(ShowsTable):
-    """A description of a data set: `inspection` holds every number of inspection.json."""
+    """A description of a data set: `inspection` holds every number of inspection.json.
+
+    Examples
+    --------
+    >>> found = ps.inspect(data)
+    >>> found.inspection.splits["test"].clusters
+    238
+    """
 
     inspection: Inspection
 
@@ -331,8 +356,10 @@ def inspect(
     charge, the rest of what the front end reads out. `out` is a folder for inspection.json and
     figures.
 
-        >>> ps.inspect("clusters.parquet")
-        Inspected(train 1109, validation 245, test 246; split by hash of group_id)
+    Examples
+    --------
+    >>> ps.inspect("clusters.parquet")
+    Inspected(train 1116, validation 246, test 238; split by hash of group_id)
     """
     chosen = front_end_of(front_end)
     if isinstance(data, Dataset):

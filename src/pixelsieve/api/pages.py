@@ -42,8 +42,10 @@ def report(
     `report.html` in the run's folder by default; several runs need `out`. `figures` adds PDF and
     PNG files in each run's folder `figures`. Raise `RunError` if a folder is no run.
 
-        >>> ps.report(study, "study.html")
-        PosixPath('study.html')
+    Examples
+    --------
+    >>> ps.report(study, "study.html")
+    PosixPath('study.html')
     """
     alone = isinstance(runs, str | Path) or hasattr(runs, "folder")
     several = cast("Sequence[HasFolder | Place]", [runs] if alone else runs)
@@ -62,7 +64,12 @@ def report(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Installed(ShowsTable):
-    """What is installed: tools, packages, the device, and how to get what is missing."""
+    """What is installed: tools, packages, the device, and how to get what is missing.
+
+    Examples
+    --------
+    >>> print(ps.doctor().table())  # doctest: +SKIP
+    """
 
     installation: Installation
 
@@ -96,7 +103,10 @@ class Installed(ShowsTable):
 def doctor(*, progress: bool = True) -> Installed:
     """Look for packages and tools; each tool runs once on a tiny design.
 
+    Examples
+    --------
     >>> ps.doctor()  # doctest: +SKIP
+    Installed(pixelsieve 0.1.0, Python 3.13.5; nothing is missing)
     """
     with Bars(shown=progress) as bars:
         return Installed(installation(bars.step))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ Told = bool | Callable[[str, Mapping[str, Any]], None]
 
 _REDRAWN_S = 0.5
 
+_CELL = '<pre class="pixelsieve-progress">{code}</pre>'
+
 
 class Bars(Progress):
     """Bars while in a `with` block, each with a `text` of its own at the end.
@@ -37,6 +40,9 @@ class Bars(Progress):
     """
 
     def __init__(self, *, shown: bool = True) -> None:
+        self.shown = shown
+        self._cell = _Cell(self) if shown and "ipykernel" in sys.modules else None
+        # A notebook's standard error says that it is a terminal; it cannot be drawn over.
         console = Console(stderr=True, force_jupyter=False)
         super().__init__(
             TextColumn("{task.description}"),
@@ -46,10 +52,8 @@ class Bars(Progress):
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}", markup=False),
             console=console,
-            disable=not (shown and console.is_terminal),
+            disable=not shown or self._cell is not None or not console.is_terminal,
         )
-        self.shown = shown
-        self._cell = _Cell(self) if shown and "ipykernel" in sys.modules else None
 
     def start(self) -> None:
         """Show them."""
@@ -75,8 +79,8 @@ class Bars(Progress):
 
     def say(self, line: str) -> None:
         """Print a line if nothing shows bars."""
-        if self.shown and not (self.console.is_terminal or self._cell):
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if not (self.console.is_terminal or self._cell):
+            self._line(line)
 
     def on_count(self, name: str) -> None:
         """Take note of a network whose LUTs are being counted."""
@@ -84,21 +88,27 @@ class Bars(Progress):
 
     def step(self, what: str) -> None:
         """Say what is being done."""
-        if self.shown:
-            self.console.print(f"{what} ...", highlight=False, markup=False, soft_wrap=True)
+        self._line(f"{what} ...")
 
     def tenths(self, what: str) -> Callable[[int, int], None]:
         """Return what is told `done` and `total`, and says so at every tenth."""
 
         def told(done: int, total: int) -> None:
-            if self.shown and done * 10 // total > (done - 1) * 10 // total:
-                self.console.print(f"{what} {done} of {total}", highlight=False)
+            if done * 10 // total > (done - 1) * 10 // total:
+                self._line(f"{what} {done} of {total}")
 
         return told
 
+    def _line(self, line: str) -> None:
+        if self._cell:
+            self._cell.lines.append(line)
+            self._cell.draw()
+        elif self.shown:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
 
 class _Cell:
-    """The bars in the output of a notebook's cell, drawn again now and then."""
+    """Bars in the output of a notebook's cell, under the last `lines`; drawn now and then."""
 
     def __init__(self, bars: Bars) -> None:
         from IPython.display import DisplayHandle
@@ -106,6 +116,7 @@ class _Cell:
         self._bars = bars
         self._handle: Any = DisplayHandle()
         self._drawn: float | None = None
+        self.lines: deque[str] = deque(maxlen=10)
 
     def draw(self, at_least_s: float = 0.0) -> None:
         """Draw the bars if that was not done within so many seconds."""
@@ -117,8 +128,10 @@ class _Cell:
         show = self._handle.display if self._drawn is None else self._handle.update
         self._drawn = now
         console = Console(file=io.StringIO(), record=True, width=100, force_jupyter=False)
+        for line in self.lines:
+            console.print(line, highlight=False, markup=False)
         console.print(self._bars.get_renderable())
-        show(HTML(console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")))
+        show(HTML(console.export_html(inline_styles=True, code_format=_CELL)))
 
 
 class TrainingProgress(Bars):
@@ -183,7 +196,7 @@ class ClusterProgress(Bars):
     def on_clusters(self, clusters: int) -> None:
         """Take note of clusters that are done."""
         before, self._done = self._done, self._done + clusters
-        self.advance(self._bar, clusters)
+        self.update(self._bar, advance=clusters)
         if self._all and self._done * 10 // self._all > before * 10 // self._all:
             self.say(f"{self._what} {self._done} of {self._all} clusters")
 

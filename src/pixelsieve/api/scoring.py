@@ -43,9 +43,12 @@ class Scores(ShowsTable):
     them; `figures` are the figures of merit by name, `intervals` their 68 % intervals from
     resampling whole particles.
 
-        >>> scores = ps.evaluate(model, data)
-        >>> 0 <= scores.rejection(0.98) <= scores.rejection(0.90) <= 1
-        True
+    Examples
+    --------
+    >>> scores = ps.evaluate(model, data)
+    >>> 0 <= scores.rejection(0.98) <= scores.rejection(0.90) <= 1
+    True
+    >>> ax = scores.plot_roc()
     """
 
     name: str
@@ -138,7 +141,14 @@ class Scores(ShowsTable):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Paired(ShowsTable):
-    """Figures of merit of `first` minus those of `second`, on the same clusters."""
+    """Figures of merit of `first` minus those of `second`, on the same clusters.
+
+    Examples
+    --------
+    >>> better = ps.evaluate(model, data).paired(ps.evaluate(front.at_budget, data))
+    >>> better["auc"].low <= better["auc"].difference <= better["auc"].high
+    True
+    """
 
     first: str
     second: str
@@ -179,8 +189,10 @@ def evaluate(
     crossing) and `bits_per_pixel` stand in place of the detector's preset. Raise `DataError` if
     the split is not there or lacks a class.
 
-        >>> ps.evaluate(model, data)
-        Scores(AUC ...; rejection ... at 98 %; 246 clusters (test); sieve_4b_seed0)
+    Examples
+    --------
+    >>> ps.evaluate(model, data)
+    Scores(AUC ...; rejection ... at 98 %; 238 clusters (test); sieve_4b_seed0)
     """
     model = model_of(model)
     if isinstance(data, Dataset):

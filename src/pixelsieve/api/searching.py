@@ -37,6 +37,11 @@ class Search(ShowsTable):
     """Networks on the front of quality against cost, each trained with several seeds.
 
     `result` holds every number of `metrics.json`, `folder` the files.
+
+    Examples
+    --------
+    >>> found = ps.search(data, trials=40, budget=3000)  # doctest: +SKIP
+    >>> found.table().to_pandas()  # doctest: +SKIP
     """
 
     def __init__(self, folder: Path, result: SearchResult) -> None:
@@ -108,7 +113,10 @@ def search(
     interrupted search. `workers`, `scheduler` and `progress` as in `compare`. Raise `ConfigError`
     for what cannot be.
 
-        >>> found = ps.search(data, trials=40, budget=3000)  # doctest: +SKIP
+    Examples
+    --------
+    >>> ps.search(data, trials=40, budget=3000)  # doctest: +SKIP
+    Search(40 trials; rejection_98 against luts: 9 networks on the front; hypervolume 0.7312)
     """
     number = number_of_workers(workers, scheduler)
     extra = time_feature(time)

@@ -67,7 +67,14 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class TrainedModel(Model, ShowsTable):
-    """A model that was just trained; `training` says how: history, warm start, float network."""
+    """A model that was just trained; `training` says how: history, warm start, float network.
+
+    Examples
+    --------
+    >>> model.history.to_arrow().num_rows
+    2
+    >>> ax = model.plot_history(figure="validation_loss")
+    """
 
     training: Trained
 
@@ -94,8 +101,13 @@ class Front(ShowsTable, Sequence[Model]):
     `front[i]` is a `Model`, `front.figures[i]` what was measured of it on validation, and
     `front.at_budget` the network that ends at the budget. Files are read when asked for.
 
-        >>> front.smallest(auc=0.5)
-        Model(...)
+    Examples
+    --------
+    >>> front.smallest(auc=0.5)
+    Model(...)
+    >>> front.best("auc").name in [one.model for one in front.figures]
+    True
+    >>> ax = front.plot(figure="auc")
     """
 
     def __init__(self, training: Trained) -> None:
@@ -303,9 +315,14 @@ def train(
     interrupted one, as `pixelsieve train --out` does. `progress` shows bars, or is called with a
     job's name and the figures of each epoch. Raise `ConfigError` for what cannot be.
 
-        >>> four = ps.train(data, "model1", bits=4, epochs=2, float_epochs=2, progress=False)
-        >>> four
-        Model(sieve_4b_seed0; model1, 4 bits, 81 parameters)
+    Examples
+    --------
+    >>> model = ps.train(data, "model1", bits=4, epochs=2, float_epochs=2)
+    >>> model
+    Model(sieve_4b_seed0; model1, 4 bits, 913 parameters)
+    >>> front = ps.train(data, "model1", bits=ps.Learned(1000), epochs=30, batch_size=64)
+    >>> front
+    Front(... networks of ... EBOPs; best validation AUC ...; learned_1000ebops_seed0)
     """
     number = number_of_workers(workers, scheduler, 1)
     quantized_only = {

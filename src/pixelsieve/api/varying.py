@@ -36,7 +36,14 @@ from pixelsieve.studies.robustness_plan import Variations, read_variations
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Robustness(ShowsTable):
-    """Figures at a frozen threshold on changed detectors; `result` is robustness.json."""
+    """Figures at a frozen threshold on changed detectors; `result` is robustness.json.
+
+    Examples
+    --------
+    >>> moved = ps.robustness(model, data, simulated=0)
+    >>> moved.table().to_arrow().num_rows == len(moved.result.approaches[0].rows)
+    True
+    """
 
     result: RobustnessResult
 
@@ -90,8 +97,10 @@ def robustness(
     file) say what changes; `other` are further samples by label. `simulated` clusters of `seed`
     are made for each changed sensor. `out` is a folder for robustness.json and a figure.
 
-        >>> ps.robustness(model, data, simulated=0, progress=False)
-        Robustness(... detectors; test split; sieve_4b)
+    Examples
+    --------
+    >>> ps.robustness(model, data, simulated=0)
+    Robustness(... detectors; test split; sieve_4b_seed0)
     """
     require_efficiency(efficiency)
     number = number_of_workers(workers, scheduler, 1)

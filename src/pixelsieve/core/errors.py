@@ -14,6 +14,14 @@ class PixelsieveError(Exception):
 
     Messages quote files of strangers: line ends, control characters (a terminal would obey them)
     and the middle of what is very long are not printed as they stand.
+
+    Examples
+    --------
+    >>> try:
+    ...     ps.load("none.parquet")
+    ... except ps.PixelsieveError as error:
+    ...     print(error)
+    none.parquet: ...
     """
 
     exit_code = 2
@@ -36,6 +44,11 @@ class PixelsieveWarning(UserWarning):
     """Something that a user should know, in one line, of work that goes on.
 
     `line` is the message with the names of options, as the command line prints it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", ps.PixelsieveWarning)
     """
 
     def __init__(self, line: str) -> None:

@@ -51,8 +51,15 @@ class Clusters(HasRows):
     expected) on NaN, a collected charge below -1 e, wrong shapes, labels other than 0 and 1, and
     empty tables. What is built is checked; what is selected or joined from it is not again.
 
-        >>> near = clusters[abs(clusters.z_global_mm) < 20]  # also an index, a slice
-        >>> ax = near.plot(0)
+    Examples
+    --------
+    >>> clusters = data.test
+    >>> near = clusters[abs(clusters.z_global_mm) < 20]  # also an index, a slice
+    >>> near.pixels_e.shape == (len(near), 13, 21)
+    True
+    >>> ax = near.plot(0)
+    >>> near.to_pandas()["signal"].isin([0, 1]).all()
+    np.True_
     """
 
     pixels_e: NDArray[np.float32]

@@ -116,7 +116,14 @@ class Barrel:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """A named sensor in its barrel."""
+    """A named sensor in its barrel.
+
+    Examples
+    --------
+    >>> detector = ps.Detector.preset("muon-collider-vxd")
+    >>> detector.sensor.pitch_x_um, detector.barrel.field_T
+    (25.0, 3.57)
+    """
 
     name: str
     sensor: Sensor

@@ -54,6 +54,14 @@ class Dataset:
     A `whole` dataset has three splits of both classes, before and after the front end, that share
     no particle group, or a pass through it ends in a `DataError`. `on_stretch` is called with the
     collected clusters of the first pass.
+
+    Examples
+    --------
+    >>> data = ps.load("clusters.parquet")
+    >>> data.class_counts["test"]
+    {'signal': ..., 'bib': ...}
+    >>> data.train
+    Clusters(1116 clusters: ... signal, ... BIB; 13 x 21 pixels; muon-collider-vxd)
     """
 
     source: Callable[[], Stretches]

@@ -36,6 +36,12 @@ class FrontEnd:
 
     Raises `ConfigError` for values out of range and for values that the chosen `adc` or `window`
     does not use.
+
+    Examples
+    --------
+    >>> front_end = ps.FrontEnd(noise_e=80, threshold_e=400, time_resolution_ps=50)
+    >>> data.through(front_end)
+    Dataset(1 file, not read yet; behind a front end; split by hash of group_id)
     """
 
     noise_e: float = 0.0

@@ -104,6 +104,12 @@ class Model:
     """A trained network and how its inputs are made.
 
     `path` is the file that it was read from, None for a model made in memory.
+
+    Examples
+    --------
+    >>> model.name, model.spec.name, model.precision.weight_bits
+    ('sieve_4b_seed0', 'model1', 4)
+    >>> keras_model = model.keras_model()
     """
 
     spec: NetworkSpec

@@ -38,6 +38,11 @@ class Precision:
     unsigned with `activation_bits` (`quantized_relu(activation_bits, 0)`), inputs signed with
     `input_bits` in [-1, 1). The output logit is the exact sum, not rounded. `scales` overrides the
     integer bits layer by layer. Raises `ConfigError` for bits outside 2 to 16.
+
+    Examples
+    --------
+    >>> ps.Uniform(4)
+    Precision(weight_bits=4, ...)
     """
 
     weight_bits: int
@@ -178,6 +183,11 @@ class LearnedPrecision:
     start with `start_bits` behind the binary point, inputs with all of `input_bits`. Weights are
     rounded half up, activations and inputs by `rounding`; ranges are those of the training set,
     beyond them `overflow` decides. Raises `ConfigError` for values out of range.
+
+    Examples
+    --------
+    >>> ps.Learned(300).label
+    'learned:300'
     """
 
     budget_ebops: float

@@ -28,6 +28,13 @@ class NetworkSpec:
     `window` are the rows and columns of the clusters, `time_layer` is where an arrival time goes.
     Raises `ConfigError` for unknown inputs, repeated names, inputs whose shapes do not fit and a
     last layer that is no logit.
+
+    Examples
+    --------
+    >>> from pixelsieve.networks.layers import Dense
+    >>> hidden = Dense("hidden", 3, ("x_size", "y_size", "z_global"))
+    >>> ps.Network("small", (hidden, Dense("output", 1, ("hidden",), relu=False))).n_parameters
+    16
     """
 
     name: str

@@ -65,6 +65,12 @@ class Recipe:
 
     With uniform bits the epoch with the lowest validation loss is kept. Raise `ConfigError` for
     values out of range.
+
+    Examples
+    --------
+    >>> recipe = ps.Recipe("mine", epochs=80, initial_rate=5e-3, decay="cosine", scales="per_layer")
+    >>> recipe.needs_float
+    True
     """
 
     name: str
