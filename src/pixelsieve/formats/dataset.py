@@ -16,7 +16,9 @@ from pixelsieve.core.files import file_hash
 from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
+from pixelsieve.display.html import table_html
 from pixelsieve.display.shown import one_line
+from pixelsieve.display.spec import Table, numbers, table
 from pixelsieve.formats import parquet
 from pixelsieve.formats.sources import find_files
 from pixelsieve.front_end import FrontEnd, FrontEndSummary, Kept, NothingReadOutError, read_out
@@ -106,6 +108,26 @@ class Dataset:
             known = f"{sum(sizes.values())} clusters: {told}"
         chip = [] if self.front_end is None else ["behind a front end"]
         return one_line("Dataset", known, *chip, f"split by {self.split_by}")
+
+    def _repr_html_(self) -> str:
+        return table_html(self._summary())
+
+    def _summary(self) -> Table:
+        """Return the clusters by split and class; the files if they are not read yet."""
+        if self._counts is None:
+            files = [
+                (name, self.made.get(name) or "", sha[:16]) for name, sha in self.files.items()
+            ]
+            return table(repr(self), ("file", "made by", "SHA-256"), files)
+        classes = ("signal", "bib")
+        rows = [
+            (name, *(by[k].read_out for k in classes), *(by[k].collected for k in classes))
+            for name, by in self._counts.items()
+        ]
+        titles = ("signal", "BIB", "signal collected", "BIB collected")
+        shown = 2 if self.front_end is None else 4
+        columns = ("split", *numbers(*titles[:shown]))
+        return table(repr(self), columns, [row[: 1 + shown] for row in rows])
 
     @property
     def identity(self) -> dict[str, object]:
