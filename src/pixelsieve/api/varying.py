@@ -17,6 +17,7 @@ from pixelsieve.api.arguments import (
 )
 from pixelsieve.api.data import load
 from pixelsieve.api.progress import StepProgress
+from pixelsieve.core.config import Document
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json, require_writable, telling_unwritable, write_json
 from pixelsieve.core.runs import RunFolder
@@ -53,7 +54,7 @@ class Robustness(ShowsTable, HasRows):
         rows = []
         for one in self.result.approaches:
             for row in one.rows:
-                told = {"approach": one.approach, "kind": row.kind, "detector": row.label}
+                told: Document = {"approach": one.approach, "kind": row.kind, "detector": row.label}
                 for name, merit in row.figures.items():
                     told |= {name: merit.mean, f"{name}_error": merit.error}
                 rows.append(told)

@@ -18,7 +18,7 @@ from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
 from pixelsieve.display.html import table_html
 from pixelsieve.display.shown import one_line
-from pixelsieve.display.spec import Table, numbers, table
+from pixelsieve.display.spec import Cells, Column, Table, numbers, table
 from pixelsieve.formats import parquet
 from pixelsieve.formats.sources import find_files
 from pixelsieve.front_end import FrontEnd, FrontEndSummary, Kept, NothingReadOutError, read_out
@@ -115,19 +115,17 @@ class Dataset:
     def _summary(self) -> Table:
         """Return the clusters by split and class; the files if they are not read yet."""
         if self._counts is None:
-            files = [
-                (name, self.made.get(name) or "", sha[:16]) for name, sha in self.files.items()
-            ]
+            files = [(n, self.made.get(n) or "", sha[:16]) for n, sha in self.files.items()]
             return table(repr(self), ("file", "made by", "SHA-256"), files)
-        classes = ("signal", "bib")
-        rows = [
-            (name, *(by[k].read_out for k in classes), *(by[k].collected for k in classes))
-            for name, by in self._counts.items()
-        ]
-        titles = ("signal", "BIB", "signal collected", "BIB collected")
-        shown = 2 if self.front_end is None else 4
-        columns = ("split", *numbers(*titles[:shown]))
-        return table(repr(self), columns, [row[: 1 + shown] for row in rows])
+        titles = ["signal", "BIB"]
+        if self.front_end is not None:
+            titles += ["signal collected", "BIB collected"]
+        rows: list[Cells] = []
+        for name, by in self._counts.items():
+            classes = (by["signal"], by["bib"])
+            counts = [one.read_out for one in classes] + [one.collected for one in classes]
+            rows.append((name, *counts[: len(titles)]))
+        return table(repr(self), (Column("split"), *numbers(*titles)), rows)
 
     @property
     def identity(self) -> dict[str, object]:

@@ -30,14 +30,14 @@ def model_table(model: Model) -> Table:
         figures = (
             ("", "", "")
             if found is None
-            else (_grid(model, name), np.count_nonzero(found), f"{found.max():.4g}")
+            else (_grid(model, name), int(np.count_nonzero(found)), f"{found.max():.4g}")
         )
         rows.append(row_of(*cells, *figures))
     more = (Column("bits"), *numbers("not 0", "largest"))
     return table(repr(model), (*_COLUMNS, *more), rows)
 
 
-_COLUMNS = ("layer", "kind", "inputs", Column("output", number=True), *numbers("weights"))
+_COLUMNS = (*map(Column, ("layer", "kind", "inputs")), *numbers("output", "weights"))
 
 
 def _layers(spec: NetworkSpec) -> dict[str, tuple[str | int, ...]]:
