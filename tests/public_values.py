@@ -129,7 +129,9 @@ def _conversion(out: Path) -> Conversion:
 def _firmware(folder: Path) -> ps.Firmware:
     logit = Port("logit", 1, 12, signed=True, fraction_bits=8)
     design = Design("top", {"top.v": ""}, (), logit, 3, 0, 21.0, 3.0, 0, "0.8")
-    checked = Verification(9, 5, {"keras": 0}, None, (), 3, 0, 0, (), {"simulator": "x", "alkaid": "0.8"}, {})
+    checked = Verification(
+        9, 5, {"keras": 0}, None, (), 3, 0, 0, (), {"simulator": "x", "alkaid": "0.8"}, {}
+    )
     return ps.Firmware(
         FirmwareResult("m", folder, design, Threshold(3.0, 0.98, 0.98, 0.7), 0.0, checked, "ab")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,9 @@ class Search(ShowsTable, HasRows):
 
     def parts(self) -> list[Table | str]:
         """Return the tables and lines that the command line prints."""
-        return [search_table(self.result), *search_lines(self.result)]
+        journal = shlex.quote(str(RunFolder(self.folder).study))
+        dashboard = f"all trials in a browser: optuna-dashboard {journal}"
+        return [search_table(self.result), *search_lines(self.result), dashboard]
 
     def __repr__(self) -> str:
         one = self.result
