@@ -182,3 +182,17 @@ def browser() -> Iterator[Any]:
         launched = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def values_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is trained for `values` is kept."""
+    return tmp_path_factory.mktemp("values")
+
+
+@pytest.fixture(scope="session")
+def values(values_folder: Path) -> dict[str, Any]:
+    """A small value of every public class by name."""
+    from tests.public_values import public_values
+
+    return public_values(values_folder)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.public_values import HOSTILE, public_values
+from tests.public_values import HOSTILE
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 1000
@@ -30,24 +30,24 @@ def exported(cells: list[str], path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+def pages(
+    values: dict[str, Any], values_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, list[str]]:
     """A notebook that shows all values, one that shows nothing, the names of the values."""
     folder = tmp_path_factory.mktemp("notebook")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         patch.setenv("JUPYTER_DATA_DIR", str(folder / "jupyter"))
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
-        (folder / "values").mkdir()
-        names = list(public_values(folder / "values"))  # what is trained here is found there
         first = (
             "from pathlib import Path\n"
             "from tests.public_values import public_values\n"
-            f"values = public_values(Path({str(folder / 'values')!r}))"
+            f"values = public_values(Path({str(values_folder)!r}))"
         )
-        cells = [first, *(f"values[{name!r}]" for name in names)]
+        cells = [first, *(f"values[{name!r}]" for name in values)]
         shown = exported(cells, folder / "shown.html")
         bare = exported(["1"], folder / "bare.html")
-    return shown, bare, names
+    return shown, bare, list(values)
 
 
 @contextmanager

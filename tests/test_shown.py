@@ -24,12 +24,6 @@ from pixelsieve.display.axes import colour
 from pixelsieve.display.spec import BASELINE, INK
 from pixelsieve.formats import parquet
 from tests.conftest import make_clusters
-from tests.public_values import public_values
-
-
-@pytest.fixture(scope="module")
-def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return public_values(tmp_path_factory.mktemp("values"))
 
 
 def test_every_public_class_has_a_value_here(values: dict[str, Any]) -> None:
