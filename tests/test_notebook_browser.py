@@ -62,7 +62,7 @@ def opened(browser: Any, path: Path) -> Iterator[tuple[Any, set[str]]]:
     )
     page.on("console", lambda message: events.add(f"console: {message.text}"))
     page.on("pageerror", lambda error: events.add(f"error: {error}"))
-    page.on("dialog", lambda dialog: (events.add("dialog"), dialog.dismiss()))
+    page.on("dialog", lambda dialog: events.add(f"dialog: {dialog.message}"))
     page.on("request", lambda request: events.add(f"request: {Path(request.url).name}"))
     page.goto(path.as_uri())
     yield page, events

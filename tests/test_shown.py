@@ -209,7 +209,7 @@ PLOTS: dict[str, tuple[str, Callable[[Any, Axes | None], Axes]]] = {
 def _colours(ax: Axes) -> list[str]:
     """The colours of the legend."""
     handles, _ = ax.get_legend_handles_labels()
-    lines = [one[0] if isinstance(one, tuple) else one for one in handles]
+    lines: list[Any] = [one[0] if isinstance(one, tuple) else one for one in handles]
     return [to_hex(line.get_color()) for line in lines]
 
 
@@ -219,7 +219,7 @@ def test_plots_take_an_axis_or_make_one_and_share_it(name: str, values: dict[str
     plt.close("all")
     try:
         own = plot(values[of], None)
-        assert plt.get_fignums() == [own.figure.number]
+        assert [plt.figure(n) for n in plt.get_fignums()] == [own.figure]
         alone = _colours(own)
         ax = plt.figure().add_subplot()
         ax.set_title("mine", loc="left")
@@ -249,7 +249,7 @@ def test_another_cluster_takes_the_place_of_the_first() -> None:
         assert plt.get_fignums() == [made.number]
         assert len(ax.images) == 1
         assert len(made.axes) == 2  # with the scale of the charge
-        assert ax.images[0].get_array().max() == clusters.pixels_e[2].max()
+        assert np.max(ax.images[0].get_array()) == clusters.pixels_e[2].max()
         assert len(clusters.plot(0).figure.axes) == 2
     finally:
         plt.close("all")

@@ -131,8 +131,9 @@ def test_a_comparison_is_a_run_with_one_nested_per_training(
     auc = row.summary["auc"]
     assert whole.metrics["sieve_4b/auc"] == [(0, auc.mean)]
     assert whole.metrics["sieve_4b/auc_spread"] == [(0, auc.spread)]
-    trees = study.comparison.baselines[-1]
-    assert whole.metrics[f"{trees.approach}/auc"] == [(0, trees.summary["auc"].mean)]
+    cut = study.comparison.baselines[-1]
+    assert cut.approach == "cut on |t| (30 ps) alone"
+    assert whole.metrics["cut on _t_ _30 ps_ alone/auc"] == [(0, cut.summary["auc"].mean)]
     one = next(run for run in trainings if run.name == "sieve_4b_seed1")
     assert one.params["recipe.name"] == "sieve"
     assert (one.params["bits"], one.params["seed"]) == ("4 bits", "1")
@@ -171,7 +172,7 @@ def test_scores_and_a_model_are_logged_in_the_run_that_is_active(
 def test_a_search_has_the_costs_of_its_front(
     tmp_path: Path, values: dict[str, Any], server: Server
 ) -> None:
-    config = {"space": {}, "data": {}}
+    config: dict[str, Any] = {"space": {}, "data": {}}
     (tmp_path / "manifest.json").write_text(json.dumps({"config": config, "pixelsieve": "0"}))
     found = search_of_one_trial()
     (tmp_path / "metrics.json").write_text(json.dumps(found.to_plain()))

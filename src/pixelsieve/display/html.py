@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (
     "<style>.pixelsieve .scroll { overflow-x: auto } "
-    ".pixelsieve table :is(th, td) { text-align: left } "
-    ".pixelsieve table .num { text-align: right }</style>"
+    ".pixelsieve .scroll table :is(th, td) { text-align: left } "
+    ".pixelsieve .scroll table .num { text-align: right }</style>"
 )
 """Whatever a notebook does to tables, numbers are to the right, and wide tables scroll."""
 
