@@ -19,6 +19,24 @@ from tests.fuzzing.readers import search_of_one_trial
 
 
 @dataclass
+class Metric:
+    """In the order of the real one."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass
+class Param:
+    """In the order of the real one."""
+
+    key: str
+    value: str
+
+
+@dataclass
 class Run:
     """A run that was logged."""
 
@@ -101,11 +119,8 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
-    entities = ModuleType("mlflow.entities")
-    entities.Metric = lambda key, value, timestamp, step: SimpleNamespace(  # type: ignore[attr-defined]
-        key=key, value=value, timestamp=timestamp, step=step
-    )
-    entities.Param = lambda key, value: SimpleNamespace(key=key, value=value)  # type: ignore[attr-defined]
+    entities: Any = ModuleType("mlflow.entities")
+    entities.Metric, entities.Param = Metric, Param
     monkeypatch.setitem(sys.modules, "mlflow", made)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
     return made
