@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,32 @@ def verilator() -> Tool:
 @pytest.fixture
 def needs_alkaid() -> None:
     pytest.importorskip("alkaid", reason="alkaid is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, or a skip where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    with playwright.sync_playwright() as started:
+        own = Path(started.chromium.executable_path)
+        if program is None and not own.exists():
+            pytest.skip("no Chromium: neither on PATH nor from 'playwright install chromium'")
+        launched = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def values_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is trained for `values` is kept."""
+    return tmp_path_factory.mktemp("values")
+
+
+@pytest.fixture(scope="session")
+def values(values_folder: Path) -> dict[str, Any]:
+    """A small value of every public class by name."""
+    from tests.public_values import public_values
+
+    return public_values(values_folder)

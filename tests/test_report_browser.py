@@ -42,20 +42,6 @@ def page_file(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    with playwright.sync_playwright() as started:
-        own = Path(started.chromium.executable_path)
-        if program is None and not own.exists():
-            pytest.skip("no Chromium: neither on PATH nor from 'playwright install chromium'")
-        launched = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
 @contextmanager
 def opened(browser: Any, path: Path, **settings: Any) -> Iterator[Any]:
     """The page, watched: no message on the console, no error, no request but the file itself."""

@@ -11,7 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.files import read_document, read_json
@@ -101,7 +104,8 @@ def searched(
         uniform = ["--reference", "tiny", "--reference-bits", "6,4"]
         result = pixelsieve(*values, *uniform, "--workers", 1)
         assert result.exit_code == 0, result.output
-        for text in ("Smallest networks, 2 seeds", "4 trials:", "tiny_4b"):
+        dashboard = f"optuna-dashboard {out / 'study.journal'}\n"
+        for text in ("Smallest networks, 2 seeds", "4 trials:", "tiny_4b", dashboard):
             assert text in result.output
         before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
         again = pixelsieve(*values, *uniform, "--json")
@@ -172,6 +176,9 @@ def test_the_table_is_of_exact_networks_over_seeds(searched: Path, dataset_file:
             assert best["validation"]["mean"] >= than["validation"]["mean"]
             assert one["times"] == than["luts"]["mean"] / best["luts"]["mean"]
     assert (searched / "figures" / "pareto.png").exists()
+    backend = JournalFileBackend(str(searched / "study.journal"))  # as optuna-dashboard opens it
+    (summary,) = optuna.get_all_study_summaries(JournalStorage(backend))
+    assert summary.n_trials == TRIALS
     table = search_table(SearchResult.from_plain(metrics, "metrics"))
     assert len(table.rows) == len(metrics["rows"])
     noted = json.loads((searched / "test_read.json").read_text())["networks"]

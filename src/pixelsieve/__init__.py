@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pixelsieve.api.pages import Installed, doctor, report
     from pixelsieve.api.scoring import Paired, Scores, evaluate
     from pixelsieve.api.searching import Search, search
+    from pixelsieve.api.tracking import to_mlflow
     from pixelsieve.api.training import Front, TrainedModel, train
     from pixelsieve.api.varying import Robustness, robustness
     from pixelsieve.core.errors import PixelsieveError, PixelsieveWarning
@@ -98,6 +99,7 @@ __all__ = [
     "robustness",
     "search",
     "simulate",
+    "to_mlflow",
     "train",
 ]
 __version__ = "0.1.0"
@@ -114,6 +116,7 @@ _HOMES = {
     "api.pages": "Installed doctor report",
     "api.scoring": "Paired Scores evaluate",
     "api.searching": "Search search",
+    "api.tracking": "to_mlflow",
     "api.training": "Front TrainedModel train",
     "api.varying": "Robustness robustness",
     "core.errors": "PixelsieveError PixelsieveWarning",

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pixelsieve.studies.search.result import SearchResult, TrialRecord
+    from pixelsieve.studies.search.result import SearchResult
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -252,19 +252,13 @@ def _run_state(folder: Path) -> None:
     from pixelsieve.core.runs import RunFolder
     from pixelsieve.hardware.resources import Resources
     from pixelsieve.hardware.vendor_reports import VendorReport
-    from pixelsieve.studies.search.goal import Measured
-    from pixelsieve.studies.search.result import TrialRecord
-    from pixelsieve.studies.search.space import SearchSpace
-    from pixelsieve.studies.search.trial import TrialResult
     from pixelsieve.training.engine import Checkpoint
 
     with RunFolder(folder).claimed(_CONFIG):
         pass
-    measured = Measured(0.9, 0.95, 0.9, 0.8, 0.7, 0.6, 100.0, 5.0, 80, 0)
-    candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
-    record = TrialRecord(3, candidate, TrialResult("complete", None, measured, (measured,)))
-    write_json(folder / "trial_0003.json", record)
-    write_json(folder / "metrics.json", _searched(record).to_plain())
+    found = search_of_one_trial()
+    write_json(folder / "trial_0003.json", found.trials[0])
+    write_json(folder / "metrics.json", found.to_plain())
     costs = Resources("a", 9, 8, 0, 21.0, 3.0, 0, "0.8", "ab")
     write_json(RunFolder(folder).resources, {"schema": 1, "models": {"a": costs}})
     reports = [VendorReport("csynth.xml", "vitis-hls csynth", lut=5, sha256="ab")]
@@ -273,16 +267,28 @@ def _run_state(folder: Path) -> None:
     Checkpoint(folder / "job.npz", "ab", every_s=0).save_when_due(lambda: state, [{"loss": 0.5}])
 
 
-def _searched(record: TrialRecord) -> SearchResult:
+def search_of_one_trial() -> SearchResult:
     """What a finished search of one trial says."""
     import numpy as np
 
     from pixelsieve.metrics.statistics import Mean, score
     from pixelsieve.networks.precision import Precision
-    from pixelsieve.studies.search.result import LeftOut, SearchResult, SearchRow, Smaller
+    from pixelsieve.studies.search.goal import Measured
+    from pixelsieve.studies.search.result import (
+        LeftOut,
+        SearchResult,
+        SearchRow,
+        Smaller,
+        TrialRecord,
+    )
+    from pixelsieve.studies.search.space import SearchSpace
+    from pixelsieve.studies.search.trial import TrialResult
     from pixelsieve.studies.summary import ClassCounts
     from pixelsieve.training.recipe import RECIPES
 
+    measured = Measured(0.9, 0.95, 0.9, 0.8, 0.7, 0.6, 100.0, 5.0, 80, 0)
+    candidate = SearchSpace().choose(lambda _, among: getattr(among, "choices", (0.01,))[0])
+    record = TrialRecord(3, candidate, TrialResult("complete", None, measured, (measured,)))
     one = Mean(0.5, 0.1)
     labels = np.arange(20) % 2
     row = SearchRow(

@@ -17,11 +17,12 @@ from pixelsieve.api.arguments import (
     public,
 )
 from pixelsieve.api.progress import Told, TrainingProgress
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Scheduler
 from pixelsieve.display import axes
-from pixelsieve.display.shown import Shown, ShowsTable, one_line
+from pixelsieve.display.shown import HasRows, Shown, ShowsTable, arrow_of, one_line
 from pixelsieve.display.spec import Table
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.model_file import Model, load_model
@@ -47,12 +48,13 @@ from pixelsieve.training.augmentation import Augmentation
 from pixelsieve.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.axes import Axes
 
 _TESTED = ("rejection_98", "auc", "accuracy")
 
 
-class Study(ShowsTable):
+class Study(ShowsTable, HasRows):
     """A comparison of approaches (recipe and bits), each with several seeds.
 
     `comparison` holds every number of `metrics.json`, `folder` the files.
@@ -112,6 +114,23 @@ class Study(ShowsTable):
             raise ConfigError(msg)
         return axes.draw(charts[0], ax)
 
+    def to_arrow(self) -> pa.Table:
+        """Return a row per approach and seed: how training ended, figures on the test split.
+
+        Baselines have no bits, model or seed.
+        """
+        rows = [
+            {"approach": row.approach, "bits": bits_text(row.bits), **told, **to_plain(figures)}
+            for row in self.comparison.rows
+            for told, figures in zip(_trainings(row), row.by_seed, strict=True)
+        ]
+        rows += [
+            {"approach": one.approach, **to_plain(figures)}
+            for one in self.comparison.baselines
+            for figures in one.by_seed
+        ]
+        return arrow_of(rows)
+
     def parts(self) -> list[Table | str]:
         """Return the tables and lines that the command line prints."""
         one = self.comparison
@@ -149,6 +168,17 @@ class Study(ShowsTable):
             msg = f"'{recipe}' was trained with {', '.join(texts)}; choose bits"
             raise ConfigError(msg)
         return found[0]
+
+
+def _trainings(row: ComparedRow) -> list[dict[str, object]]:
+    columns = {
+        "model": row.models,
+        "seed": row.seeds,
+        "best_epoch": row.best_epochs,
+        "validation_auc": row.validation_auc,
+        "validation_loss": row.validation_loss,
+    }
+    return [dict(zip(columns, one, strict=True)) for one in zip(*columns.values(), strict=True)]
 
 
 @public

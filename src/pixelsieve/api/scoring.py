@@ -13,7 +13,7 @@ from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.display import axes
-from pixelsieve.display.shown import Shown, ShowsTable, one_line
+from pixelsieve.display.shown import HasRows, Shown, ShowsTable, one_line
 from pixelsieve.display.spec import Axis, Chart, Point, Series, Table
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.front_end import FrontEnd
@@ -30,13 +30,14 @@ from pixelsieve.reporting.tables import (
 from pixelsieve.studies.evaluate import Evaluation, evaluate_model, occupancy_of, only
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.axes import Axes
 
 _DRAWN = np.linspace(0.5, 1.0, 201)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Scores(ShowsTable):
+class Scores(ShowsTable, HasRows):
     """Logits (n,) of one model on labelled clusters, and what follows from them.
 
     `evaluation` holds the figures that `pixelsieve evaluate` prints, data rate and slices among
@@ -94,6 +95,12 @@ class Scores(ShowsTable):
         found = paired_bootstrap(self.logits, other.logits, self.labels, self.groups)
         return Paired(self.name, other.name, found)
 
+    def to_arrow(self) -> pa.Table:
+        """Return logit, signal and particle group of each cluster."""
+        import pyarrow as pa
+
+        return pa.table({"logit": self.logits, "signal": self.labels, "group": self.groups})
+
     def plot_roc(self, ax: Axes | None = None) -> Axes:
         """Draw the fraction of the BIB that is kept against signal efficiency, from 0.5 on."""
         roc = self.roc()
@@ -102,7 +109,7 @@ class Scores(ShowsTable):
         chart = Chart(
             Axis("signal efficiency", low=0.5, high=1.0),
             Axis("fraction of BIB clusters kept", "log", high=1.0),
-            (Series(self.name, 0 if ax is None else len(ax.lines), "line", points),),
+            (Series(self.name, 0, "line", points),),
         )
         return axes.draw(chart, ax)
 

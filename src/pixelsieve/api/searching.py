@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from pixelsieve.api.arguments import (
     time_feature,
 )
 from pixelsieve.api.progress import StepProgress
+from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Scheduler
 from pixelsieve.display import axes
-from pixelsieve.display.shown import Shown, ShowsTable, one_line
+from pixelsieve.display.shown import HasRows, Shown, ShowsTable, arrow_of, one_line
 from pixelsieve.display.spec import Table
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.model_file import Model, load_model
@@ -30,10 +32,11 @@ from pixelsieve.studies.search.run import search as run_search
 from pixelsieve.studies.search.space import SearchSpace, read_space
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.axes import Axes
 
 
-class Search(ShowsTable):
+class Search(ShowsTable, HasRows):
     """Networks on the front of quality against cost, each trained with several seeds.
 
     `result` holds every number of `metrics.json`, `folder` the files.
@@ -67,9 +70,28 @@ class Search(ShowsTable):
         tried, final = pareto_choices(self.result)
         return axes.draw((final if split == "test" else tried).charts[0], ax)
 
+    def to_arrow(self) -> pa.Table:
+        """Return a row per network of a trial: what was chosen, figures on validation.
+
+        A trial that gave no network has one row, without figures; `table` is the final training.
+        """
+        rows = []
+        for trial in self.result.trials:
+            ended = {"state": trial.result.state, "reason": trial.result.reason}
+            told = {"trial": trial.number, **to_plain(trial.candidate), **ended}
+            for index, one in enumerate(trial.result.networks):
+                name = trial.model(index)
+                figures = {"network": name, "front": name in self.result.front, **to_plain(one)}
+                rows.append({**told, **figures})
+            if not trial.result.networks:
+                rows.append(told)
+        return arrow_of(rows)
+
     def parts(self) -> list[Table | str]:
         """Return the tables and lines that the command line prints."""
-        return [search_table(self.result), *search_lines(self.result)]
+        journal = shlex.quote(str(RunFolder(self.folder).study))
+        dashboard = f"all trials in a browser: optuna-dashboard {journal}"
+        return [search_table(self.result), *search_lines(self.result), dashboard]
 
     def __repr__(self) -> str:
         one = self.result

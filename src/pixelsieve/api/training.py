@@ -25,7 +25,7 @@ from pixelsieve.core.files import file_hash
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Scheduler
 from pixelsieve.display import axes
-from pixelsieve.display.shown import Shown, ShowsTable, one_line
+from pixelsieve.display.shown import HasRows, Shown, ShowsTable, arrow_of, one_line
 from pixelsieve.display.spec import Axis, Chart, Point, Series, Table
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.front_end import FrontEndSummary
@@ -41,6 +41,7 @@ from pixelsieve.training.job import JobResult, OnTheWay, over_budget
 from pixelsieve.training.recipe import LEARNED, Recipe
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.axes import Axes
 
 _NETWORK = "model2"
@@ -95,7 +96,7 @@ class TrainedModel(Model, ShowsTable):
         return axes.draw(training_chart(self.training.result, figure), ax)
 
 
-class Front(ShowsTable, Sequence[Model]):
+class Front(ShowsTable, HasRows, Sequence[Model]):
     """The networks of one training of learned bits, largest first, each with its figures.
 
     `front[i]` is a `Model`, `front.figures[i]` what was measured of it on validation, and
@@ -171,12 +172,22 @@ class Front(ShowsTable, Sequence[Model]):
         """Return the networks with their figures on validation."""
         return Shown(learned_table(self.result))
 
+    def to_arrow(self) -> pa.Table:
+        """Return a row per network: epoch, EBOPs, figures on validation, exact ones if measured."""
+        return arrow_of(
+            [
+                {"model": one.model, "epoch": one.epoch, "ebops": one.ebops}
+                | one.merits
+                | (one.exact or {})
+                for one in self.figures
+            ]
+        )
+
     def plot(self, ax: Axes | None = None, figure: str = "rejection_98") -> Axes:
         """Draw a figure of each network on validation against its size."""
         points = tuple(Point(_size(one), _of(one, figure)) for one in reversed(self.figures))
         label = f"{METRIC_TITLES.get(figure, figure)}, validation"
-        taken = 0 if ax is None else len(ax.containers)
-        drawn = Series(self.result.name, taken, "points", points)
+        drawn = Series(self.result.name, 0, "points", points)
         return axes.draw(Chart(Axis(self._unit, "log"), Axis(label), (drawn,)), ax)
 
     def parts(self) -> list[Table | str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pixelsieve.api.arguments import (
     Place,
@@ -17,11 +17,12 @@ from pixelsieve.api.arguments import (
 )
 from pixelsieve.api.data import load
 from pixelsieve.api.progress import StepProgress
+from pixelsieve.core.config import Document
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import read_json, require_writable, telling_unwritable, write_json
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Scheduler
-from pixelsieve.display.shown import Shown, ShowsTable, one_line
+from pixelsieve.display.shown import HasRows, Shown, ShowsTable, arrow_of, one_line
 from pixelsieve.display.spec import Table
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.model_file import Model
@@ -33,9 +34,13 @@ from pixelsieve.studies.robustness import RobustnessResult, RobustnessSettings
 from pixelsieve.studies.robustness import robustness as measure
 from pixelsieve.studies.robustness_plan import Variations, read_variations
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Robustness(ShowsTable):
+class Robustness(ShowsTable, HasRows):
     """Figures at a frozen threshold on changed detectors; `result` is robustness.json.
 
     Examples
@@ -50,6 +55,28 @@ class Robustness(ShowsTable):
     def table(self) -> Shown:
         """Return the rows of the first approach."""
         return Shown(robustness_tables(self.result)[0])
+
+    def to_arrow(self) -> pa.Table:
+        """Return a row per approach and detector: mean and error of each figure."""
+        rows = []
+        for one in self.result.approaches:
+            for row in one.rows:
+                told: Document = {"approach": one.approach, "kind": row.kind, "detector": row.label}
+                for name, merit in row.figures.items():
+                    told |= {name: merit.mean, f"{name}_error": merit.error}
+                rows.append(told)
+        return arrow_of(rows)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        metric: Literal["signal_efficiency", "rejection"] = "signal_efficiency",
+    ) -> Axes:
+        """Draw a figure at the frozen threshold by detector; of the rejection also at one set anew.
+
+        Bars are statistical errors, lines the detector of the training.
+        """
+        return figures.robustness_panel(self.result, metric, ax)
 
     def parts(self) -> list[Table | str]:
         """Return the tables and lines that the command line prints."""

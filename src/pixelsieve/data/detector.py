@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import require_between
 from pixelsieve.core.errors import ConfigError, DataError, nearest
+from pixelsieve.display.shown import ShowsFields, one_line
 
 LIGHT_MM_PER_NS = 299.792458
 ELECTRON_MASS_EV = 510_998.95
@@ -115,7 +116,7 @@ class Barrel:
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
+class Detector(ShowsFields):
     """A named sensor in its barrel.
 
     Examples
@@ -128,6 +129,12 @@ class Detector:
     name: str
     sensor: Sensor
     barrel: Barrel
+
+    def __repr__(self) -> str:
+        one = self.sensor
+        window = f"{one.rows} x {one.columns} pixels of {one.pitch_y_um:g} x {one.pitch_x_um:g} um"
+        thick = f"{one.thickness_um:g} um thick"
+        return one_line("Detector", self.name, window, thick, f"{self.barrel.field_T:g} T")
 
     @classmethod
     def preset(cls, name: object) -> Detector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,24 +37,36 @@ def colour(one: int | str) -> str:
 
 
 def draw(chart: Chart, ax: Axes | None = None) -> Axes:
-    """Draw a chart into `ax`, or into new axes in the field's style; return them."""
+    """Draw a chart into `ax`, or into new axes in the field's style; return them.
+
+    Beside what is drawn there its series have other colours, and all are in one legend.
+    """
+    with drawing(ax, (5.0, 4.2)) as (axes, taken):
+        apart = (replace(s, colour=shifted(s.colour, taken)) for s in chart.series)
+        _draw_chart(axes, replace(chart, series=tuple(apart)))
+        if chart.title:
+            axes.set_title(chart.title, loc="left")
+        if taken + len(chart.series) > 1:
+            axes.legend()
+    return axes
+
+
+@contextmanager
+def drawing(ax: Axes | None, size: tuple[float, float]) -> Iterator[tuple[Axes, int]]:
+    """Give `ax` and how many series it has, or axes of a new figure that pyplot shows, styled."""
     import matplotlib as mpl
-
-    if ax is None:
-        with mpl.rc_context(_style((5.0, 4.2))):
-            return draw(chart, new_axes())
-    _draw_chart(ax, chart)
-    ax.set_title(chart.title, loc="left")
-    if len(chart.series) > 1 or len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend()
-    return ax
-
-
-def new_axes() -> Axes:
-    """Return the axes of a new figure that pyplot shows."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(layout="constrained")[1]
+    if ax is not None:
+        yield ax, len(ax.get_legend_handles_labels()[1])
+        return
+    with mpl.rc_context(_style(size)):
+        yield plt.subplots(layout="constrained")[1], 0
+
+
+def shifted(one: int | str, taken: int) -> int | str:
+    """Return the colour of a series beside so many others; one that has a name keeps it."""
+    return one if isinstance(one, str) else one + taken
 
 
 @contextmanager
@@ -200,16 +213,20 @@ def _as_float(values: Iterator[float | None]) -> list[float]:
 
 
 def draw_image(pixels_e: NDArray[Any], title: str, ax: Axes | None = None) -> Axes:
-    """Draw charges of one cluster, (rows, columns), into `ax` or into new axes; return them."""
-    import matplotlib as mpl
+    """Draw charges of one cluster, (rows, columns), into `ax` or into new axes; return them.
+
+    An image that is there goes.
+    """
     import numpy as np
 
-    if ax is None:
-        with mpl.rc_context(_style((5.0, 3.4))):
-            return draw_image(pixels_e, title, new_axes())
     shown = np.ma.masked_less_equal(pixels_e, 0)
-    draw_images(ax.figure, [(ax, title, shown)], LOWEST_PIXEL_E, "charge (e)")
-    return ax
+    with drawing(ax, (5.0, 3.4)) as (axes, _):
+        for before in [*axes.images]:  # two images, or two scales, would hide each other
+            if before.colorbar is not None:
+                before.colorbar.remove()
+            before.remove()
+        draw_images(axes.figure, [(axes, title, shown)], LOWEST_PIXEL_E, "charge (e)")
+    return axes
 
 
 def draw_images(

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_NUMBERS = "<style scoped>.pixelsieve .num { text-align: right }</style>"
+_STYLE = (
+    "<style>.pixelsieve .scroll { overflow-x: auto } "
+    ".pixelsieve .scroll table :is(th, td) { text-align: left } "
+    ".pixelsieve .scroll table .num { text-align: right }</style>"
+)
+"""Whatever a notebook does to tables, numbers are to the right, and wide tables scroll."""
 
 
 def environment(*folders: Path) -> Environment:
@@ -37,4 +42,5 @@ def table_html(table: Table) -> str:
     title, caption = (
         f"<p>{escape(text)}</p>" if text else "" for text in (table.title, table.caption)
     )
-    return f'<div class="pixelsieve">{_NUMBERS}{title}{drawn}{caption}</div>'
+    whole = f'<div class="pixelsieve">{_STYLE}{title}{drawn}{caption}</div>'
+    return whole.encode(errors="replace").decode()  # names of files need not be Unicode

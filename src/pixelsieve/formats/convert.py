@@ -15,6 +15,7 @@ from pixelsieve.core.errors import RunError
 from pixelsieve.core.files import new_folder, replacing, telling_unwritable
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.windows import recenter
+from pixelsieve.display.shown import ShowsFields, one_line
 from pixelsieve.formats import parquet, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
 from pixelsieve.formats.tables import Table
@@ -27,7 +28,7 @@ _NAMED = 20  # sources named in the provenance
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(ShowsFields):
     """A finished conversion: format and number of sources, clusters by class, what came along."""
 
     source_format: str
@@ -40,6 +41,11 @@ class Conversion:
     detector: str
     window: tuple[int, int]
     out: str
+
+    def __repr__(self) -> str:
+        counts = f"{self.clusters} clusters: {self.signal} signal, {self.bib} BIB"
+        found = f"{self.sources} {self.source_format} file{'s' * (self.sources != 1)}"
+        return one_line("Conversion", counts, found, self.out)
 
 
 def convert(

@@ -16,7 +16,10 @@ from pixelsieve.core.files import file_hash
 from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
 from pixelsieve.data.detector import Detector
 from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
+from pixelsieve.display import spec
+from pixelsieve.display.html import table_html
 from pixelsieve.display.shown import one_line
+from pixelsieve.display.spec import Cells, Column, numbers, table
 from pixelsieve.formats.columns import AS_THEY_ARE
 from pixelsieve.formats.sources import find_files
 from pixelsieve.formats.tables import Table
@@ -119,6 +122,24 @@ class Dataset:
             known = f"{sum(sizes.values())} clusters: {told}"
         chip = [] if self.front_end is None else ["behind a front end"]
         return one_line("Dataset", known, *chip, f"split by {self.split_by}")
+
+    def _repr_html_(self) -> str:
+        return table_html(self._summary())
+
+    def _summary(self) -> spec.Table:
+        """Return the clusters by split and class; the files if they are not read yet."""
+        if self._counts is None:
+            files = [(n, self.made.get(n) or "", sha[:16]) for n, sha in self.files.items()]
+            return table(repr(self), ("file", "made by", "SHA-256"), files)
+        titles = ["signal", "BIB"]
+        if self.front_end is not None:
+            titles += ["signal collected", "BIB collected"]
+        rows: list[Cells] = []
+        for name, by in self._counts.items():
+            classes = (by["signal"], by["bib"])
+            counts = [one.read_out for one in classes] + [one.collected for one in classes]
+            rows.append((name, *counts[: len(titles)]))
+        return table(repr(self), (Column("split"), *numbers(*titles)), rows)
 
     @property
     def identity(self) -> dict[str, object]:

@@ -10,13 +10,14 @@ from typing import Literal
 
 from pixelsieve.core.config import from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.display.shown import ShowsFields, changes, one_line
 
 _MOST_BITS = 16
 _WIDEST_JITTER = 64
 
 
 @dataclass(frozen=True, slots=True)
-class FrontEnd:
+class FrontEnd(ShowsFields):
     """A front end, in the order in which a signal meets it; the defaults change nothing.
 
     - `noise_e`: Gaussian width, on every pixel of the window.
@@ -58,6 +59,9 @@ class FrontEnd:
     window: Literal["keep", "centroid", "jitter"] = "keep"
     window_jitter_px: int = 0
     seed: int = 0
+
+    def __repr__(self) -> str:
+        return one_line("FrontEnd", *(changes(self) or ["changes nothing"]))
 
     def __post_init__(self) -> None:
         for name in ("noise_e", "threshold_e", "threshold_dispersion_e"):

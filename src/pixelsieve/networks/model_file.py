@@ -22,6 +22,7 @@ from pixelsieve.core.files import parse_json, replacing
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
+from pixelsieve.display.html import table_html
 from pixelsieve.display.shown import one_line
 from pixelsieve.features import FeatureSet, FeatureTable
 from pixelsieve.front_end import FrontEnd
@@ -29,6 +30,7 @@ from pixelsieve.networks.build import build, logits_function
 from pixelsieve.networks.keras_part import KERAS_MEMBERS, read_keras_part
 from pixelsieve.networks.precision import LearnedPrecision, MixedPrecision, Precision, bits_text
 from pixelsieve.networks.spec import NetworkSpec, Weights
+from pixelsieve.networks.tables import model_table
 
 if TYPE_CHECKING:
     import keras
@@ -135,6 +137,9 @@ class Model:
         bits = learned if isinstance(self.precision, MixedPrecision) else bits_text(uniform)
         told = (self.spec.name, bits, f"{self.spec.n_parameters} parameters")
         return one_line("Model", *([self.name] if self.path else []), ", ".join(told))
+
+    def _repr_html_(self) -> str:
+        return table_html(model_table(self))
 
     def keras_model(self) -> keras.Model:
         """The Keras model with these weights."""

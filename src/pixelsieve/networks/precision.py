@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pixelsieve.core.config import Document, from_mapping
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.display.shown import ShowsFields, changes, one_line
 from pixelsieve.networks.fixed_point import FixedPoint, Overflow, Quantizer, Rounding
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class LayerScale:
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
+class Precision(ShowsFields):
     """Uniform bits for a whole network.
 
     Weights and biases are `fixed<weight_bits>` with `weight_integer_bits` besides the sign
@@ -50,6 +51,11 @@ class Precision:
     activation_bits: int = 8
     input_bits: int = 8
     scales: tuple[LayerScale, ...] = ()
+
+    def __repr__(self) -> str:
+        own = [f"scales of {len(self.scales)} layers"] if self.scales else []
+        more = changes(self, "weight_bits", "scales")
+        return one_line("Uniform", f"{self.weight_bits} bits", *more, *own)
 
     def __post_init__(self) -> None:
         for name in ("weight_bits", "activation_bits", "input_bits"):
@@ -173,7 +179,7 @@ def element_config(
 
 
 @dataclass(frozen=True, slots=True)
-class LearnedPrecision:
+class LearnedPrecision(ShowsFields):
     """Bits of every weight, activation and input are trained, under a budget.
 
     The cost is that of `cost`: `ebops` (sum over the products of weight bits x input bits, Sun et
@@ -197,6 +203,10 @@ class LearnedPrecision:
     input_bits: int = 8
     rounding: Rounding = "TRN"
     overflow: Overflow = "WRAP"
+
+    def __repr__(self) -> str:
+        budget = f"down to {_exact(self.budget_ebops)} EBOPs"
+        return one_line("Learned", budget, *changes(self, "budget_ebops"))
 
     def __post_init__(self) -> None:
         bits = f"{SMALLEST_BITS} to {LARGEST_BITS}"

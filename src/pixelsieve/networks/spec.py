@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
+from pixelsieve.display.html import table_html
+from pixelsieve.display.shown import one_line
 from pixelsieve.features import REGISTRY, WINDOW
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
+from pixelsieve.networks.tables import layers_table
 
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 
@@ -62,6 +65,14 @@ class NetworkSpec:
                 "(dense, units = 1, relu = false)"
             )
             raise ConfigError(msg)
+
+    def __repr__(self) -> str:
+        widths = " - ".join(" x ".join(map(str, self.shapes()[name])) for name in self.variables())
+        inputs = ", ".join(self.features)
+        return one_line("Network", self.name, f"{self.n_parameters} parameters", widths, inputs)
+
+    def _repr_html_(self) -> str:
+        return table_html(layers_table(self))
 
     @property
     def features(self) -> tuple[str, ...]:

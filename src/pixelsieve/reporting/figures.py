@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.core.files import telling_unwritable
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.display.axes import LOWEST_PIXEL_E, canvas, colour, draw_images, figure
+from pixelsieve.display.axes import (
+    LOWEST_PIXEL_E,
+    canvas,
+    colour,
+    draw_images,
+    drawing,
+    figure,
+    shifted,
+)
 from pixelsieve.display.spec import Choice
 from pixelsieve.networks.precision import bits_suffix
 from pixelsieve.reporting.charts import bits_choices, colours, drawn, widths
@@ -18,6 +27,9 @@ from pixelsieve.reporting.record import RunRecord
 from pixelsieve.studies.explain import SeenClusters
 from pixelsieve.studies.inspect import Display
 from pixelsieve.studies.robustness import ApproachRobustness, RobustnessResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _LOWEST_MEAN_E = 1.0
 _COLUMNS = {"slices": 2, "training_curves": 4}
@@ -105,36 +117,62 @@ def event_display(displays: Mapping[str, Sequence[Display]], path: Path) -> None
         draw_images(made, panels, LOWEST_PIXEL_E, "charge (e)")
 
 
-_PANELS = (("signal_efficiency", "signal efficiency"), ("rejection", "BIB rejection"))
+_PANELS = {"signal_efficiency": "signal efficiency", "rejection": "BIB rejection"}
 
 
 def robustness(result: RobustnessResult, path: Path) -> None:
     """Draw frozen thresholds filled, those set again open; bars are statistical, lines nominal."""
+    with canvas(path, _robustness_size(result, 9.0), 1, len(_PANELS)) as figure:
+        for axes, metric in zip(figure.axes, _PANELS, strict=True):
+            _draw_panel(axes, result, metric, legend=metric == "rejection")
+        figure.axes[1].tick_params(labelleft=False)
+        figure.legend(loc="outside upper center", ncols=2 * len(result.approaches))
+
+
+def robustness_panel(result: RobustnessResult, metric: str, ax: Axes | None = None) -> Axes:
+    """Draw one of the two panels into `ax` or into new axes; return them.
+
+    Raise `ConfigError` for a figure that is not drawn.
+    """
+    if metric not in _PANELS:
+        msg = f"unknown figure '{metric}'{nearest(metric, _PANELS)}; known: {', '.join(_PANELS)}"
+        raise ConfigError(msg)
+    with drawing(ax, _robustness_size(result, 5.6)) as (axes, taken):
+        _draw_panel(axes, result, metric, legend=True, taken=taken)
+        axes.legend()
+    return axes
+
+
+def _robustness_size(result: RobustnessResult, width: float) -> tuple[float, float]:
+    return width, 1.6 + 0.24 * len(result.approaches[0].rows)
+
+
+def _draw_panel(
+    axes: Axes, result: RobustnessResult, metric: str, *, legend: bool, taken: int = 0
+) -> None:
     hues = colours([one.approach for one in result.approaches])
     rows = result.approaches[0].rows
     labels = [row.label for row in rows]
     breaks = [i for i in range(1, len(rows)) if rows[i].kind != rows[i - 1].kind]
-    with canvas(path, (9.0, 1.6 + 0.24 * len(labels)), 1, len(_PANELS)) as figure:
-        for axes, (metric, title) in zip(figure.axes, _PANELS, strict=True):
-            for number, one in enumerate(result.approaches):
-                shift = 0.16 * (number - (len(hues) - 1) / 2)
-                _draw_approach(axes, one, metric, shift, colour(hues[one.approach]))
-            axes.set_xlabel(title)
-            axes.set_ylim(len(labels) - 0.5, -0.5)
-            axes.set_yticks(range(len(labels)), labels)
-            axes.set_yticks([], minor=True)
-            axes.grid(axis="y", lw=0.3)
-            for row in breaks:
-                axes.axhline(row - 0.5, color="#777777", lw=0.6)
-        figure.axes[1].tick_params(labelleft=False)
-        figure.legend(loc="outside upper center", ncols=2 * len(hues))
+    for number, one in enumerate(result.approaches):
+        shift = 0.16 * (number - (len(hues) - 1) / 2)
+        hue = colour(shifted(hues[one.approach], taken))
+        _draw_approach(axes, one, metric, shift, hue, legend=legend)
+    axes.set_xlabel(_PANELS[metric])
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks([], minor=True)
+    axes.grid(axis="y", lw=0.3)
+    for row in breaks:
+        axes.axhline(row - 0.5, color="#777777", lw=0.6)
 
 
-def _draw_approach(axes: Any, one: ApproachRobustness, metric: str, shift: float, hue: str) -> None:
+def _draw_approach(
+    axes: Axes, one: ApproachRobustness, metric: str, shift: float, hue: str, *, legend: bool
+) -> None:
     rows, name = one.rows, one.approach
-    legend = metric == "rejection"
     styles = {metric: (f"{name}, frozen", hue)}
-    if legend:
+    if metric == "rejection":
         styles["rejection_reset"] = (f"{name}, set again", "none")
     for key, (label, fill) in styles.items():
         found = [(i + shift, row.figures[key]) for i, row in enumerate(rows)]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import Document, from_mapping, read_toml
 from pixelsieve.core.errors import ConfigError, nearest
+from pixelsieve.display.shown import ShowsFields, changes, one_line
 from pixelsieve.training.augmentation import Augmentation
 
 _NUMBERS = ("initial_rate", "end_rate", "power", "warm_up", "distillation", "temperature")
@@ -40,7 +41,7 @@ _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(ShowsFields):
     """The way to train one network.
 
     - `epochs`, `batch_size`; the last incomplete batch of an epoch is left out, rows are
@@ -92,6 +93,12 @@ class Recipe:
     patience: int | None = None
     augmentation: Augmentation | None = None
     learns_bits: bool = False
+
+    def __repr__(self) -> str:
+        every = [self.name, f"{self.epochs} epochs", f"rate {self.initial_rate:g}"]
+        varied = ["augmentation"] if self.augmentation else []
+        more = changes(self, "name", "epochs", "initial_rate", "augmentation")
+        return one_line("Recipe", *every, *varied, *more)
 
     def __post_init__(self) -> None:
         rules = (
