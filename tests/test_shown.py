@@ -249,7 +249,9 @@ def test_another_cluster_takes_the_place_of_the_first() -> None:
         assert plt.get_fignums() == [made.number]
         assert len(ax.images) == 1
         assert len(made.axes) == 2  # with the scale of the charge
-        assert np.max(ax.images[0].get_array()) == clusters.pixels_e[2].max()
+        drawn = ax.images[0].get_array()
+        assert drawn is not None
+        assert drawn.max() == clusters.pixels_e[2].max()
         assert len(clusters.plot(0).figure.axes) == 2
     finally:
         plt.close("all")

@@ -121,7 +121,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
     entities: Any = ModuleType("mlflow.entities")
     entities.Metric, entities.Param = Metric, Param
-    monkeypatch.setitem(sys.modules, "mlflow", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mlflow", made)
     monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
     return made
 
