@@ -229,7 +229,11 @@ def _vendor_reports(folder: Path) -> None:
         ("csynth.rpt", texts.CSYNTH_RPT),
         ("utilization.rpt", texts.HEADING + texts.UTILIZATION),
         ("instances.rpt", texts.BY_INSTANCE),
-        ("timing.rpt", texts.HEADING + texts.TIMING),
+        ("timing.rpt", texts.HEADING + texts.TWO_CLOCKS),
+        ("summary.rpt", texts.CSYNTH_SUMMARY),
+        ("cosim.rpt", texts.COSIMULATION),
+        ("cycle.rpt", texts.CATAPULT_CYCLE),
+        ("rtl.rpt", texts.CATAPULT_RTL),
     ):
         (folder / name).write_text(text)
 

@@ -68,7 +68,9 @@ def firmware(
     ] = False,
     import_report: Annotated[
         list[Path] | None,
-        typer.Option(help="Keep a report of Vitis HLS or Vivado with the run; may be repeated."),
+        typer.Option(
+            help="Keep a report of Vitis HLS, Vivado or Catapult with the run; may be repeated."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
