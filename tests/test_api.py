@@ -270,6 +270,7 @@ VERBS = {c.callback.__name__: c.callback for c in app.registered_commands if c.c
 SHAPE = {"json", "resources_only", "import_report"}
 """Options that say how to answer, or which function is meant."""
 NAMES = {
+    "column": "columns",
     "format": "source_format",
     "from_": "pixels",
     "hls": "backend",

@@ -230,7 +230,7 @@ def _check(clusters: Clusters, columns: Mapping[str, NDArray[Any]]) -> None:
         if len(column) != n:
             msg = f"{clusters.origin}: column '{name}' has {len(column)} rows; expected {n}"
             raise DataError(msg)
-        if name not in clusters.truth and column.dtype.kind == "f":
+        if column.dtype.kind == "f":
             _refuse(clusters, name, ~np.isfinite(column), "not a finite number; mend or drop it")
     if "pixels_e" in columns:
         low, high = LOWEST_CHARGE_E, HIGHEST_CHARGE_E
