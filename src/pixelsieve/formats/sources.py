@@ -16,7 +16,6 @@ from pixelsieve.core.files import distinct, read_document
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.data.detector import Detector
 from pixelsieve.formats import (
-from pixelsieve.formats.partitions import files_in
     parquet,
     pixelav,
     root,
@@ -27,6 +26,7 @@ from pixelsieve.formats.partitions import files_in
     triples,
 )
 from pixelsieve.formats.columns import AS_THEY_ARE
+from pixelsieve.formats.partitions import files_in
 
 Format = Literal["parquet", "triples", "tfrecord", "pixelav", "root"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -245,7 +245,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """Return the files of a folder and its partitions; those of two formats may be the same clusters twice."""
+    """Return the files of a folder and its partitions; two formats may be the same clusters."""
     files = [*files_in(folder)]
     by_suffix = {s: [p for p in files if p.suffix == s] for s in tables.SUFFIXES}
     if all(by_suffix.values()):
