@@ -270,13 +270,11 @@ VERBS = {c.callback.__name__: c.callback for c in app.registered_commands if c.c
 SHAPE = {"json", "resources_only", "import_report"}
 """Options that say how to answer, or which function is meant."""
 NAMES = {
-    "column": "columns",
     "format": "source_format",
     "from_": "pixels",
     "hls": "backend",
     "recipe": "recipes",
     "paths": "data",
-    "column": "columns",
     "run": "models",
 }
 

@@ -385,9 +385,11 @@ def inspect(
         patterns = [data] if isinstance(data, str | Path) else list(data)
         found = load(patterns).as_collected()
         files = find_files(patterns)
-        for table in map(tables.Table, files):
-            if table.has_slices() and (line := identical_slices(table.iterate(slices=True))):
-                notes.append(f"{table.path}: {line}")
+        notes = [
+            f"{table.path}: {line}"
+            for table in map(tables.Table, files)
+            if table.has_slices() and (line := identical_slices(table.iterate(slices=True)))
+        ]
         provenance = {p.name: said for p in files if (said := tables.Table(p).provenance())}
     inspected = Inspected(inspect_parts(found.hold(), chosen, provenance, events, notes))
     if out is not None:

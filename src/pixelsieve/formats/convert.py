@@ -123,11 +123,9 @@ def _notes(sources: Sources, one: Clusters) -> tuple[str, ...]:
     slices = None if one.slices_e is None else one.slices_e.shape[1]
     if sources.format != "tfrecord" or slices in (None, _USUAL_SLICES):
         return ()
-    assumed = f"{one.detector.sensor.slice_ps:g} ps of detector '{one.detector.name}'"
-    return (
-        f"{slices} time slices, at times that the records do not say (taken as every {assumed}); "
-        "pixels_e is the last of them",
-    )
+    note = f"{slices} time slices, of which the records do not say when; the last is pixels_e, one "
+    note += f"lasts {one.detector.sensor.slice_ps:g} ps by detector '{one.detector.name}'"
+    return (note,)
 
 
 def _common_provenance(sources: Sources) -> dict[str, object]:

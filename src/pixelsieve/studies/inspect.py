@@ -261,7 +261,9 @@ def inspect_parts(
     `notes` are what is known of their files.
     """
     dataset, lacking = _parts_to_show(found)
-    notes = [*lacking, *constant_columns(dataset.parts.values()), *notes]
+    held = [*dataset.parts.values()]
+    sliced = identical_slices(held)
+    notes = [*lacking, *constant_columns(held), *([sliced] if sliced else []), *notes]
     parts, seen = dataset.parts, dataset.through(front_end)
     described = "train" if "train" in parts else next(iter(parts))
     clusters = seen.parts[described]
