@@ -117,7 +117,7 @@ def iterate_records(path: Path) -> Iterator[memoryview]:
         raise DataError(msg) from error
 
 
-def _records(path: Path, file: IO[bytes], left: int | None) -> Iterator[memoryview]:
+def _records(path: Path, file: IO[bytes] | gzip.GzipFile, left: int | None) -> Iterator[memoryview]:
     """`left` is the number of bytes, None if it is not known."""
     number = 0
     while head := file.read(12):
