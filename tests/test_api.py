@@ -275,6 +275,7 @@ NAMES = {
     "hls": "backend",
     "recipe": "recipes",
     "paths": "data",
+    "column": "columns",
     "run": "models",
 }
 
