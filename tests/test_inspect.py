@@ -15,6 +15,7 @@ from pixelsieve.formats.dataset import Dataset, read_parts
 from pixelsieve.front_end import FrontEnd
 from pixelsieve.studies.inspect import SharedGroups, duplicates, inspect_parts, shared_groups
 from tests.conftest import make_clusters
+from tests.format_files import full_clusters
 from tests.test_cli import pixelsieve, refused
 
 
@@ -110,3 +111,22 @@ def test_the_real_sample_repeats_no_cluster(muc_real: Path, sample: str) -> None
     assert found.between_classes == 0
     assert set(found.between_splits.values()) == {0}
     assert set(shared_groups(parts).pairs.values()) == {0}
+
+
+def test_slices_that_are_one_image_and_constant_columns_are_named(tmp_path: Path) -> None:
+    clusters = full_clusters(40, slices=3)
+    assert clusters.slices_e is not None
+    same = clusters.replace(
+        slices_e=np.repeat(clusters.pixels_e[:, None], 3, axis=1),
+        z_global_mm=np.full(40, 12.5, np.float32),
+    )
+    path = tmp_path / "same.parquet"
+    parquet.write(same, path)
+    notes = inspected(path)["notes"]
+    assert (
+        f"{path}: the 3 time slices of each cluster are identical: they tell no more than one"
+        in notes
+    )
+    assert "column 'z_global_mm' is 12.5 in every cluster: it tells nothing" in notes
+    parquet.write(clusters, path)
+    assert not any("identical" in note or "in every" in note for note in inspected(path)["notes"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
-from pixelsieve.formats import tfrecord
+from pixelsieve.formats import parquet, root, tfrecord
 from pixelsieve.formats.tfrecord import (
     FormatError,
     decode_example,
@@ -123,10 +124,41 @@ def test_round_trip_of_both_families(tmp_path: Path, *, normalized: bool) -> Non
 def test_slices_may_stand_first_or_last(tmp_path: Path) -> None:
     logs = np.log2(1 + full_clusters(4).replace().pixels_e.astype(np.float64))
     last = np.stack([logs * 0.8, logs], axis=1).astype(np.float32)
-    for cluster in (last, np.moveaxis(last, 1, -1), last[:, 1:], last[:, 1, :, :, None]):
+    first, second = (read(saved(tmp_path / "a.tfrecord", tensors(4) | {"cluster": c}))
+                     for c in (last, np.moveaxis(last, 1, -1)))  # fmt: skip
+    for clusters in (first, second):
+        np.testing.assert_array_equal(clusters.pixels_e, full_clusters(4).pixels_e)
+        assert clusters.slices_e is not None
+        np.testing.assert_array_equal(clusters.slices_e[:, 1], clusters.pixels_e)
+    assert_same(first, second)
+    for cluster in (last[:, 1:], last[:, 1, :, :, None]):
         clusters = read(saved(tmp_path / "a.tfrecord", tensors(4) | {"cluster": cluster}))
         np.testing.assert_array_equal(clusters.pixels_e, full_clusters(4).pixels_e)
-        assert clusters.slices_e is None  # which slices they are the file does not say
+        assert clusters.slices_e is None
+
+
+def test_gzip_is_read_and_its_damage_is_one_line(tmp_path: Path) -> None:
+    plain = saved(tmp_path / "a.tfrecord", tensors(), tensors(4))
+    packed = tmp_path / "b.tfrecord"
+    whole = gzip.compress(plain.read_bytes())
+    packed.write_bytes(whole)
+    assert_same(read(packed), read(plain))
+    for damaged in (whole[:-200], whole[:100], b"\x1f\x8b" + bytes(50), flipped(whole, 300)):
+        packed.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"b\.tfrecord") as caught:
+            read(packed)
+        assert "\n" not in str(caught.value)
+    packed.write_bytes(gzip.compress(huge(plain.read_bytes())))
+    with pytest.raises(DataError, match="in a compressed file; expected at most"):
+        read(packed)
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 132345\n"
+    for name, module in (("a.tfrecord", tfrecord), ("a.parquet", parquet), ("a.root", root)):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DataError, match=r"a Git LFS pointer.* by `git lfs pull`"):
+            list(module.iterate(tmp_path / name))
 
 
 def change(name: str, with_: Callable[[NDArray[np.float32]], object]) -> Tensors:

@@ -186,9 +186,10 @@ BAD: dict[str, tuple[str, Change, str]] = {
         "column '22', row 5: nan is not a f",
     ),
     "no value": ("recon3D", set_value("22", 5, None), "column '22', row 5: no value"),
-    "infinite z": ("labels", set_value("z-global", 6, np.inf), "'z_global_mm', row 6: inf"),
+    "infinite z": ("labels", set_value("z-global", 6, np.inf), "'z-global', row 6: inf is not a"),
+    "NaN for pt": ("labels", set_value("pt", 3, np.nan), "'pt', row 3: nan is not a finite"),
     "fraction of a PID": ("labels", set_value("PID", 6, 11.5), "'PID', row 6: 11.5; expected a w"),
-    "NaN for charge": ("labels", set_value("number_eh_pairs", 2, np.nan), "pairs', row 2: nan; e"),
+    "NaN for charge": ("labels", set_value("number_eh_pairs", 2, np.nan), "pairs', row 2: nan is"),
     "an id above 63 bits": (
         "labels",
         lambda t: t.set_column(

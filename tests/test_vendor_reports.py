@@ -45,6 +45,101 @@ CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
 </profile>
 """
 
+OLD_LATENCY = """
++ Latency (clock cycles):
+    * Summary:
+    +-----+-----+-----+-----+----------+
+    |  Latency  |  Interval | Pipeline |
+    | min | max | min | max |   Type   |
+    +-----+-----+-----+-----+----------+
+    |   16|   18|    1|    2| function |
+    +-----+-----+-----+-----+----------+
+"""
+
+CSYNTH_SUMMARY = """
+
+================================================================
+== Synthesis Summary Report of 'filter'
+================================================================
++ General Information:
+    * Date:           Mon Jan  5 10:00:00 2026
+    * Version:        2023.2 (Build 4023990 on Oct 11 2023)
+    * Project:        filter_prj
+    * Target device:  xcvu13p-flga2577-2-e
+
+
++ Performance & Resource Estimates:
+
+    PS: '+' for module; 'o' for loop; '*' for dataflow
+    +-----------+------+------+---------+--------+----------+---------+------+----------+--------+----------+-----------+-----------+-----+
+    |  Modules  | Issue|      | Latency | Latency| Iteration|         | Trip |          |        |          |           |           |     |
+    |  & Loops  | Type | Slack| (cycles)|  (ns)  |  Latency | Interval| Count| Pipelined|  BRAM  |    DSP   |     FF    |    LUT    | URAM|
+    +-----------+------+------+---------+--------+----------+---------+------+----------+--------+----------+-----------+-----------+-----+
+    |+ filter*  |     -|  0.10|       18|  90.000|         -|        2|     -|  dataflow|  3 (~0%)|  220 (1%)|  463 (~0%)|  5885 (~0%)|    -|
+    | + dense   |     -|  0.20|        7|  35.000|         -|        1|     -|       yes|       -|  100 (1%)|  111 (~0%)|   777 (~0%)|    -|
+    +-----------+------+------+---------+--------+----------+---------+------+----------+--------+----------+-----------+-----------+-----+
+
+
+================================================================
+== HW Interfaces
+================================================================
+"""  # noqa: E501
+
+COSIMULATION = """Report time       : Mon Jan  5 10:40:00 CET 2026.
+Solution          : solution1.
+Simulation tool   : xsim.
+
++----------+----------+-----------------------+-----------------------+----------------------+
+|          |          | Latency(Clock Cycles) | Interval(Clock Cycles)| Total Execution Time |
++   RTL    +  Status  +-----------------------+-----------------------+    (Clock Cycles)    +
+|          |          |  min  |  avg  |  max  |  min  |  avg  |  max  |                      |
++----------+----------+-----------------------+-----------------------+----------------------+
+|      VHDL|        NA|     NA|     NA|     NA|     NA|     NA|     NA|                    NA|
+|   Verilog|      Pass|     15|     16|     17|      1|      1|      2|                  1016|
++----------+----------+-----------------------+-----------------------+----------------------+
+"""
+
+CATAPULT_HEAD = """-- Catapult Ultra Synthesis: Report
+-- ------------------------- ---------------------------------------------------
+-- Version:                  2024.2/1130128 Production Release
+-- Build Date:               Mon Jan  5 09:00:00 CET 2026
+
+Solution Settings: nnet::filter.v3
+  Current state: {state}
+  Project: Catapult
+
+Processes/Blocks in Design
+  Process             Real Operation(s) count Latency Throughput Reset Length II Comments
+  ------------------- ----------------------- ------- ---------- ------------ -- --------
+  /filter/dense<4,8>/core                  24       1          3            0  0
+  Design Total:                          1970      25          3            1  0
+
+"""
+
+CATAPULT_CYCLE = CATAPULT_HEAD.format(state="schedule") + """Clock Information
+  Clock Signal Edge   Period Sharing Alloc (%) Uncertainty Used by Processes/Blocks
+  ------------ ------ ------ ----------------- ----------- ------------------------
+  clk          rising 10.000             20.00    0.000000 /filter/dense<4,8>/core
+
+"""  # fmt: skip
+
+CATAPULT_RTL = CATAPULT_HEAD.format(state="extract") + """Area Scores
+                    Post-Scheduling   Post-DP & FSM Post-Assignment
+  ----------------- --------------- --------------- ---------------
+  Total Area Score:   5602.8         5886.5          5862.2
+  Total Reg:           102.5   (2%)   154.4   (3%)    154.4   (3%)
+
+Timing Report
+  Critical Path
+    Max Delay:  9.358097999999998
+    Slack:      0.6419020000000017
+
+    Path     Startpoint            Endpoint              Delay  Slack
+    -------- --------------------- --------------------- ------ ------
+    1        filter:core/reg(a)    filter:core/reg(b)    9.3581 0.6419
+
+"""  # fmt: skip
+
 CSYNTH_RPT = """
 
 ================================================================
@@ -317,9 +412,78 @@ def test_vivado_timing(tmp_path: Path) -> None:
     report = read(tmp_path, TIMING)
     assert (report.kind, report.stage) == ("vivado timing", "Routed")
     assert (report.target_clock_ns, report.achieved_clock_ns) == (5.0, 5.156)
-    two = TIMING.replace("200.000\n", "200.000\nother  {0.000 4.000}  8.000  125.000\n")
+
+
+TWO_CLOCKS = TIMING.replace(
+    "200.000\n", "200.000\n  adc    {0.000 4.000}      8.000           125.000\n"
+).replace(
+    "| -----------------\n",
+    """| -----------------
+------------------------------------------------------------------------------------------------
+
+Clock        WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints     WPWS(ns)
+-----        -------      -------  ---------------------  -------------------     --------
+sys_clk                                                                              2.000
+  adc         -0.156       -1.200                     23                 1696        3.500
+
+""",
+)
+
+
+def test_of_two_clocks_the_one_with_the_slack_is_named(tmp_path: Path) -> None:
+    report = read(tmp_path, TWO_CLOCKS)
+    assert (report.slack_ns, report.clock) == (-0.156, "adc")
+    assert (report.target_clock_ns, report.achieved_clock_ns) == (8.0, 8.156)
+    between = read(tmp_path, TWO_CLOCKS.replace("adc         -0.156", "adc          0.300"))
+    assert (between.slack_ns, between.clock, between.achieved_clock_ns) == (-0.156, None, None)
+
+
+def test_shares_in_cells_are_passed_over(tmp_path: Path) -> None:
+    text = BY_INSTANCE.replace("       1611 |", "1611(2.32%) |").replace("308 |", "308(0.1%) |")
+    text = text.replace("     10 |", "10 (<0.01%) |").replace("         36 |", "    36(~0%) |")
+    report = read(tmp_path, text)
+    assert (report.lut, report.ff, report.dsp, report.bram_18k) == (1611, 308, 36, 22)
+
+
+def test_latencies_of_vivado_hls_2018(tmp_path: Path) -> None:
+    start, end = CSYNTH_RPT.index("\n+ Latency:"), CSYNTH_RPT.index("    + Detail:")
+    report = read(tmp_path, CSYNTH_RPT[:start] + OLD_LATENCY + CSYNTH_RPT[end:])
+    assert report == read(tmp_path, CSYNTH_RPT)
+
+
+def test_the_summary_of_a_solution_gives_its_top(tmp_path: Path) -> None:
+    summary, whole = read(tmp_path, CSYNTH_SUMMARY), read(tmp_path, CSYNTH_RPT)
+    for name in ("top", "part", "tool_version", "lut", "ff", "dsp", "bram_18k", "uram"):
+        assert getattr(summary, name) == getattr(whole, name)
+    assert (summary.latency_max_cycles, summary.interval_max_cycles) == (18, 2)
+    assert summary.latency_min_cycles is None
+    unknown = read(tmp_path, CSYNTH_SUMMARY.replace("|       18|", "|        -|"))
+    assert (unknown.latency_max_cycles, unknown.lut) == (None, 5885)
+
+
+def test_a_cosimulation_measures_the_latency(tmp_path: Path) -> None:
+    report = read(tmp_path, COSIMULATION, "filter_cosim.rpt")
+    assert (report.kind, report.top) == ("vitis-hls cosimulation", "filter")
+    assert report.stage == "Verilog simulated: Pass, measured"
+    assert (report.latency_min_cycles, report.latency_max_cycles) == (15, 17)
+    assert (report.interval_min_cycles, report.interval_max_cycles) == (1, 2)
+    once = COSIMULATION.replace("      1|      1|      2|", "     NA|     NA|     NA|")
+    assert read(tmp_path, once).interval_max_cycles is None
     with pytest.raises(DataError, match="without any figure"):
-        read(tmp_path, two)
+        read(tmp_path, COSIMULATION.replace("Pass|     15", "NA|     15"))
+
+
+def test_catapult(tmp_path: Path) -> None:
+    cycle, rtl = read(tmp_path, CATAPULT_CYCLE), read(tmp_path, CATAPULT_RTL)
+    for report in (cycle, rtl):
+        assert (report.kind, report.top) == ("catapult", "filter")
+        assert report.tool_version == "2024.2/1130128 Production Release"
+        assert (report.latency_max_cycles, report.interval_max_cycles) == (25, 3)
+        assert report.target_clock_ns == 10.0
+    assert (cycle.clock, cycle.area_score) == ("clk", None)
+    assert (rtl.achieved_clock_ns, rtl.slack_ns, rtl.area_score) == (9.358098, 0.641902, 5862.2)
+    endless = read(tmp_path, CATAPULT_CYCLE.replace("25          3", "-1          3"))
+    assert (endless.latency_max_cycles, endless.interval_max_cycles) == (None, 3)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +494,8 @@ def test_vivado_timing(tmp_path: Path) -> None:
         ("<profile><Area", "not valid XML"),
         ("<html><body/></html>", "without estimates"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', "document type"),
-        ("== Synthesis Summary Report of 'filter'\n", "summary over all modules"),
+        ("== Synthesis Summary Report of 'filter'\n", "without any figure"),
+        ("-- Catapult Ultra Synthesis: Report\n", "without any figure"),
         ("== Performance Estimates\n", "without any figure"),
         ("Utilization Design Information\n| Site Type | Used |\n", "without any figure"),
     ],
@@ -365,7 +530,13 @@ def test_a_missing_or_binary_file(tmp_path: Path) -> None:
         read_report(tmp_path / "x.rpt")
 
 
-@pytest.mark.parametrize("text", [CSYNTH_XML, CSYNTH_RPT, UTILIZATION, TIMING, BY_INSTANCE])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(CSYNTH_XML, CSYNTH_RPT, CSYNTH_SUMMARY, COSIMULATION, UTILIZATION, BY_INSTANCE),
+        *(TIMING, TWO_CLOCKS, CATAPULT_RTL, CATAPULT_CYCLE),
+    ],
+)
 def test_a_report_cut_anywhere_gives_an_error_or_true_figures(tmp_path: Path, text: str) -> None:
     whole = read(tmp_path, text)
     for end in range(0, len(text), 97):
@@ -373,5 +544,8 @@ def test_a_report_cut_anywhere_gives_an_error_or_true_figures(tmp_path: Path, te
             part = read(tmp_path, text[: text.rfind("\n", 0, end) + 1])
         except DataError:
             continue
-        for name in ("lut", "ff", "dsp", "bram_18k", "latency_max_cycles", "achieved_clock_ns"):
+        for name in (
+            *("lut", "ff", "dsp", "bram_18k", "latency_max_cycles", "achieved_clock_ns"),
+            *("slack_ns", "area_score", "interval_max_cycles"),
+        ):
             assert getattr(part, name) in {None, getattr(whole, name)}

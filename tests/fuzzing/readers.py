@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -90,12 +91,15 @@ def _tfrecord(folder: Path) -> None:
 
     clusters = full_clusters(3, slices=2)
     tfrecord.write([clusters, clusters], folder / "batches.tfrecord")
+    packed = gzip.compress((folder / "batches.tfrecord").read_bytes(), mtime=0)
+    (folder / "packed.tfrecord").write_bytes(packed)
 
 
 def _read_tfrecord(folder: Path) -> None:
     from pixelsieve.formats import tfrecord
 
-    list(tfrecord.iterate(folder / "batches.tfrecord", rows=2))
+    for path in sorted(folder.iterdir()):
+        list(tfrecord.iterate(path, rows=2))
 
 
 def _pixelav(folder: Path) -> None:
@@ -229,7 +233,11 @@ def _vendor_reports(folder: Path) -> None:
         ("csynth.rpt", texts.CSYNTH_RPT),
         ("utilization.rpt", texts.HEADING + texts.UTILIZATION),
         ("instances.rpt", texts.BY_INSTANCE),
-        ("timing.rpt", texts.HEADING + texts.TIMING),
+        ("timing.rpt", texts.HEADING + texts.TWO_CLOCKS),
+        ("summary.rpt", texts.CSYNTH_SUMMARY),
+        ("cosim.rpt", texts.COSIMULATION),
+        ("cycle.rpt", texts.CATAPULT_CYCLE),
+        ("rtl.rpt", texts.CATAPULT_RTL),
     ):
         (folder / name).write_text(text)
 

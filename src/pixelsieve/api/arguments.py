@@ -41,13 +41,16 @@ Bits = int | str | Precision | LearnedPrecision
 """Bits of a weight, all of them as `ps.Uniform(4)`, or `ps.Learned(300)`, also `"learned:300"`."""
 
 _TIME = "hit_time_"
+_OF_DATA = ("test_from", "same_clusters")
+"""Arguments of `load` that errors of any function name, for they may come of its data."""
+
 _scratch = ExitStack()
 atexit.register(_scratch.close)
 
 
 def public(function: Callable[P, T]) -> Callable[P, T]:
     """Let errors name arguments as Python does; the command line names them as options."""
-    names = [*inspect.signature(function).parameters]
+    names = [*inspect.signature(function).parameters, *_OF_DATA]
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -406,7 +406,7 @@ class VendorReports(ShowsTable):
 def import_report(
     run: Place, files: Place | Sequence[Place], model: str | None = None
 ) -> VendorReports:
-    """Keep reports of Vitis HLS or Vivado with a run; return all that it has.
+    """Keep reports of Vitis HLS, Vivado or Catapult with a run; return all that it has.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from pixelsieve.display.spec import Table
 from pixelsieve.formats import tables
 from pixelsieve.formats.convert import Conversion
 from pixelsieve.formats.convert import convert as convert_clusters
-from pixelsieve.formats.dataset import Dataset, open_dataset, splits_by_name
+from pixelsieve.formats.dataset import Dataset, TestFrom, open_dataset, splits_by_name
 from pixelsieve.formats.labels import doubtful_units
 from pixelsieve.formats.sources import Format, ReadOptions, find_files, incomplete_samples
 from pixelsieve.front_end import FrontEnd
@@ -43,7 +43,7 @@ from pixelsieve.reporting.tables import (
     inspection_lines,
     inspection_tables,
 )
-from pixelsieve.studies.inspect import Inspection, inspect_parts
+from pixelsieve.studies.inspect import Inspection, identical_slices, inspect_parts
 
 
 @public
@@ -52,13 +52,17 @@ def load(
     front_end: FrontEnd | Place | None = None,
     *,
     columns: Mapping[str, str] | None = None,
+    test_from: TestFrom | None = None,
+    same_clusters: bool = False,
 ) -> Dataset:
     """Find clusters in files and how they are split; they are read when they are asked for.
 
     `paths` are Parquet or ROOT files (`FILE.root:tree` if there are several trees), folders or
     patterns, one or several. `front_end` is a chip's, or a TOML file of it. `columns` are the names
-    that the files have for columns of ours. Warn of missing files and, when the clusters are read,
-    of doubtful units. Raise `DataError` for files that cannot be used.
+    that the files have for columns of ours. `test_from` takes a test split from "validation" or
+    "train", by particle group, if the files name none. Warn of missing files and, when the clusters
+    are read, of doubtful units and of files that hold the same clusters, which training refuses
+    unless `same_clusters`. Raise `DataError` for files that cannot be used.
 
     Examples
     --------
@@ -68,6 +72,7 @@ def load(
     """
     patterns = [paths] if isinstance(paths, str | Path) else list(paths)
     said: list[str] = []
+    repeated: list[str] = []
 
     def warn_of_units(clusters: Clusters) -> None:
         if not said:
@@ -75,9 +80,19 @@ def load(
             for text in said:
                 warn(text)
 
+    def warn_of_repeats(read: Dataset) -> None:
+        if not same_clusters and not repeated and (line := read.repeated):
+            repeated.append(line)
+            warn(f"{line}; they count twice in figures of merit and their intervals")
+
     data = open_dataset(
-        patterns, front_end_of(front_end), on_stretch=warn_of_units, columns=columns or {}
+        patterns,
+        front_end_of(front_end),
+        on_stretch=warn_of_units,
+        columns=columns or {},
+        test_from=test_from,
     )
+    data = replace(data, same_clusters=same_clusters, on_pass=warn_of_repeats)
     files = find_files(patterns)
     for text in () if splits_by_name(files) else incomplete_samples(files):
         warn(text)
@@ -362,6 +377,7 @@ def inspect(
     Inspected(train 1116, validation 246, test 238; split by hash of group_id)
     """
     chosen = front_end_of(front_end)
+    notes: list[str] = []
     if isinstance(data, Dataset):
         found, provenance = data.as_collected(), {}
         chosen = chosen or data.front_end
@@ -369,8 +385,13 @@ def inspect(
         patterns = [data] if isinstance(data, str | Path) else list(data)
         found = load(patterns).as_collected()
         files = find_files(patterns)
+        notes = [
+            f"{table.path}: {line}"
+            for table in map(tables.Table, files)
+            if table.has_slices() and (line := identical_slices(table.iterate(slices=True)))
+        ]
         provenance = {p.name: said for p in files if (said := tables.Table(p).provenance())}
-    inspected = Inspected(inspect_parts(found.hold(), chosen, provenance, events))
+    inspected = Inspected(inspect_parts(found.hold(), chosen, provenance, events, notes))
     if out is not None:
         inspected.write(out)
     return inspected

@@ -139,6 +139,7 @@ def convert(
         f"{result.out}: {result.clusters} clusters ({result.signal} signal, {result.bib} BIB) "
         f"from {result.sources} {result.source_format} files; {result.detector}, "
         f"{rows} x {columns} pixels, {result.time_slices} time slices",
+        *(f"note: {note}" for note in result.notes),
         *([no_groups] if to == "parquet" and not result.has_group_id else []),
     )
 

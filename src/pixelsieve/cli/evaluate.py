@@ -30,6 +30,7 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
+    test_from: options.TestFrom = None,
     hit_density: Annotated[
         float | None,
         typer.Option(help="BIB clusters a cm^2 and crossing (default: the detector's preset)."),
@@ -51,7 +52,7 @@ def evaluate(
     chosen = "model" if front_end is None else None if front_end == "none" else Path(front_end)
     scores = run(
         load_model(path, model),
-        load(data),
+        load(data, test_from=test_from),
         split,
         front_end=chosen,
         hit_density=hit_density,

@@ -23,6 +23,7 @@ def firmware(
         list[str] | None,
         typer.Option("--data", "-d", help="Parquet or ROOT file, folder or quoted pattern."),
     ] = None,
+    test_from: options.TestFrom = None,
     model: Annotated[
         str | None, typer.Option(help="Which of the run's models (default: the quantized one).")
     ] = None,
@@ -68,7 +69,9 @@ def firmware(
     ] = False,
     import_report: Annotated[
         list[Path] | None,
-        typer.Option(help="Keep a report of Vitis HLS or Vivado with the run; may be repeated."),
+        typer.Option(
+            help="Keep a report of Vitis HLS, Vivado or Catapult with the run; may be repeated."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -123,7 +126,7 @@ def firmware(
         if hls:
             made = circuits.hand_over(
                 chosen,
-                load(data),
+                load(data, test_from=test_from),
                 hls,
                 efficiency,
                 part=part,
@@ -134,7 +137,7 @@ def firmware(
         else:
             made = circuits.firmware(
                 chosen,
-                load(data),
+                load(data, test_from=test_from),
                 efficiency,
                 stages=stages,
                 clock_ns=clock_ns,

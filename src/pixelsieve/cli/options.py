@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TextIO, TypeVar
 
 import typer
 
@@ -24,6 +24,16 @@ Data = Annotated[
     list[str],
     typer.Option(
         "--data", "-d", help="Parquet or ROOT file, folder, quoted pattern; may be repeated."
+    ),
+]
+TestFrom = Annotated[
+    Literal["validation", "train"] | None,
+    typer.Option(help="Take a test split from this one, by particle group, if files name none."),
+]
+SameClusters = Annotated[
+    bool,
+    typer.Option(
+        "--same-clusters", help="Take files that hold the same clusters; they count twice."
     ),
 ]
 FrontEnd = Annotated[

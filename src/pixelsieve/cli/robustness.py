@@ -30,6 +30,7 @@ def robustness(
         list[str] | None,
         typer.Option(help="Another sample, behind the same front end.", metavar="LABEL=FILES"),
     ] = None,
+    test_from: options.TestFrom = None,
     efficiency: Annotated[
         float, typer.Option(help="Signal efficiency of the threshold, on the validation split.")
     ] = 0.98,
@@ -64,7 +65,7 @@ def robustness(
     folder = out or RunFolder(run).robustness.parent
     found = run_robustness(
         run,
-        load(data),
+        load(data, test_from=test_from),
         model=model or (),
         variations=variations,
         other=others_of(other or []),

@@ -14,6 +14,7 @@ from pixelsieve.cli import options
 def search(
     data: options.Data,
     out: Annotated[Path, typer.Option(help="Run folder, e.g. runs/search.")],
+    *,
     trials: Annotated[int, typer.Option(help="Networks to try.", min=1)] = 60,
     space: Annotated[
         Path | None,
@@ -52,6 +53,8 @@ def search(
         ),
     ] = None,
     front_end: options.FrontEnd = None,
+    test_from: options.TestFrom = None,
+    same_clusters: options.SameClusters = False,
     recipes_file: options.RecipesFile = None,
     luts: options.CountLuts = False,
     workers: options.Workers = None,
@@ -68,7 +71,7 @@ def search(
     from pixelsieve.api.searching import search as run
 
     found = run(
-        load(data, front_end),
+        load(data, front_end, test_from=test_from, same_clusters=same_clusters),
         trials=trials,
         space=space,
         metric=metric,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_OF_THE_DATA = ("data", "front_end", "test_from", "same_clusters", "json")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
     """Options of every verb that trains; each field is one."""
@@ -82,6 +85,8 @@ class TrainingOptions:
             help="Clusters a batch, float and quantized.", show_default="the recipe's: 1024"
         ),
     ] = None
+    test_from: options.TestFrom = None
+    same_clusters: options.SameClusters = False
     scheduler: options.Scheduler = None
     json: options.Json = False
 
@@ -89,12 +94,17 @@ class TrainingOptions:
         """Return the data of `--data`, through the front end of `--front-end`."""
         from pixelsieve.api.data import load
 
-        return load(self.data, self.front_end)
+        return load(
+            self.data,
+            self.front_end,
+            test_from=self.test_from,
+            same_clusters=self.same_clusters,
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `api.training.train` and `api.comparing.compare`."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {n: value for n, value in given.items() if n not in {"data", "front_end", "json"}}
+        return {n: value for n, value in given.items() if n not in _OF_THE_DATA}
 
 
 def takes_training_options(verb: Callable[..., T]) -> Callable[..., T]:

@@ -49,7 +49,8 @@ class Clusters(HasRows):
     0, 1, 2, ... of a front end's ADC stand for, empty where there was none. `origin` and
     `first_row` name the source in error messages. Raise `DataError` (column, row, what was
     expected) on NaN, a collected charge below -1 e, wrong shapes, labels other than 0 and 1, and
-    empty tables. What is built is checked; what is selected or joined from it is not again.
+    empty tables; `truth` may be NaN. What is built is checked; what is selected or joined from it
+    is not again.
 
     Examples
     --------

@@ -15,6 +15,7 @@ SPLIT_NAMES = ("train", "validation", "test")
 _VALIDATION_SHARE = 0.15
 _TEST_SHARE = 0.15
 _COINCIDENCE_PIXELS = 2
+_TEST_SALT = np.uint64(0x7E57)
 
 
 def assign_by_hash(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -25,6 +26,15 @@ def assign_by_hash(groups: NDArray[np.uint64]) -> NDArray[np.int64]:
     uniform = splitmix64(groups) / np.float64(2**64)
     edges = (1 - _VALIDATION_SHARE - _TEST_SHARE, 1 - _TEST_SHARE)
     return np.digitize(uniform, edges).astype(np.int64)
+
+
+def share_for_test(groups: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """Return which groups (n,) of a split make a test split, that `share` of them.
+
+    Depends on the group alone, and not as `assign_by_hash` does, by which they may be chosen.
+    """
+    other = splitmix64(groups ^ _TEST_SALT)
+    return np.asarray(splitmix64(other) / np.float64(2**64) < share)
 
 
 class SplitCheck:

@@ -29,7 +29,10 @@ _NAMED = 20  # sources named in the provenance
 
 @dataclass(frozen=True, slots=True)
 class Conversion(ShowsFields):
-    """A finished conversion: format and number of sources, clusters by class, what came along."""
+    """A finished conversion: format and number of sources, clusters by class, what came along.
+
+    `notes` are lines on what the sources do not say.
+    """
 
     source_format: str
     sources: int
@@ -41,6 +44,7 @@ class Conversion(ShowsFields):
     detector: str
     window: tuple[int, int]
     out: str
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         counts = f"{self.clusters} clusters: {self.signal} signal, {self.bib} BIB"
@@ -107,7 +111,21 @@ def convert(
         detector=one.detector.name,
         window=(one.detector.sensor.rows, one.detector.sensor.columns),
         out=str(out),
+        notes=_notes(sources, one),
     )
+
+
+_USUAL_SLICES = 20
+
+
+def _notes(sources: Sources, one: Clusters) -> tuple[str, ...]:
+    """Return what TFRecords leave open of fewer slices than the simulation makes."""
+    slices = None if one.slices_e is None else one.slices_e.shape[1]
+    if sources.format != "tfrecord" or slices in (None, _USUAL_SLICES):
+        return ()
+    note = f"{slices} time slices, of which the records do not say when; the last is pixels_e, one "
+    note += f"lasts {one.detector.sensor.slice_ps:g} ps by detector '{one.detector.name}'"
+    return (note,)
 
 
 def _common_provenance(sources: Sources) -> dict[str, object]:

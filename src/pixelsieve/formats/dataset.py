@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.config import to_plain
-from pixelsieve.core.errors import DataError
+from pixelsieve.core.errors import ConfigError, DataError
 from pixelsieve.core.files import file_hash
 from pixelsieve.data.clusters import Clusters, concatenate, require_both_classes
 from pixelsieve.data.detector import Detector
-from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash
+from pixelsieve.data.repeats import RepeatedClusters
+from pixelsieve.data.splits import SPLIT_NAMES, SplitCheck, assign_by_hash, share_for_test
 from pixelsieve.display import spec
 from pixelsieve.display.html import table_html
 from pixelsieve.display.shown import one_line
@@ -37,8 +39,14 @@ _SUFFIXES = {"train": "train", "val": "validation", "validation": "validation", 
 _SPLITS = _SUFFIXES | {str(number): name for number, name in enumerate(SPLIT_NAMES)}
 """What a column `split` may hold; ROOT's users put numbers."""
 
+_TEST_SHARES: Mapping[TestFrom, float] = {"validation": 1 / 2, "train": 15 / 85}
+"""Fraction of a split's groups that `test_from` takes; 70 : 15 : 15 with a validation split."""
+
 _AT_LEAST = 20_000
 """Small row groups are joined up to so many clusters."""
+
+TestFrom = Literal["validation", "train"]
+"""The split that a test split is taken from."""
 
 Stretches = Iterator[tuple[str, Clusters]]
 """Name of the split and clusters of it, in order of files and rows."""
@@ -56,7 +64,8 @@ class Dataset:
 
     A `whole` dataset has three splits of both classes, before and after the front end, that share
     no particle group, or a pass through it ends in a `DataError`. `on_stretch` is called with the
-    collected clusters of the first pass.
+    collected clusters of the first pass, `on_pass` at its end. `repeats` has then noticed files
+    that hold the same clusters, which is meant to be if `same_clusters`.
 
     Examples
     --------
@@ -77,6 +86,9 @@ class Dataset:
     on_stretch: Callable[[Clusters], None] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     checked: bool = False
+    same_clusters: bool = False
+    on_pass: Callable[[Dataset], None] | None = None
+    repeats: RepeatedClusters = field(default_factory=RepeatedClusters)
     _held: dict[str, Clusters] = field(default_factory=dict, init=False)
     _complete: bool = field(default=False, init=False)
     _counts: dict[str, dict[str, Kept]] | None = field(default=None, init=False)
@@ -97,6 +109,7 @@ class Dataset:
             detector=next(iter(parts.values())).detector,
             split_by=split_by or self.split_by,
             checked=False,
+            repeats=RepeatedClusters(),
         )
 
     def through(self, front_end: FrontEnd | None) -> Dataset:
@@ -229,6 +242,8 @@ class Dataset:
             if check is not None:
                 check.require_one_detector(part)
                 check.add(name, part)
+            if not self.checked and len(self.files) > 1:
+                self.repeats.add(_file_of(part.origin), part)
             if self.on_stretch is not None and not self.checked:
                 self.on_stretch(part)
             read = tally.read_out(name, part)
@@ -238,9 +253,29 @@ class Dataset:
                 yield name, read
         if check is not None:
             self._require_whole(check, tally.origins)
+        if self.on_pass is not None and not self.checked:
+            self.on_pass(self)
         self.checked = True
         self._counts = tally.counted(whole=self.whole)
         self._held |= {name: _joined(kept.pop(name)) for name in self._counts if name in kept}
+
+    @property
+    def repeated(self) -> str:
+        """Return a line on files that were found to hold the same clusters, empty without any."""
+        pairs = self.repeats.pairs()
+        if not pairs:
+            return ""
+        one = pairs[0]
+        more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
+        return (
+            f"{one.second}: {100 * one.share:.0f} % of its clusters are in {one.first}, too{more}"
+        )
+
+    def require_different_clusters(self) -> None:
+        """Raise `DataError` if files hold the same clusters, unless that is meant to be."""
+        if not self.same_clusters and (line := self.repeated):
+            msg = f"{line}; they would count twice: give one of the files, or --same-clusters"
+            raise DataError(msg)
 
     def _require_whole(self, check: SplitCheck, origins: Mapping[str, str]) -> None:
         for name in SPLIT_NAMES:
@@ -297,12 +332,19 @@ def _joined(parts: Sequence[Clusters]) -> Clusters:
 
 def _missing(name: str, split_by: str, first: str) -> DataError:
     """Return the error for a split without clusters; `first` is the origin of others."""
-    if split_by == BY_NAME:
+    way = ""
+    if name == "test" and not split_by.startswith(BY_HASH):
+        way = "; give one, or --test-from validation (or train) to take it from there by group"
+    if split_by.startswith(BY_NAME):
         file = Table(Path(first)).file
         wanted = f"*_{_SHORT[name]}{file.suffix}"
-        return DataError(f"{file.parent}: no file for the {name} split ({wanted})")
-    first = first.removesuffix("]").rsplit(" [", 1)[0]
-    return DataError(f"{first}: the {name} split is empty; more clusters are needed")
+        return DataError(f"{file.parent}: no file for the {name} split ({wanted}){way}")
+    empty = f"{_file_of(first)}: the {name} split is empty"
+    return DataError(empty + (way or "; more clusters are needed"))
+
+
+def _file_of(origin: str) -> str:
+    return origin.removesuffix("]").rsplit(" [", 1)[0] if origin.endswith("]") else origin
 
 
 def open_dataset(
@@ -312,13 +354,16 @@ def open_dataset(
     whole: bool = True,
     on_stretch: Callable[[Clusters], None] | None = None,
     columns: Mapping[str, str] = AS_THEY_ARE,
+    test_from: TestFrom | None = None,
 ) -> Dataset:
     """Find files and how they are split; their clusters are read when they are asked for.
 
     Files named `*_train`, `*_val`, `*_test` keep that split; else a column `split` decides; else
     a hash of `group_id` (of the pixel charges without one), 70 : 15 : 15. `columns` gives the
-    files' names of columns that they call otherwise. Raise `DataError` if only some files say
-    their split.
+    files' names of columns that they call otherwise. Files that say their split but bring none for
+    the test get it by `test_from`: by a hash of its group a cluster of that split stays, or is of
+    the test: one in two of validation, 15 in 85 of train. Raise `DataError` if only some files say
+    their split, `ConfigError` for `test_from` if there is a test split.
     """
     files = [Table(path, columns) for path in find_files(patterns)]
     hashes = _file_hashes(files)
@@ -334,6 +379,14 @@ def open_dataset(
         with_ids = files[0].has_groups()
         split_by = f"{BY_HASH} {'group_id' if with_ids else 'the pixel charges'}"
         source = partial(_divided_stretches, files, None)
+    if test_from is not None:
+        if split_by.startswith(BY_HASH):
+            msg = f"--test-from: the {split_by} makes a test split; leave the option out"
+            raise ConfigError(msg)
+        split_by, source = (
+            f"{split_by}, test from {test_from}",
+            partial(_taking_test, source, test_from),
+        )
     return Dataset(
         source,
         files[0].detector(),
@@ -385,6 +438,22 @@ def _divided_stretches(
                 chosen = np.flatnonzero(of == number)
                 if len(chosen):
                     yield name, clusters.select(chosen, f"{clusters.origin} [{name}]")
+
+
+def _taking_test(source: Callable[[], Stretches], test_from: TestFrom) -> Stretches:
+    """Divide one split in two by a hash of each cluster's group."""
+    for name, clusters in source():
+        if name == "test":
+            msg = f"--test-from: {_file_of(clusters.origin)} is a test split; leave the option out"
+            raise ConfigError(msg)
+        if name != test_from:
+            yield name, clusters
+            continue
+        tested = share_for_test(clusters.groups(), _TEST_SHARES[test_from])
+        for split, rows in ((name, ~tested), ("test", tested)):
+            if rows.any():
+                origin = f"{_file_of(clusters.origin)} [{split}]"
+                yield split, clusters.select(np.flatnonzero(rows), origin)
 
 
 def _require_alike(first: Clusters, clusters: Clusters) -> None:

@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.config import from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, DataError, RunError
-from pixelsieve.core.files import parse_json, replacing, take_hash, telling_unwritable, with_hash
+from pixelsieve.core.files import (
+    is_pointer,
+    not_fetched,
+    parse_json,
+    replacing,
+    take_hash,
+    telling_unwritable,
+    with_hash,
+)
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 from pixelsieve.formats.columns import (
@@ -28,9 +36,11 @@ from pixelsieve.formats.columns import (
     SPLIT_COLUMN,
     called,
     clusters_of,
+    is_column,
     is_read,
     require,
 )
+from pixelsieve.formats.partitions import partition_of
 
 _FEW_VALUES = ("signal", "truth_pdg", SPLIT_COLUMN)
 _KEY = b"pixelsieve"
@@ -54,16 +64,18 @@ def iterate(
     unless the file names another detector), `signal`, `z_global_mm`, `y_local_mm`; takes
     `group_id`, `event_id` and the smeared times where present, `slices_e` where asked for;
     `hit_time_ns`, `total_charge_e` and `truth_*` go to `Clusters.truth`. `columns` gives the file's
-    name of a column that it calls otherwise.
+    name of a column that it calls otherwise; folders `column=value` around the file give others.
     Raise `DataError` for a missing column, a wrong shape, a missing value, NaN, a charge below
     -1 e, an empty or a damaged file.
     """
     file = open_file(path)
     detector = detector_said(path, file) or MUON_COLLIDER_VXD
     there = file.schema_arrow
-    theirs = called(path, there.names, columns)
+    theirs = _called(path, file, columns)
     require(path, theirs)
-    names = [n for n, there_n in theirs.items() if is_read(there.field(there_n).with_name(n))]
+    stored = {n: there_n for n, there_n in theirs.items() if there_n in there.names}
+    names = [n for n, there_n in stored.items() if is_read(there.field(there_n).with_name(n))]
+    around = {n: _number(path, n, theirs[n]) for n in theirs if n not in stored and is_column(n)}
     if slices and "slices_e" in theirs:
         names.append("slices_e")
     if file.metadata.num_rows == 0:
@@ -76,6 +88,8 @@ def iterate(
             table = table.select([theirs[n] for n in names]).rename_columns(names)
         except DAMAGE as error:
             raise damaged(path, error) from error
+        for name, value in around.items():
+            table = table.append_column(name, pa.repeat(value, table.num_rows))
         if table.num_rows:
             yield clusters_of(table, detector, str(path), first_row)
         first_row += table.num_rows
@@ -88,7 +102,8 @@ def read_split_column(
     file = open_file(path)
     name = columns.get(SPLIT_COLUMN, SPLIT_COLUMN)
     if name not in file.schema_arrow.names:
-        return None
+        said = partition_of(path).get(name)
+        return None if said is None else np.full(file.metadata.num_rows, said)
     try:
         column = file.read(columns=[name]).column(name)
         return np.asarray(column.cast(pa.string()).to_pylist(), dtype=np.str_)
@@ -102,7 +117,25 @@ def read_split_column(
 
 def names(path: Path, columns: Mapping[str, str] = AS_THEY_ARE) -> list[str]:
     """Return the columns of `Clusters`, and others, that the file has."""
-    return [*called(path, open_file(path).schema_arrow.names, columns)]
+    return [*_called(path, open_file(path), columns)]
+
+
+def _called(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the name in the file, or in the folders around it, of each column."""
+    stored = file.schema_arrow.names
+    around = [name for name in partition_of(path) if name not in stored]
+    return called(path, [*stored, *around], columns)
+
+
+def _number(path: Path, column: str, name: str) -> float:
+    """Return the value of a column that a folder gives."""
+    text = partition_of(path)[name]
+    word = {"true": "1", "false": "0"}.get(text.lower(), text)
+    try:
+        return int(word) if word.lstrip("+-").isdecimal() else float(word)
+    except ValueError as error:
+        msg = f"{path}: column '{column}' is '{text}' by its folder; expected a number"
+        raise DataError(msg) from error
 
 
 def read_detector(
@@ -200,6 +233,8 @@ def open_file(path: Path) -> pq.ParquetFile:
 
 def damaged(path: Path, error: Exception) -> DataError:
     """The error for a file that is not, or no longer, Parquet; to be raised from `error`."""
+    if is_pointer(path):
+        return DataError(not_fetched(path))
     reason = str(error).splitlines()[0].rstrip(".")
     return DataError(f"{path}: not a whole Parquet file ({reason}); fetch or write it again")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelsieve.core.errors import DataError, PixelsieveError, ToolError, nearest
+from pixelsieve.core.files import is_pointer, not_fetched
 
 SUFFIX = ".root"
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
@@ -85,7 +86,7 @@ def opened(path: Path) -> Iterator[Tree]:
             with file.open("rb") as opened_file:
                 if opened_file.read(len(_MAGIC)) != _MAGIC:
                     msg = f"{path}: is no ROOT file; expected a TTree or an RNTuple in one"
-                    raise DataError(msg)
+                    raise DataError(not_fetched(file) if is_pointer(file) else msg)
             # Not as text, in which uproot would look for a colon.
             directory = stack.enter_context(uproot.open({file: None}, array_cache=None))
             # What a file says of classes that uproot does not know would become Python and be run.

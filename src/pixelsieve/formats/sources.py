@@ -26,6 +26,7 @@ from pixelsieve.formats import (
     triples,
 )
 from pixelsieve.formats.columns import AS_THEY_ARE
+from pixelsieve.formats.partitions import files_in
 
 Format = Literal["parquet", "triples", "tfrecord", "pixelav", "root"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -102,7 +103,7 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
         _refuse_unfinished(path)
         meant = (told, "parquet") if told == "triples" else (told,)
         kinds = {s for s, kind in _SUFFIXES.items() if told is None or kind in meant}
-        paths = [p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")]
+        paths = [p for p in files_in(path) if _suffix(p) in kinds]
     else:
         # Path.glob takes no pattern with a root or '..', which users do give.
         paths = [Path(p) for p in glob.glob(str(path))]  # noqa: PTH207
@@ -114,11 +115,15 @@ def _files(pattern: str | Path, told: Format | None) -> dict[Path, Format]:
     }
 
 
+def _suffix(path: Path) -> str:
+    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+
+
 def _format(path: Path) -> Format:
     if triples.is_part(path):
         return "triples"
-    if path.suffix in _SUFFIXES:
-        return _SUFFIXES[path.suffix]
+    if (suffix := _suffix(path)) in _SUFFIXES:
+        return _SUFFIXES[suffix]
     kinds = ", ".join(FORMATS)
     msg = f"{path}: cannot tell its format by the name; say --format ({kinds})"
     raise DataError(msg)
@@ -240,8 +245,9 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """Return the files of a folder; those of two formats may be the same clusters twice."""
-    by_suffix = {s: [p for p in folder.glob(f"[!.]*{s}") if p.is_file()] for s in tables.SUFFIXES}
+    """Return the files of a folder and its partitions; two formats may be the same clusters."""
+    files = [*files_in(folder)]
+    by_suffix = {s: [p for p in files if p.suffix == s] for s in tables.SUFFIXES}
     if all(by_suffix.values()):
         msg = f"{folder}: holds Parquet and ROOT files; say which, e.g. '{folder / '*.parquet'}'"
         raise DataError(msg)

@@ -21,7 +21,9 @@ SUFFIXES = (".parquet", root_file.SUFFIX)
 class _Format(Protocol):
     """The functions that a module of a format has."""
 
-    def iterate(self, path: Path, *, columns: Mapping[str, str]) -> Iterator[Clusters]: ...
+    def iterate(
+        self, path: Path, *, columns: Mapping[str, str], slices: bool
+    ) -> Iterator[Clusters]: ...
     def read_split_column(
         self, path: Path, columns: Mapping[str, str]
     ) -> NDArray[np.str_] | None: ...
@@ -51,9 +53,13 @@ class Table:
     def _format(self) -> _Format:
         return root if self.file.suffix == root_file.SUFFIX else parquet
 
-    def iterate(self) -> Iterator[Clusters]:
-        """Read the clusters stretch by stretch, without time slices."""
-        return self._format.iterate(self.path, columns=self.columns)
+    def iterate(self, *, slices: bool = False) -> Iterator[Clusters]:
+        """Read the clusters stretch by stretch, with their time slices if asked for."""
+        return self._format.iterate(self.path, columns=self.columns, slices=slices)
+
+    def has_slices(self) -> bool:
+        """Return if the file has time slices that are read with the clusters."""
+        return "slices_e" in self._format.names(self.path, self.columns)
 
     def split_column(self) -> NDArray[np.str_] | None:
         """Return the column `split` as strings, None if the file has none."""

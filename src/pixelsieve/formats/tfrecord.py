@@ -12,25 +12,28 @@ tensorflow/core/framework/{tensor,tensor_shape}.proto.
 
 from __future__ import annotations
 
+import gzip
 import math
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelsieve.core.archives import LARGEST_BYTES
 from pixelsieve.core.errors import DataError
-from pixelsieve.core.files import replacing
+from pixelsieve.core.files import is_pointer, not_fetched, replacing
 from pixelsieve.data.clusters import Clusters, Columns
 from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 
 NORMALIZED_DIVISOR = 18.025
 """Divisor of the log-charges in the normalized family."""
 
-_SLICES = 20  # fewer slices are a choice that the file does not name
+_GZIP = b"\x1f\x8b"
 _LOWEST_LOG, _HIGHEST_LOG = 5.0, 20.0  # the largest log-charge of a batch lies between
 _WINDOWS = ((13, 21), (16, 16))
 # name in the record: (column, factor to the column's unit, decimals kept)
@@ -56,7 +59,8 @@ def iterate(
     Charges are rounded to the 0.1 e of the simulation and positions to 0.1 um, which undoes the
     float32 of the scaled values. Profiles and sizes are left out: they follow from the charges.
     A normalized file is known by log-charges that never exceed 1 and is undone (charges below 0
-    are lost). Time slices are kept where there are 20. Raise `DataError` naming file, record and
+    are lost). Time slices are kept, as many as there are; the file does not say how long one is.
+    Raise `DataError` naming file, record and
     feature for damage, missing features, other shapes and charges that are not log-scaled.
     """
     first_row = 0
@@ -95,35 +99,50 @@ def masked_crc32c(data: bytes) -> int:
 
 
 def iterate_records(path: Path) -> Iterator[memoryview]:
-    """The records of a file; lengths are checked against the file before anything is read."""
+    """Yield the records of a file, compressed by gzip or not.
+
+    Lengths are checked against the file before anything is read, compressed ones against 512 MiB.
+    """
     try:
         with path.open("rb") as file:
-            left = path.stat().st_size
-            number = 0
-            while left:
-                where = f"{path}: record {number}"
-                head = file.read(12)
-                if len(head) < 12:  # noqa: PLR2004 (length and its check sum)
-                    msg = f"{where}: the file ends in it; fetch or write it again"
-                    raise DataError(msg)
-                length, check = struct.unpack("<QI", head)
-                if masked_crc32c(head[:8]) != check:
-                    msg = f"{where}: the check sum of its length is wrong; not a whole TFRecord"
-                    raise DataError(msg)
-                if length + 16 > left:
-                    msg = f"{where}: {length} bytes, but the file ends before; fetch it again"
-                    raise DataError(msg)
-                data = file.read(length)
-                (check,) = struct.unpack("<I", file.read(4))
-                if masked_crc32c(data) != check:
-                    msg = f"{where}: the check sum of its data is wrong; fetch it again"
-                    raise DataError(msg)
-                yield memoryview(data)
-                left -= length + 16
-                number += 1
-    except (OSError, struct.error) as error:
+            compressed = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            if compressed:
+                with gzip.GzipFile(fileobj=file) as inside:
+                    yield from _records(path, inside, None)
+            else:
+                yield from _records(path, file, path.stat().st_size)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         msg = f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
         raise DataError(msg) from error
+
+
+def _records(path: Path, file: IO[bytes] | gzip.GzipFile, left: int | None) -> Iterator[memoryview]:
+    """`left` is the number of bytes, None if it is not known."""
+    number = 0
+    while head := file.read(12):
+        where = f"{path}: record {number}"
+        if len(head) < 12:  # noqa: PLR2004 (length and its check sum)
+            msg = f"{where}: the file ends in it; fetch or write it again"
+            raise DataError(not_fetched(path) if is_pointer(path) else msg)
+        length, check = struct.unpack("<QI", head)
+        if masked_crc32c(head[:8]) != check:
+            msg = f"{where}: the check sum of its length is wrong; not a whole TFRecord"
+            raise DataError(not_fetched(path) if is_pointer(path) else msg)
+        if left is None and length > LARGEST_BYTES:
+            msg = f"{where}: {length} bytes in a compressed file; expected at most {LARGEST_BYTES}"
+            raise DataError(msg)
+        if left is not None and length + 16 > left:
+            msg = f"{where}: {length} bytes, but the file ends before; fetch it again"
+            raise DataError(msg)
+        data = file.read(length)
+        (check,) = struct.unpack("<I", file.read(4))
+        if masked_crc32c(data) != check:
+            msg = f"{where}: the check sum of its data is wrong; fetch it again"
+            raise DataError(msg)
+        yield memoryview(data)
+        left = None if left is None else left - length - 16
+        number += 1
 
 
 def _checked(
@@ -168,7 +187,7 @@ def _clusters(
     labels = tensors["y"].reshape(-1)
     return Clusters(
         pixels_e=np.ascontiguousarray(charges[:, -1]),
-        slices_e=charges if charges.shape[1] == _SLICES else None,
+        slices_e=charges if charges.shape[1] > 1 else None,
         signal=np.where(np.isin(labels, (0, 1)), labels, -1).astype(np.int8),
         truth=truth,
         detector=detector.with_window(*charges.shape[2:]),

@@ -237,11 +237,12 @@ class _Table:
                     raise DataError(msg)
                 where = (slice(None), i) if self._fields is None else self.names[i]
                 block[where] = column.to_numpy(zero_copy_only=False)
-        if self._fields is None and not np.isfinite(block).all():
-            row, i = np.argwhere(~np.isfinite(block))[0]
-            msg = f"{self.path}: column '{self.names[i]}', row {first_row + row}: {block[row, i]:g}"
-            msg += " is not a finite number; mend or drop it"
-            raise DataError(msg)
+                bad = ~np.isfinite(block[where])
+                if bad.any():
+                    row = int(bad.argmax())
+                    msg = f"{self.path}: column '{self.names[i]}', row {first_row + row}: "
+                    msg += f"{block[where][row]:g} is not a finite number; mend or drop it"
+                    raise DataError(msg)
         return block
 
 

@@ -1,11 +1,10 @@
-"""Reports of Vitis HLS (csynth) and Vivado (utilization, timing), kept apart from our numbers."""
+"""Reports of Vitis HLS, Vivado and Catapult, kept apart from our numbers."""
 
 from __future__ import annotations
 
-import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,91 +13,41 @@ from pixelsieve.core.config import from_mapping
 from pixelsieve.core.errors import ConfigError, DataError, RunError
 from pixelsieve.core.files import file_hash, read_kept, write_json
 from pixelsieve.core.runs import RunFolder
+from pixelsieve.hardware.report_text import (
+    TextTable,
+    after,
+    first_row,
+    match,
+    number,
+    ruled_table,
+    tables,
+    whole,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """Cells without the blanks around them; of several header lines the last."""
-
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ((),)
-
-    def cell(self, row: tuple[str, ...], *titles: str) -> str | None:
-        """The cell of a row in the first of these columns that there is."""
-        place = next((self.header.index(t) for t in titles if t in self.header), len(row))
-        return row[place] if place < len(row) else None
-
-
-def tables(text: str) -> list[TextTable]:
-    """Every whole table of a text: rule, header lines, rule, rows (with rules among them), rule."""
-    found: list[TextTable] = []
-    header: tuple[str, ...] = ()
-    rows: list[tuple[str, ...]] = []
-    rules, closed = 0, False
-    for line in [*text.splitlines(), ""]:
-        bare = line.strip()
-        if bare.startswith("+") and set(bare) <= set("+-="):
-            rules, closed = rules + 1, True
-        elif bare.startswith("|") and bare.endswith("|") and rules:
-            closed = False
-            cells = tuple(cell.strip() for cell in bare[1:-1].split("|"))
-            if rules == 1:
-                header = cells
-            else:
-                rows.append(cells)
-        else:
-            if rows and closed:
-                found.append(TextTable(header, tuple(rows)))
-            header, rows, rules, closed = (), [], 0, False
-    return found
-
-
-def number(text: str | None) -> float | None:
-    """A finite number, thousands commas allowed; None for "?", "NA", "undef" and the like."""
-    try:
-        value = float((text or "").replace(",", "").replace("_", "x"))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def whole(text: str | None) -> int | None:
-    """A count: None for what is no whole number of 0 or more (upstream tools write -1 for none)."""
-    value = number(text)
-    return int(value) if value is not None and value >= 0 and value.is_integer() else None
-
-
-def first_row(table: TextTable, label: str, names: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Figures of the first row whose first cell matches `label`, by the names of fields."""
-    row = next((r for r in table.rows if r and re.fullmatch(label, r[0])), ())
-    values = {name: whole(table.cell(row, *titles)) for name, titles in names.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def match(text: str, pattern: str) -> str | None:
-    """The first group of `pattern`, None if it is empty or not found."""
-    found = re.search(pattern, text)
-    return found[1].strip() or None if found else None
-
-
-def after(text: str, label: str) -> str | None:
-    """Return what stands after a label on its line."""
-    return match(text, label + r"[ \t]*([^\n|]*)")
+Kind = Literal[
+    "vitis-hls csynth",
+    "vitis-hls cosimulation",
+    "vivado utilization",
+    "vivado timing",
+    "catapult",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class VendorReport:
-    """One vendor report. `stage` tells an estimate from a synthesized or routed design.
+    """One vendor report. `stage` tells an estimate from a measured, synthesized or routed design.
 
     A report that is kept with a run has the `sha256` of its file and the `model` that it is of.
-    `target_clock_ns` is what was asked for, `achieved_clock_ns` what the tool says it can do;
-    `available` the resources of the part by the names of the fields.
+    `target_clock_ns` is what was asked for, `achieved_clock_ns` what the tool says it can do, of
+    the `clock` with the least `slack_ns`; `available` are the resources of the part by the names
+    of the fields, `area_score` is Catapult's, in units of its library. Of a tool that gives one
+    latency it is the largest.
     """
 
     model: str | None = field(default=None, kw_only=True)
     sha256: str = field(default="", kw_only=True)
     file: str
-    kind: Literal["vitis-hls csynth", "vivado utilization", "vivado timing"]
+    kind: Kind
     stage: str | None = None
     tool_version: str | None = None
     top: str | None = None
@@ -110,10 +59,13 @@ class VendorReport:
     uram: int | None = None
     target_clock_ns: float | None = None
     achieved_clock_ns: float | None = None
+    slack_ns: float | None = None
+    clock: str | None = None
     latency_min_cycles: int | None = None
     latency_max_cycles: int | None = None
     interval_min_cycles: int | None = None
     interval_max_cycles: int | None = None
+    area_score: float | None = None
     available: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -122,7 +74,8 @@ class VendorReport:
         return any(
             getattr(self, name) is not None
             for name in (
-                *("lut", "ff", "dsp", "bram_18k", "uram", "achieved_clock_ns"),
+                *("lut", "ff", "dsp", "bram_18k", "uram", "area_score"),
+                *("achieved_clock_ns", "slack_ns"),
                 *("latency_min_cycles", "latency_max_cycles"),
                 *("interval_min_cycles", "interval_max_cycles"),
             )
@@ -189,9 +142,7 @@ def csynth_text(path: Path, text: str) -> VendorReport:
     performance, _, area = text.partition("== Utilization Estimates")
     found, none = tables(performance), TextTable()
     clock = next((t for t in found if {"Target", "Estimated"} <= set(t.header)), none)
-    # The second header line of the latencies: min max | min max | min max | Type.
-    latency = next((t.rows[0] for t in found if t.header[:6] == ("min", "max") * 3), ())
-    cycles = [whole(latency[i]) if len(latency) > i else None for i in (0, 1, 4, 5)]
+    cycles = next((c for t in found if (c := _latency(t)) is not None), [None] * 4)
     sizes = (t for t in tables(area) if "LUT" in t.header and t.header[0] == "Name")
     size = next(sizes, none)
     return VendorReport(
@@ -205,6 +156,87 @@ def csynth_text(path: Path, text: str) -> VendorReport:
         interval_min_cycles=cycles[2], interval_max_cycles=cycles[3],
         available=first_row(size, r"Available", _RESOURCES),
         **first_row(size, r"Total", _RESOURCES),
+    )  # fmt: skip
+
+
+def _latency(table: TextTable) -> list[int | None] | None:
+    """Return latency and interval, each least and most, if the table is of them.
+
+    The second line of its header is min max | min max | min max | Type: cycles, time, interval.
+    Vivado HLS 2018 and older have no time.
+    """
+    pairs = next((n for n in (3, 2) if table.header[: 2 * n] == ("min", "max") * n), 0)
+    if not pairs:
+        return None
+    row = table.rows[0]
+    places = (0, 1, 2 * pairs - 2, 2 * pairs - 1)
+    return [whole(row[i]) if len(row) > i else None for i in places]
+
+
+_SUMMED: Mapping[str, str] = {
+    "lut": "LUT", "ff": "FF", "dsp": "DSP", "bram_18k": "BRAM", "uram": "URAM",
+}  # fmt: skip
+
+
+def csynth_summary(path: Path, text: str) -> VendorReport:
+    """Parse csynth.rpt of a solution, a table of all modules: its first row, which is the top."""
+    found = (t for t in tables(text) if t.header[:1] in {("& Loops",), ("Modules",)})
+    table = next(found, TextTable())
+    top = table.rows[0]
+    cells = {name: table.cell(top, title) for name, title in _SUMMED.items()}
+    sizes: dict[str, Any] = {n: 0 if cell == "-" else whole(cell) for n, cell in cells.items()}
+    return VendorReport(
+        path.name, "vitis-hls csynth", "C synthesis, estimated",
+        tool_version=after(text, r"\* Version:"),
+        top=match(text, r"Synthesis Summary Report of '([^']+)'"),
+        part=after(text, r"\* Target device:"),
+        latency_max_cycles=whole(table.cell(top, "(cycles)")),
+        interval_max_cycles=whole(table.cell(top, "Interval")),
+        **sizes,
+    )  # fmt: skip
+
+
+_COSIMULATED = re.compile(r"^ *\| *(Verilog|VHDL|SystemC) *\| *(\w+) *\|(.*)\| *$", re.MULTILINE)
+
+
+def cosimulation(path: Path, text: str) -> VendorReport:
+    """Parse <top>_cosim.rpt: latency and interval measured in the language that was simulated."""
+    rows = [row for row in _COSIMULATED.findall(text) if row[1] != "NA"]
+    language, status, rest = next(iter(rows), ("", "", ""))
+    cycles = [*map(whole, rest.split("|")), *[None] * 6]  # min, average, max of both
+    top = path.stem.removesuffix("_cosim")
+    return VendorReport(
+        path.name, "vitis-hls cosimulation", f"{language} simulated: {status}, measured",
+        top=top if top != path.stem else None,
+        latency_min_cycles=cycles[0], latency_max_cycles=cycles[2],
+        interval_min_cycles=cycles[3], interval_max_cycles=cycles[5],
+    )  # fmt: skip
+
+
+def catapult(path: Path, text: str) -> VendorReport:
+    """Parse rtl.rpt (area, slack) or cycle.rpt (clock, latency) of a solution of Catapult."""
+    blocks = ruled_table(text, "Process ")
+    total = next((row for row in blocks.rows if row[0].startswith("Design Total")), ())
+    clocks = ruled_table(text, "Clock Signal")
+    periods = {clocks.cell(row, "Period"): clocks.cell(row, "Clock Signal") for row in clocks.rows}
+    asked = number(next(iter(periods))) if len(periods) == 1 else None
+    delay = number(match(text, r"\n *Max Delay:([^\n]*)"))
+    slack = number(match(text, r"\n *Slack:([^\n]*)"))
+    if asked is None and delay is not None and slack is not None:
+        asked = round(delay + slack, 6)
+    solution = after(text, r"Solution Settings:") or ""
+    scores = (match(text, r"\n *Total Area Score:([^\n]*)") or "").split()
+    return VendorReport(
+        path.name, "catapult", "high-level synthesis, estimated",
+        tool_version=after(text, r"-- Version:"),
+        top=re.sub(r"\.v\d+$", "", solution.split("::")[-1]) or None,
+        target_clock_ns=asked,
+        achieved_clock_ns=None if delay is None else round(delay, 6),
+        slack_ns=None if slack is None else round(slack, 6),
+        clock=next(iter(periods.values()), None) if len(periods) == 1 else None,
+        latency_max_cycles=whole(blocks.cell(total, "Latency")),
+        interval_max_cycles=whole(blocks.cell(total, "Throughput")),
+        area_score=number(scores[2]) if len(scores) > 2 else None,  # noqa: PLR2004 (post-assignment)
     )  # fmt: skip
 
 
@@ -258,23 +290,33 @@ def _flat(table: TextTable, title: str) -> dict[str, Any]:
 
 
 def timing(path: Path, text: str) -> VendorReport:
-    """Parse report_timing_summary; clocks stay None unless there is exactly one."""
+    """Parse report_timing_summary: the slack, and the clock that has it.
+
+    Of several clocks it is the one with that slack on paths of its own; periods stay None if there
+    is none or if they differ.
+    """
     summary = text.partition("Design Timing Summary")[2]
     found = re.search(r"^\s*WNS\(ns\).*\n[\s-]*\n\s*(\S+)", summary, flags=re.MULTILINE)
     slack = number(found[1]) if found else None
-    table = re.search(r"^Clock\s+Waveform\(ns\)\s+Period\(ns\).*\n[- ]+\n((?:.*\S.*\n)+)", summary,
-                      flags=re.MULTILINE)  # fmt: skip
-    periods = re.findall(r"\}\s+([\d.]+)", table[1]) if table else []
-    # With several clocks the report does not say here which of them the slack is of.
-    target = number(periods[0]) if len(periods) == 1 else None
+    table = ruled_table(summary.partition("Clock Summary")[2], "Clock ")
+    periods = {row[0]: number(table.cell(row, "Period(ns)")) for row in table.rows}
+    clocks = [*periods]
+    if len(clocks) > 1 and slack is not None:
+        own = ruled_table(summary.partition("Intra Clock Table")[2], "Clock ")
+        clocks = [row[0] for row in own.rows if number(own.cell(row, "WNS(ns)")) == slack]
+    targets = {periods.get(clock) for clock in clocks}
+    target = targets.pop() if len(targets) == 1 else None
     achieved = round(target - slack, 6) if target is not None and slack is not None else None
-    report = _vivado(path, "vivado timing", text)
-    return replace(report, target_clock_ns=target, achieved_clock_ns=achieved)
+    return replace(
+        _vivado(path, "vivado timing", text),
+        target_clock_ns=target,
+        achieved_clock_ns=achieved,
+        slack_ns=slack,
+        clock=clocks[0] if target is not None else None,
+    )
 
 
-def _vivado(
-    path: Path, kind: Literal["vivado utilization", "vivado timing"], text: str
-) -> VendorReport:
+def _vivado(path: Path, kind: Kind, text: str) -> VendorReport:
     """Return what the head of the report says."""
     return VendorReport(
         path.name,
@@ -286,39 +328,42 @@ def _vivado(
     )
 
 
+_PARSERS: tuple[tuple[str, Callable[[Path, str], VendorReport]], ...] = (
+    (r"\A[\ufeff\s]*<", csynth_xml),
+    (r"\A[\ufeff\s]*-- Catapult", catapult),
+    (r"== Performance Estimates", csynth_text),
+    (r"== Synthesis Summary Report", csynth_summary),
+    (r"\n *\+ *RTL *\+ *Status *\+", cosimulation),
+    (r"Design Timing Summary", timing),
+    (r"Site Type|Total LUTs", utilization),
+)
+"""What a text has in it, the first that it has, and how it is read."""
+
 LARGEST_REPORT_BYTES = 64 * 2**20
 
 
 def read_report(path: Path) -> VendorReport:
-    """Read csynth.xml or *_csynth.rpt of Vitis HLS, or a Vivado utilization or timing report.
+    """Read a report of Vitis HLS, Vivado or Catapult, told apart by what is in it.
 
-    Raise `DataError` if the file cannot be read or is none of these.
+    Raise `DataError` if the file cannot be read or is none that is known.
     """
     try:
         if path.stat().st_size > LARGEST_REPORT_BYTES:
-            msg = f"{path}: larger than any report (64 MiB); expected a Vitis HLS or Vivado report"
+            msg = f"{path}: larger than any report (64 MiB); expected a report of a vendor tool"
             raise DataError(msg)
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error}); check the path"
         raise DataError(msg) from error
-    if text.lstrip("\ufeff \t\r\n").startswith("<"):
-        report = csynth_xml(path, text)
-    elif "== Performance Estimates" in text:
-        report = csynth_text(path, text)
-    elif "Synthesis Summary Report" in text:
-        msg = f"{path}: the summary over all modules; import <top>_csynth.rpt or csynth.xml instead"
-        raise DataError(msg)
-    elif "Design Timing Summary" in text:
-        report = timing(path, text)
-    elif "Utilization" in text and re.search(r"Site Type|Total LUTs", text):
-        report = utilization(path, text)
-    else:
+    parse = next((parser for sign, parser in _PARSERS if re.search(sign, text)), None)
+    if parse is None:
         msg = (
-            f"{path}: not a report known here; expected csynth.xml or *_csynth.rpt of Vitis HLS, "
-            "or report_utilization or report_timing_summary of Vivado"
+            f"{path}: not a report known here; expected csynth.xml, csynth.rpt or *_cosim.rpt of "
+            "Vitis HLS, report_utilization or report_timing_summary of Vivado, or rtl.rpt or "
+            "cycle.rpt of Catapult"
         )
         raise DataError(msg)
+    report = parse(path, text)
     if not report.has_figures:
         msg = f"{path}: a {report.kind} report without any figure; was the run finished?"
         raise DataError(msg)
@@ -345,7 +390,7 @@ def vendor_reports(run: Path) -> list[VendorReport]:
 def import_reports(
     run: Path, files: Sequence[Path], model: str | None = None
 ) -> list[VendorReport]:
-    """Add reports of Vitis HLS or Vivado to `run`/vendor_reports.json and return all of them.
+    """Add reports of vendor tools to `run`/vendor_reports.json and return all of them.
 
     A report belongs to `model`, or to the model of the run that its top module is named after. The
     same file again takes the place of the older entry. Raise `RunError` for a folder that is no

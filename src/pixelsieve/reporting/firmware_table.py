@@ -50,15 +50,21 @@ def resources_table(found: Sequence[tuple[str, Resources]]) -> Table:
 
 def vendor_table(reports: Sequence[VendorReport]) -> Table:
     """Return what vendor tools said; it is never mixed with our own counts."""
+    told = {
+        title: name
+        for title, name in (("slack ns", "slack_ns"), ("area score", "area_score"))
+        if any(getattr(one, name) is not None for one in reports)
+    }
     rows = []
     for one in reports:
         kind = f"{one.kind} ({one.stage})" if one.stage else one.kind
         counts = map(_or_dash, (one.lut, one.ff, one.dsp, one.bram_18k))
         clock = f"{_or_dash(one.achieved_clock_ns)} ({_or_dash(one.target_clock_ns)})"
         cycles = map(_or_dash, (one.latency_max_cycles, one.interval_max_cycles))
+        more = (_or_dash(getattr(one, name)) for name in told.values())
         name = one.model or one.top or "-"
-        rows.append((name, kind, Path(one.file).name, *counts, clock, *cycles))
-    titles = ("lut", "ff", "dsp", "bram_18k", "clock ns (asked)", "latency", "interval")
+        rows.append((name, kind, Path(one.file).name, *counts, clock, *cycles, *more))
+    titles = ("lut", "ff", "dsp", "bram_18k", "clock ns (asked)", "latency", "interval", *told)
     return table("vendor reports", ("model", "report", "file", *numbers(*titles)), rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -254,9 +254,16 @@ def inspect_parts(
     front_end: FrontEnd | None = None,
     provenance: Mapping[str, Mapping[str, object]] | None = None,
     events: int = 3,
+    notes: Sequence[str] = (),
 ) -> Inspection:
-    """Describe clusters that need be neither split nor of both classes, `events` of each drawn."""
-    dataset, notes = _parts_to_show(found)
+    """Describe clusters that need be neither split nor of both classes, `events` of each drawn.
+
+    `notes` are what is known of their files.
+    """
+    dataset, lacking = _parts_to_show(found)
+    held = [*dataset.parts.values()]
+    sliced = identical_slices(held)
+    notes = [*lacking, *constant_columns(held), *([sliced] if sliced else []), *notes]
     parts, seen = dataset.parts, dataset.through(front_end)
     described = "train" if "train" in parts else next(iter(parts))
     clusters = seen.parts[described]
@@ -294,6 +301,36 @@ def _parts_to_show(found: Dataset) -> tuple[Dataset, list[str]]:
     joined = concatenate(list(found.parts.values()))
     notes = ["no splits: too few clusters, or one class alone"]
     return found.with_parts({"all": joined}, "nothing"), notes
+
+
+def constant_columns(parts: Iterable[Clusters]) -> list[str]:
+    """Return a line for each column but the class and the truth that is the same everywhere."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, values in part.columns().items():
+            if name != "signal" and name not in part.truth:
+                low, high = ranges.get(name, (np.inf, -np.inf))
+                ranges[name] = min(low, values.min()), max(high, values.max())
+    return [
+        f"column '{name}' is {low:g} in every cluster: it tells nothing"
+        for name, (low, high) in ranges.items()
+        if low == high
+    ]
+
+
+def identical_slices(stretches: Iterable[Clusters]) -> str | None:
+    """Return a line if the time slices of each cluster are the same image; None if not.
+
+    Reads on until slices differ.
+    """
+    number = 0
+    for clusters in stretches:
+        slices = clusters.slices_e
+        if slices is None or (slices != slices[:, -1:]).any():
+            return None
+        number = slices.shape[1]
+    several = f"the {number} time slices of each cluster are identical: they tell no more than one"
+    return several if number > 1 else None
 
 
 def shared_groups(parts: Mapping[str, Clusters]) -> SharedGroups:

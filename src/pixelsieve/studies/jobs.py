@@ -100,8 +100,8 @@ def training_data(
 
     Of the clusters no more is held than what networks see and what recipes vary, and the splits
     `hold`. The same pass fills the tables `more` by split. Raise `ConfigError` for variations that
-    the front end cannot have, `DataError` if a column is missing or a recipe's batch is larger
-    than the training split, before anything is written.
+    the front end cannot have, `DataError` if a column is missing, a recipe's batch is larger than
+    the training split or files hold the same clusters, before anything is written.
     """
     sets = [features, *_other_sets(features, teachers)]
     training, validation = ([GrowingTable(one) for one in sets] for _ in range(2))
@@ -115,6 +115,7 @@ def training_data(
         if name == "train":
             origin = origin or clusters.origin
             groups.append(clusters.groups())
+    dataset.require_different_clusters()
     trained = [one.table() for one in training]
     validated = [one.table() for one in validation]
     _require_a_batch(recipes, len(trained[0]), origin)

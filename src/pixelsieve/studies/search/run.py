@@ -91,6 +91,7 @@ def search(
     if luts:
         find(YOSYS)
     window = dataset.hold().window
+    dataset.require_different_clusters()
     data = _search_data(config, dataset, window, out.absolute())
     with RunFolder(out).claimed({**to_plain(config), **dataset.identity}) as run:
         result = _finished(out, trials)
