@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2, prod
 from typing import TypeAlias
 
@@ -56,13 +56,44 @@ class PixelFeatures:
             msg = f"an ADC of {self.adc_bits} bits; logic from pixels takes 1 to {_MOST_BITS}"
             raise ConfigError(msg)
         for one in self.inputs:
-            scale_bits(require_logic(one.name), self.adc_bits)
+            self.scale_bits(require_logic(one.name))
+            self._require_plain(one.name)
             if self.features.mirror_x and one.name in _BY_SIGN_OF_Z:
                 msg = (
                     f"feature '{one.name}' of the mirrored z is not built in logic; use 'z_global' "
                     "instead, or train without mirror_x"
                 )
                 raise ConfigError(msg)
+
+    def _require_plain(self, name: str) -> None:
+        """Raise `ConfigError` for a stated scale that no shift makes."""
+        scale = self.features.scale(name)
+        mirrored = self.features.mirror_x and name == "z_global"
+        if scale is None or (REGISTRY[name].logic == "wiring" and not mirrored):
+            return  # what arrives as it is arrives scaled
+        if scale.logarithm or scale.low not in (None, 0) or scale.high not in (None, 1) or mirrored:
+            msg = (
+                f"feature '{name}': {scale}, as stated when it was imported, is not built in logic; "
+                "build the network from its features"
+            )
+            raise ConfigError(msg)
+
+    def scale_bits(self, feature: Feature) -> int:
+        """Bits behind the binary point of the whole number that logic makes, once it is scaled.
+
+        Raises `ConfigError` for a divisor that is no power of two.
+        """
+        if feature.logic == "wiring":
+            return 0
+        divisor = self.features.divisor(feature.name)
+        bits = log2(divisor * feature.steps_per_unit(self.adc_bits))
+        if not bits.is_integer():
+            msg = (
+                f"feature '{feature.name}': divisor {divisor:g} is no power of two, so no shift "
+                "makes its rounded values; build the network from its features"
+            )
+            raise ConfigError(msg)
+        return int(bits)
 
     @property
     def ports(self) -> tuple[IntegerInput, ...]:
@@ -90,7 +121,7 @@ class PixelFeatures:
         Raises `DataError` for another ADC or window, and where a pixel fires with code 0, which
         a feature counts and logic cannot see.
         """
-        plain = FeatureSet(self.features.names, window=self.features.window).table(clusters)
+        plain = replace(self.features, mirror_x=False).table(clusters)
         pixels = pixel_codes(clusters, PIXELS)
         if clusters.adc_bits != self.adc_bits:
             msg = f"{clusters.origin}: codes of {clusters.adc_bits} bits; expected {self.adc_bits}"
@@ -125,7 +156,7 @@ class PixelFeatures:
                 assert feature.logic is not None
                 sums = pixel_sums(feature.logic, feature.along, pixels).reshape(len(pixels), -1)
                 grid = Quantizer.uniform(one.grid, one.width)
-                values = np.minimum(grid.codes(sums, scale_bits(feature, self.adc_bits)), top)
+                values = np.minimum(grid.codes(sums, self.scale_bits(feature)), top)
                 if self.reverses and feature.along in {"columns", "pixels"}:
                     lines = values.reshape(len(values), -1, self.features.window[1])
                     back = lines[:, :, ::-1].reshape(values.shape)
@@ -144,20 +175,6 @@ def require_logic(name: str) -> Feature:
         )
         raise ConfigError(msg)
     return feature
-
-
-def scale_bits(feature: Feature, adc_bits: int) -> int:
-    """Bits behind the binary point of the whole number that logic makes, once it is scaled.
-
-    Raises `ConfigError` for a divisor that is no power of two.
-    """
-    if feature.logic == "wiring":
-        return 0
-    bits = log2(feature.divisor * feature.steps_per_unit(adc_bits))
-    if not bits.is_integer():
-        msg = f"feature '{feature.name}': divisor {feature.divisor:g} is no power of two"
-        raise ConfigError(msg)
-    return int(bits)
 
 
 def largest_code(grid: FixedPoint) -> int:
