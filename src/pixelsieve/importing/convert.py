@@ -36,8 +36,9 @@ def precision_of(
 
     A `Precision` if one grid of activations serves all layers; layers of fewer weight bits
     then stand on the widest layer's grids, which hold their values exactly. Else, and if weights
-    are to be `exact` values whatever their grids, a `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
-    different grids, and inputs that nobody rounds while `input_bits` is None.
+    are to be `exact` values whatever their grids, a `MixedPrecision`. Raises `ConfigError` for
+    networks that are rounded in part, inputs of different grids, and inputs that nobody rounds
+    while `input_bits` is None.
     """
     layers = mapped.weighted
     if not (mapped.grids or any((*(la.activation for la in layers), *mapped.input_grids.values()))):

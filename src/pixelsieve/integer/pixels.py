@@ -33,6 +33,8 @@ Z_NEGATIVE = "z_negative"
 
 _MOST_BITS = 8
 
+_INSTEAD = "build the network from its features, which come scaled"
+
 _BY_SIGN_OF_Z = ("module_number", "x_local")
 """Features that are another number where the window is mirrored."""
 
@@ -68,32 +70,19 @@ class PixelFeatures:
     def _require_plain(self, name: str) -> None:
         """Raise `ConfigError` for a stated scale that no shift makes."""
         scale = self.features.scale(name)
-        mirrored = self.features.mirror_x and name == "z_global"
-        if scale is None or (REGISTRY[name].logic == "wiring" and not mirrored):
-            return  # what arrives as it is arrives scaled
-        if scale.logarithm or scale.low not in (None, 0) or scale.high not in (None, 1) or mirrored:
-            msg = (
-                f"feature '{name}': {scale}, as stated when it was imported, is not built in logic; "
-                "build the network from its features"
-            )
+        if scale is None:
+            return
+        if REGISTRY[name].logic == "wiring":  # arrives scaled, but for its sign
+            plain = not self.features.mirror_x or (scale.low, scale.high) == (None, None)
+        else:
+            plain = not scale.logarithm and scale.low in {None, 0} and scale.high in {None, 1}
+        if not plain:
+            msg = f"feature '{name}': {scale} (stated at import) is not built in logic; {_INSTEAD}"
             raise ConfigError(msg)
 
     def scale_bits(self, feature: Feature) -> int:
-        """Bits behind the binary point of the whole number that logic makes, once it is scaled.
-
-        Raises `ConfigError` for a divisor that is no power of two.
-        """
-        if feature.logic == "wiring":
-            return 0
-        divisor = self.features.divisor(feature.name)
-        bits = log2(divisor * feature.steps_per_unit(self.adc_bits))
-        if not bits.is_integer():
-            msg = (
-                f"feature '{feature.name}': divisor {divisor:g} is no power of two, so no shift "
-                "makes its rounded values; build the network from its features"
-            )
-            raise ConfigError(msg)
-        return int(bits)
+        """Bits behind the binary point of logic's whole number, as `scale_bits`."""
+        return scale_bits(feature, self.adc_bits, self.features.divisor(feature.name))
 
     @property
     def ports(self) -> tuple[IntegerInput, ...]:
@@ -175,6 +164,23 @@ def require_logic(name: str) -> Feature:
         )
         raise ConfigError(msg)
     return feature
+
+
+def scale_bits(feature: Feature, adc_bits: int, divisor: float) -> int:
+    """Bits behind the binary point of the whole number that logic makes, once it is scaled.
+
+    Raises `ConfigError` for a divisor that is no power of two.
+    """
+    if feature.logic == "wiring":
+        return 0
+    bits = log2(divisor * feature.steps_per_unit(adc_bits))
+    if not bits.is_integer():
+        msg = (
+            f"feature '{feature.name}': divided by {divisor:g}, which is no power of two; no shift "
+            f"makes its rounded values: {_INSTEAD}"
+        )
+        raise ConfigError(msg)
+    return int(bits)
 
 
 def largest_code(grid: FixedPoint) -> int:

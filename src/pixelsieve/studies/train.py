@@ -42,8 +42,8 @@ class TrainConfig:
     exactly and those on the front trained further (`endings.Refined`).
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
-    float network of its own, `scales` what it takes otherwise than the registry. Raise `ConfigError`
-    if nothing would be taken from it.
+    float network of its own, `scales` what it takes otherwise than the registry. Raise
+    `ConfigError` if nothing would be taken from it.
     """
 
     spec: NetworkSpec
