@@ -289,7 +289,8 @@ def convert_model(
     Examples
     --------
     >>> study.models("float")[0].keras_model().save("elsewhere.keras")
-    >>> ps.convert_model("elsewhere.keras")
+    >>> scaling = {"x_size": 32, "y_size": 16, "z_global": 65, "y_local": 8.5}
+    >>> ps.convert_model("elsewhere.keras", scaling=scaling)
     Model(elsewhere; ...)
     """
     several = features.split(",") if isinstance(features, str) else features
