@@ -15,7 +15,6 @@ import pytest
 import pixelsieve as ps
 from pixelsieve.core import archives
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.core.programs import Tool
 from pixelsieve.data.clusters import Clusters
 from pixelsieve.features import REGISTRY, FeatureSet, Scale, Statement, statement
 from pixelsieve.formats import parquet
@@ -34,7 +33,7 @@ from pixelsieve.networks.spec import NetworkSpec, initial_weights
 from tests.conftest import make_clusters
 from tests.test_cli import pixelsieve
 
-INPUTS = {
+INPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "model1": {"z_global": (1,), "x_size": (1,), "y_size": (1,), "y_local": (1,)},
     "model2": {"x_profile": (21,), "z_global": (1,), "y_profile": (13,), "y_local": (1,)},
     "model3": {"cluster": (13, 21), "nModule": (1,), "x_local": (1,), "y_local": (1,)},
@@ -243,8 +242,8 @@ def test_quantized_models_of_the_field_give_keras_logits_to_the_bit(
     np.testing.assert_array_equal(codes * 2.0**-integers.logit_fraction_bits, wanted)
 
 
-def test_their_verilog_passes_the_gate(tmp_path: Path, verilator: Tool) -> None:
-    assert verilator
+@pytest.mark.usefixtures("verilator")
+def test_their_verilog_passes_the_gate(tmp_path: Path) -> None:
     model, _ = quantized(tmp_path / "m.h5", "model1", "field")
     result = make_firmware(model, make_clusters(200, 1), make_clusters(200, 2), tmp_path / "chip")
     assert result.passed
@@ -326,7 +325,7 @@ def test_a_warm_start_trains_on_with_the_scaling_of_its_model(tmp_path: Path) ->
         data, bits=6, epochs=1, batch_size=50, start=model, out=tmp_path / "run", progress=False
     )
     assert trained.features == model.features
-    assert load_model(trained.path).features.divisors == (21, 13)
+    assert ps.load_model(str(trained.path)).features.divisors == (21, 13)
 
 
 @pytest.mark.parametrize(
