@@ -64,7 +64,7 @@ def field_features(clusters: Clusters, family: str) -> dict[str, np.ndarray]:
     """What the field's programs store in records of that family, as they compute it."""
 
     def log(values: np.ndarray) -> np.ndarray:
-        return np.sign(values) * np.log1p(np.abs(values)) / np.log(2)
+        return np.asarray(np.sign(values) * np.log1p(np.abs(values)) / np.log(2))
 
     charges = log(clusters.pixels_e.astype(np.float64))
     x, y = charges.sum(axis=1), charges.sum(axis=2)
