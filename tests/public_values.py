@@ -78,7 +78,7 @@ def public_values(folder: Path) -> dict[str, Any]:
         "mixed model": front[0],
         "float model": ps.load_model(folder / "train", "float_seed1"),
         "trained model": trained,
-        "imported model": ps.convert_model(foreign, input_bits=8),
+        "imported model": ps.convert_model(foreign, input_bits=8, scaling="field"),
         "front": front,
         "scores": scores,
         "paired": scores.paired(other),

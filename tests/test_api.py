@@ -122,8 +122,19 @@ CASES = {
         lambda f, out: ps.convert(f.clusters, out / "c.parquet", recenter=True, smear=3),
     ),
     "convert a model": Case(
-        lambda f, out: ["convert", f.foreign, "--out", out / "m.keras", "--input-bits", 8],
-        lambda f, out: _converted(ps.convert_model(f.foreign, out / "m.keras", input_bits=8)),
+        lambda f, out: [
+            "convert",
+            f.foreign,
+            "--out",
+            out / "m.keras",
+            "--input-bits",
+            8,
+            "--scaling",
+            "field",
+        ],
+        lambda f, out: _converted(
+            ps.convert_model(f.foreign, out / "m.keras", input_bits=8, scaling="field")
+        ),
     ),
     "inspect": Case(
         lambda f, _: ["inspect", f.clusters, "--events", 2],

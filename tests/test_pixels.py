@@ -178,7 +178,9 @@ def test_every_possible_sum_is_scaled_and_rounded_as_in_training(name: str, adc_
     trained = np.clip(trained / np.float32(feature.divisor), -1, np.float32(LARGEST_INPUT))
     for signed, bits, integer in product((True, False), (2, 5, 8, 12), (-2, 0, 1)):
         grid = FixedPoint(signed, bits, integer)
-        ours = Quantizer.uniform(grid, 1).codes(sums[:, None], scale_bits(feature, adc_bits))[:, 0]
+        ours = Quantizer.uniform(grid, 1).codes(
+            sums[:, None], scale_bits(feature, adc_bits, feature.divisor)
+        )[:, 0]
         np.testing.assert_array_equal(np.minimum(ours, largest_code(grid)), grid.codes(trained))
 
 

@@ -106,6 +106,15 @@ def load_model(path: Place, name: str | None = None) -> Model:
     return read_model(the_path(Path(path), name))
 
 
+def warn_of_assumed_scaling(model: Model) -> None:
+    """Warn of an imported model of whose inputs nobody said how they were scaled."""
+    if "imported" in model.card.others and (assumed := model.features.assumed):
+        warn(
+            f"{model.origin}: imported, and nothing says how these inputs were scaled, so assumed: "
+            f"{', '.join(assumed)}; convert it again with --divide or --scaling"
+        )
+
+
 def model_of(model: Model | Place) -> Model:
     """Return the model, read from its file or from the run folder of only one."""
     return model if isinstance(model, Model) else read_model(the_path(Path(model), None))

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pixelsieve.api.arguments import Place, folder_for, model_of, public, require_efficiency, warn
+from pixelsieve.api.arguments import (
+    Place,
+    folder_for,
+    model_of,
+    public,
+    require_efficiency,
+    warn,
+    warn_of_assumed_scaling,
+)
 from pixelsieve.api.progress import Bars
 from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError, GuaranteeError
@@ -137,6 +145,7 @@ def _subject(model: Model | Place, data: Dataset, efficiency: float) -> _Subject
     if model.precision is None:
         msg = f"{model.origin}: a float network; firmware needs a quantized one (train with --bits)"
         raise ConfigError(msg)
+    warn_of_assumed_scaling(model)
     parts = data.through(model.card.front_end).parts
     if differing := constants_that_differ(model, parts["test"].detector):
         told = "; ".join(differing)

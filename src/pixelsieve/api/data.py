@@ -25,6 +25,7 @@ from pixelsieve.data.detector import Detector
 from pixelsieve.display.axes import figure
 from pixelsieve.display.shown import Shown, ShowsTable, one_line
 from pixelsieve.display.spec import Table
+from pixelsieve.features import statement
 from pixelsieve.formats import tables
 from pixelsieve.formats.convert import Conversion
 from pixelsieve.formats.convert import convert as convert_clusters
@@ -272,7 +273,8 @@ class ImportedModel(Model, ShowsTable):
             import_table(report),
             *(f"note: {note}" for note in report.notes),
             f"network: {report.network}; {report.parameters} parameters; {report.precision}",
-            f"inputs, scaled as pixelsieve scales them: {', '.join(report.features)}",
+            *([f"inputs, as stated: {', '.join(report.scaling)}"] if report.scaling else []),
+            *([f"inputs, assumed: {', '.join(report.assumed)}"] if report.assumed else []),
             f"all of {layers} layers and {variables} variables accounted for -> {self.path}",
         ]
 
@@ -286,25 +288,37 @@ def convert_model(
     network: str | None = None,
     input_bits: int | None = None,
     mirror_x: bool = False,
+    divide: str | Sequence[str] | Mapping[str, float] | None = None,
+    scaling: Place | Mapping[str, Any] | None = None,
 ) -> ImportedModel:
     """Read a model of Keras or QKeras (.h5, .keras) exactly, or say why not.
 
     `features` are its inputs in their order (default: by their names), `network` one whose layer
-    names are taken, `input_bits` those of inputs that the file does not round. `out` is a run
+    names are taken, `input_bits` those of inputs that the file does not round. `divide` are the
+    numbers that its features were divided by in training, `scaling` the field's records that it
+    was trained on (`field`, `field-normalized`, `field-one-log`), a TOML file or such a table; of
+    features that neither names pixelsieve's own scaling is assumed, with a warning. `out` is a run
     folder or a file ending in .keras; without it the model is kept until this process ends. Raise
     `ConfigError` for whatever has no exact counterpart.
 
     Examples
     --------
     >>> study.models("float")[0].keras_model().save("elsewhere.keras")
-    >>> ps.convert_model("elsewhere.keras")
+    >>> scaling = {"x_size": 32, "y_size": 16, "z_global": 65, "y_local": 8.5}
+    >>> ps.convert_model("elsewhere.keras", scaling=scaling)
     Model(elsewhere; ...)
     """
     several = features.split(",") if isinstance(features, str) else features
     names = None if several is None else tuple(name.strip() for name in several)
-    chosen = ImportOptions(names, network, input_bits, mirror_x)
+    stated = statement(divide, scaling)
+    chosen = ImportOptions(names, network, input_bits, mirror_x, stated)
     place = folder_for(None) / f"{Path(source).stem}.keras" if out is None else Path(out)
     path, report = import_into(Path(source), place, chosen)
+    if report.assumed:
+        warn(
+            f"{source}: nothing says how these inputs were scaled, so assumed: "
+            f"{', '.join(report.assumed)}; state them with --divide or --scaling"
+        )
     model = load_model(path)
     named = {f: getattr(model, f) for f in Model.__dataclass_fields__}
     return ImportedModel(**named, report=report)

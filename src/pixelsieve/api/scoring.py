@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.api.arguments import Place, front_end_of, model_of, public, require_efficiency, warn
+from pixelsieve.api.arguments import (
+    Place,
+    front_end_of,
+    model_of,
+    public,
+    require_efficiency,
+    warn,
+    warn_of_assumed_scaling,
+)
 from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
@@ -202,6 +210,7 @@ def evaluate(
     Scores(AUC ...; rejection ... at 98 %; 238 clusters (test); sieve_4b_seed0)
     """
     model = model_of(model)
+    warn_of_assumed_scaling(model)
     if isinstance(data, Dataset):
         chosen = model.card.front_end if front_end == "model" else front_end_of(front_end)
         part = only(data.as_collected(), split).through(chosen)

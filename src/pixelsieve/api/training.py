@@ -18,6 +18,7 @@ from pixelsieve.api.arguments import (
     precisions,
     public,
     warn,
+    warn_of_assumed_scaling,
 )
 from pixelsieve.api.progress import Told, TrainingProgress
 from pixelsieve.core.errors import ConfigError, nearest
@@ -382,6 +383,7 @@ def train(
         start=file_hash(started.path) if started and started.path else None,
         seeds=1 if seeds is None else seeds,
         refine=refine,
+        scales=started.features.scales if started else (),
     )
     if started is None:
         config = replace(config, spec=config.spec.with_window(data.window))
@@ -434,6 +436,7 @@ def _started(start: Model | Place, folder: Path) -> Model:
     The file of a network that is trained again differs in its date alone, and the run is resumed.
     """
     model = model_of(start)
+    warn_of_assumed_scaling(model)
     if model.path is None:
         path = folder_for(None) / f"{model.name}.keras"
         save_model(path, model)

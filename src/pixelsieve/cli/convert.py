@@ -75,6 +75,20 @@ def convert(
     mirror_x: Annotated[
         bool, typer.Option("--mirror-x", help="Models: trained with x mirrored where z < 0.")
     ] = False,
+    divide: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Models: what features were divided by, e.g. x_size=21,y_size=13.",
+            metavar="FEATURE=NUMBER",
+        ),
+    ] = None,
+    scaling: Annotated[
+        str | None,
+        typer.Option(
+            help="Models: records trained on (field, field-normalized, field-one-log), or TOML.",
+            metavar="NAME|FILE",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Convert triples, TFRecord, PixelAV or flat ROOT files to Parquet (or Parquet to triples).
@@ -86,6 +100,8 @@ def convert(
         "--network": network,
         "--input-bits": input_bits,
         "--mirror-x": mirror_x or None,
+        "--divide": divide or None,
+        "--scaling": scaling,
     }
     for_clusters = {
         "--to": None if to == "parquet" else to,
@@ -112,6 +128,8 @@ def convert(
             network=network,
             input_bits=input_bits,
             mirror_x=mirror_x,
+            divide=divide,
+            scaling=scaling,
         )
         plain = {"model": str(model.path), **to_plain(model.report)} if json else None
         options.answer(plain, *model.parts())

@@ -43,5 +43,5 @@ def _show_model(path: Path) -> None:
 
     loaded = load_model(path)
     head = {"network": loaded.spec, "parameters": loaded.spec.n_parameters}
-    inputs = {"precision": loaded.precision, "features": loaded.features}
+    inputs = {"precision": loaded.precision, "features": loaded.features.to_plain()}
     options.print_json({**head, **inputs, **loaded.card.to_plain()})

@@ -13,8 +13,10 @@ from pixelsieve.features.registry import (
     pixel_codes,
     pixel_sums,
 )
+from pixelsieve.features.scaling import FAMILIES, Scale, Statement, statement
 
 __all__ = [
+    "FAMILIES",
     "LARGEST_INPUT",
     "REGISTRY",
     "WINDOW",
@@ -24,6 +26,9 @@ __all__ = [
     "FeatureTable",
     "GrowingTable",
     "Logic",
+    "Scale",
+    "Statement",
     "pixel_codes",
     "pixel_sums",
+    "statement",
 ]

@@ -80,9 +80,8 @@ def hls_readme(
     settings = project.settings
     mirrored = f"{MIRRORED}\n" if network.features.mirror_x else ""
     vitis = settings.backend == "Vitis"
-    scales = dict(zip(network.features.names, network.features.divisors, strict=True))
     holds = "0 mismatches" if passed else "MISMATCHES, do not use"
-    ports = [port_row(p, "in", port_meaning(p.name, scales[p.name])) for p in project.ports]
+    ports = [port_row(p, "in", port_meaning(p.name, network.features)) for p in project.ports]
     output = project.layers[-1].output
     ports.append(port_row(project.logit, "out", f"logit of signal against background (`{output}`)"))
     layers = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from pixelsieve.features import REGISTRY
+from pixelsieve.features import REGISTRY, FeatureSet
 from pixelsieve.hardware.ports import Design, Port
 from pixelsieve.hardware.testbench import testbench_name
 from pixelsieve.hardware.verify import Verification
@@ -60,8 +60,7 @@ _FILES = """## Files
 
 def readme(network: Program, made: Design, checked: Verification, chosen: Threshold) -> str:
     """Return the README as Markdown."""
-    scales = dict(zip(network.features.names, network.features.divisors, strict=True))
-    rows = [port_row(p, "in", port_meaning(p.name, scales.get(p.name, 1.0))) for p in made.inputs]
+    rows = [port_row(p, "in", port_meaning(p.name, network.features)) for p in made.inputs]
     rows.append(port_row(made.logit, "out", "logit of signal against background"))
     if made.latency:
         rows.insert(0, "| `clk` | in | 1 | 1 | | rising edge |")
@@ -133,7 +132,7 @@ def _remarks(network: Program) -> tuple[str, ...]:
     return (_OUTSIDE.rstrip(), *([MIRRORED] if mirrors else []), "")
 
 
-def port_meaning(name: str, divisor: float) -> str:
+def port_meaning(name: str, features: FeatureSet) -> str:
     """Return what the port of a feature takes: formula, order, unit."""
     if name in _FROM_PIXELS_PORTS:
         return _FROM_PIXELS_PORTS[name]
@@ -145,4 +144,6 @@ def port_meaning(name: str, divisor: float) -> str:
         "pixels": ", row (y) by row, in it by column (x)",
     }[feature.along]
     formula = feature.formula.replace("|", "\\|")
-    return f"{formula}{elements}, {feature.unit} / {divisor:g}"
+    stated = features.scale(name)
+    scaled = stated.of(feature.unit) if stated else f"{feature.unit} / {features.divisor(name):g}"
+    return f"{formula}{elements}, {scaled}"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.config import to_plain
+from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, telling_unwritable, write_json
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.features import FeatureSet
+from pixelsieve.features import FeatureSet, Statement
+from pixelsieve.importing.doubling import with_doubled_inputs
 from pixelsieve.importing.graph import read_graph
 from pixelsieve.importing.inputs import assign_features, recognized, renamed_like
 from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, input_shape
@@ -29,14 +30,15 @@ from pixelsieve.networks.spec import NetworkSpec, Weights
 
 
 def precision_of(
-    mapped: Mapped, input_bits: int | None, where: str
+    mapped: Mapped, input_bits: int | None, where: str, *, exact: bool = False
 ) -> Precision | MixedPrecision | None:
     """The bits of the whole network, None if nothing is rounded.
 
     A `Precision` if one grid of activations serves all layers; layers of fewer weight bits
-    then stand on the widest layer's grids, which hold their values exactly. Else a
-    `MixedPrecision`. Raises `ConfigError` for networks that are rounded in part, inputs of
-    different grids, and inputs that nobody rounds while `input_bits` is None.
+    then stand on the widest layer's grids, which hold their values exactly. Else, and if weights
+    are to be `exact` values whatever their grids, a `MixedPrecision`. Raises `ConfigError` for
+    networks that are rounded in part, inputs of different grids, and inputs that nobody rounds
+    while `input_bits` is None.
     """
     layers = mapped.weighted
     if not (mapped.grids or any((*(la.activation for la in layers), *mapped.input_grids.values()))):
@@ -48,7 +50,7 @@ def precision_of(
     input_bits = _input_bits(mapped, input_bits, where)
     activations = {layer.activation for layer in layers if layer.activation is not None}
     try:
-        if len(activations) > 1 or any(grid.integer_bits for grid in activations):
+        if exact or len(activations) > 1 or any(grid.integer_bits for grid in activations):
             return _mixed(mapped, input_bits)
         return _uniform(mapped, next((grid.bits for grid in activations), 8), input_bits)
     except ConfigError as error:
@@ -154,7 +156,7 @@ class ImportReport:
     """The file that was read, what it is, and a row for everything in it.
 
     `precision` is in words; `notes` are what the user must know to compare with the file's own
-    program.
+    program. `scaling` is what was stated, in words; `assumed` is that of the other inputs.
     """
 
     file: str
@@ -166,6 +168,8 @@ class ImportReport:
     parameters: int
     rows: tuple[ReportRow, ...]
     notes: tuple[str, ...]
+    scaling: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +178,21 @@ class ImportOptions:
 
     `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
     zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
-    `mirror_x` as in training.
+    `mirror_x` as in training, `scaling` what is stated of it.
     """
 
     features: tuple[str, ...] | None = None
     network: str | None = None
     input_bits: int | None = None
     mirror_x: bool = False
+    scaling: Statement = field(default_factory=Statement)
+
+    def to_plain(self) -> Document:
+        """Return plain data; `scaling` only if something is stated."""
+        plain: Document = to_plain(self)
+        if self.scaling == Statement():
+            del plain["scaling"]
+        return plain
 
 
 def model_name(path: Path) -> str:
@@ -203,12 +215,19 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     shapes = {name: input_shape(inputs[name], where) for name in graph.inputs}
     assigned, window = assign_features(shapes, options.features, where)
     mapped = map_graph(graph, stored, assigned, window, where)
-    precision = precision_of(mapped, options.input_bits, where)
-    weights = weights_of(mapped, precision)
     try:
         spec = NetworkSpec(model_name(path), mapped.spec_layers(), window)
     except ConfigError as error:
         raise refused(where, f"{error}") from error
+    scales = options.scaling.of(spec.features, where)
+    doublings = {
+        one.feature: one.doublings()
+        for one in scales
+        if one.doublings() and mapped.input_grids.get(one.feature) is None
+    }
+    precision = precision_of(mapped, options.input_bits, where, exact=bool(doublings))
+    weights = with_doubled_inputs(spec, weights_of(mapped, precision), doublings)
+    scales = tuple(one.times(2.0 ** doublings.get(one.feature, 0)) for one in scales)
     spec, likeness = recognized(spec)
     if options.network is not None:
         spec, names = renamed_like(spec, options.network, where)
@@ -216,7 +235,7 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         weights = {names[layer]: variables for layer, variables in weights.items()}
         weights = {layer: weights[layer] for layer in spec.variables()}
         precision = _renamed(precision, names)
-    features = FeatureSet(spec.features, options.mirror_x, window=window)
+    features = FeatureSet(spec.features, options.mirror_x, window=window, scales=scales)
     report = ImportReport(
         file=where,
         sha256=file_hash(path),
@@ -226,9 +245,11 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
         features=features.names,
         parameters=spec.n_parameters,
         rows=tuple(mapped.rows),
-        notes=(*dict.fromkeys(mapped.notes), *_notes(mapped, precision)),
+        notes=(*dict.fromkeys(mapped.notes), *_notes(mapped, precision), *_doubled(doublings)),
+        scaling=tuple(map(str, scales)),
+        assumed=features.assumed,
     )
-    card = Card(others={"imported": to_plain(report), "import_options": to_plain(options)})
+    card = Card(others={"imported": to_plain(report), "import_options": options.to_plain()})
     return Model(spec, precision, weights, features, card), report
 
 
@@ -242,6 +263,14 @@ def _renamed(
         activations = tuple(replace(one, name=names[one.name]) for one in precision.activations)
         return replace(precision, activations=activations)
     return None
+
+
+def _doubled(doublings: Mapping[str, int]) -> list[str]:
+    return [
+        f"{name} goes beyond 1 by the stated scaling: the network takes 1/{1 << n} of it, with the "
+        f"weights behind it times {1 << n}, which is exact"
+        for name, n in doublings.items()
+    ]
 
 
 def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list[str]:
@@ -301,7 +330,7 @@ def convert_model(source: Path, out: Path, options: ImportOptions) -> tuple[Path
             out.parent.mkdir(parents=True, exist_ok=True)
             save_model(out, model)
         return out, report
-    identity = {"import": {"sha256": report.sha256, **to_plain(options)}}
+    identity = {"import": {"sha256": report.sha256, **options.to_plain()}}
     with RunFolder(out).claimed(identity) as run:
         run.make("models")
         path = run.model(model_name(source))

@@ -28,7 +28,6 @@ from pixelsieve.integer.pixels import (
     PixelFeatures,
     PixelNetwork,
     largest_code,
-    scale_bits,
 )
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
 
@@ -59,7 +58,7 @@ def feature_variables(
             if logic.features.mirror_x and one.name == "z_global":
                 values = [abs(v).min_of(top) for v in values]
         else:
-            scale = 2.0 ** -scale_bits(feature, logic.adc_bits)
+            scale = 2.0 ** -logic.scale_bits(feature)
             grid = Quantizer.uniform(one.grid, 1)
             values = [quantized((s * scale).min_of(top), grid) for s in window.sums(feature)]
             if logic.reverses and feature.along in {"columns", "pixels"}:

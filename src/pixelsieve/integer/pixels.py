@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2, prod
 from typing import TypeAlias
 
@@ -33,6 +33,8 @@ Z_NEGATIVE = "z_negative"
 
 _MOST_BITS = 8
 
+_INSTEAD = "build the network from its features, which come scaled"
+
 _BY_SIGN_OF_Z = ("module_number", "x_local")
 """Features that are another number where the window is mirrored."""
 
@@ -56,13 +58,31 @@ class PixelFeatures:
             msg = f"an ADC of {self.adc_bits} bits; logic from pixels takes 1 to {_MOST_BITS}"
             raise ConfigError(msg)
         for one in self.inputs:
-            scale_bits(require_logic(one.name), self.adc_bits)
+            self.scale_bits(require_logic(one.name))
+            self._require_plain(one.name)
             if self.features.mirror_x and one.name in _BY_SIGN_OF_Z:
                 msg = (
                     f"feature '{one.name}' of the mirrored z is not built in logic; use 'z_global' "
                     "instead, or train without mirror_x"
                 )
                 raise ConfigError(msg)
+
+    def _require_plain(self, name: str) -> None:
+        """Raise `ConfigError` for a stated scale that no shift makes."""
+        scale = self.features.scale(name)
+        if scale is None:
+            return
+        if REGISTRY[name].logic == "wiring":  # arrives scaled, but for its sign
+            plain = not self.features.mirror_x or (scale.low, scale.high) == (None, None)
+        else:
+            plain = not scale.logarithm and scale.low in {None, 0} and scale.high in {None, 1}
+        if not plain:
+            msg = f"feature '{name}': {scale} (stated at import) is not built in logic; {_INSTEAD}"
+            raise ConfigError(msg)
+
+    def scale_bits(self, feature: Feature) -> int:
+        """Bits behind the binary point of logic's whole number, as `scale_bits`."""
+        return scale_bits(feature, self.adc_bits, self.features.divisor(feature.name))
 
     @property
     def ports(self) -> tuple[IntegerInput, ...]:
@@ -90,7 +110,7 @@ class PixelFeatures:
         Raises `DataError` for another ADC or window, and where a pixel fires with code 0, which
         a feature counts and logic cannot see.
         """
-        plain = FeatureSet(self.features.names, window=self.features.window).table(clusters)
+        plain = replace(self.features, mirror_x=False).table(clusters)
         pixels = pixel_codes(clusters, PIXELS)
         if clusters.adc_bits != self.adc_bits:
             msg = f"{clusters.origin}: codes of {clusters.adc_bits} bits; expected {self.adc_bits}"
@@ -125,7 +145,7 @@ class PixelFeatures:
                 assert feature.logic is not None
                 sums = pixel_sums(feature.logic, feature.along, pixels).reshape(len(pixels), -1)
                 grid = Quantizer.uniform(one.grid, one.width)
-                values = np.minimum(grid.codes(sums, scale_bits(feature, self.adc_bits)), top)
+                values = np.minimum(grid.codes(sums, self.scale_bits(feature)), top)
                 if self.reverses and feature.along in {"columns", "pixels"}:
                     lines = values.reshape(len(values), -1, self.features.window[1])
                     back = lines[:, :, ::-1].reshape(values.shape)
@@ -146,16 +166,19 @@ def require_logic(name: str) -> Feature:
     return feature
 
 
-def scale_bits(feature: Feature, adc_bits: int) -> int:
+def scale_bits(feature: Feature, adc_bits: int, divisor: float) -> int:
     """Bits behind the binary point of the whole number that logic makes, once it is scaled.
 
     Raises `ConfigError` for a divisor that is no power of two.
     """
     if feature.logic == "wiring":
         return 0
-    bits = log2(feature.divisor * feature.steps_per_unit(adc_bits))
+    bits = log2(divisor * feature.steps_per_unit(adc_bits))
     if not bits.is_integer():
-        msg = f"feature '{feature.name}': divisor {feature.divisor:g} is no power of two"
+        msg = (
+            f"feature '{feature.name}': divided by {divisor:g}, which is no power of two; no shift "
+            f"makes its rounded values: {_INSTEAD}"
+        )
         raise ConfigError(msg)
     return int(bits)
 

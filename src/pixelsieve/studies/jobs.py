@@ -171,7 +171,7 @@ def _other_sets(features: FeatureSet, teachers: Iterable[Job | TreesTeacher]) ->
     seen = dict.fromkeys(
         t.features if isinstance(t, TreesTeacher) else t.spec.features for t in teachers
     )
-    others = [replace(features, names=names, divisors=()) for names in seen]
+    others = [features.with_names(names) for names in seen]
     return [other for other in others if other != features]
 
 

@@ -13,7 +13,7 @@ from pixelsieve.core.errors import ConfigError
 from pixelsieve.core.files import replacing
 from pixelsieve.core.runs import RunFolder
 from pixelsieve.core.workers import Scheduler, run_tasks
-from pixelsieve.features import FeatureSet
+from pixelsieve.features import FeatureSet, Scale
 from pixelsieve.formats.dataset import Dataset
 from pixelsieve.networks.precision import LearnedPrecision, Precision
 from pixelsieve.networks.spec import NetworkSpec
@@ -42,7 +42,8 @@ class TrainConfig:
     exactly and those on the front trained further (`endings.Refined`).
 
     `start` is the hash of the model file that quantized training starts from, where that is not a
-    float network of its own. Raise `ConfigError` if nothing would be taken from it.
+    float network of its own, `scales` what it takes otherwise than the registry. Raise
+    `ConfigError` if nothing would be taken from it.
     """
 
     spec: NetworkSpec
@@ -54,6 +55,7 @@ class TrainConfig:
     start: str | None = None
     seeds: int = 1
     refine: float | None = None
+    scales: tuple[Scale, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -95,7 +97,7 @@ class TrainConfig:
         return {
             name: value
             for name, value in to_plain(self).items()
-            if (name, value) not in (("seeds", 1), ("refine", None))
+            if (name, value) not in (("seeds", 1), ("refine", None), ("scales", []))
         }
 
     def endings(self) -> dict[str, Ending]:
@@ -133,7 +135,8 @@ def train_one(
     hash of; the run keeps a copy. Run again with the same arguments to resume an interrupted
     training. `scheduler` as in `compare`.
     """
-    features = FeatureSet(config.spec.features, config.mirror_x, window=config.spec.window)
+    spec = config.spec
+    features = FeatureSet(spec.features, config.mirror_x, window=spec.window, scales=config.scales)
     jobs, teachers = config.jobs(), config.teachers()
     data = training_data(dataset, features, [j.recipe for j in jobs], teachers)
     identity = {**config.identity(), **dataset.identity}
