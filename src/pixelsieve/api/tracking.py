@@ -57,7 +57,9 @@ def to_mlflow(
     recipe, seed, figures of every epoch, and those on the test split. `Scores` give one run.
     Raise `ConfigError` if MLflow is not installed, `RunError` if a folder is no run.
 
-        >>> ps.to_mlflow(study, experiment="filters")  # doctest: +SKIP
+    Examples
+    --------
+    >>> ps.to_mlflow(study, experiment="filters")  # doctest: +SKIP
     """
     try:
         import mlflow
