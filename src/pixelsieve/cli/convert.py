@@ -59,6 +59,12 @@ def convert(
     network: Annotated[
         str | None, typer.Option(help="Models: require this network and take its layer names.")
     ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help="Models: JSON file of the network, for a file of weights alone.", metavar="FILE"
+        ),
+    ] = None,
     input_bits: Annotated[
         int | None, typer.Option(help="Models: bits of the inputs, where the file rounds none.")
     ] = None,
@@ -74,6 +80,7 @@ def convert(
     for_models = {
         "--features": features,
         "--network": network,
+        "--architecture": architecture,
         "--input-bits": input_bits,
         "--mirror-x": mirror_x or None,
     }
@@ -98,6 +105,7 @@ def convert(
             out,
             features=features,
             network=network,
+            architecture=architecture,
             input_bits=input_bits,
             mirror_x=mirror_x,
         )

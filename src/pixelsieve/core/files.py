@@ -28,6 +28,8 @@ _RANDOM = "[a-z0-9_]{8}"
 _TEMPORARY = re.compile(rf"\..+-{_RANDOM}\.part(\.[^.]+)?", re.DOTALL)
 """The name of anything temporary of `replacing`, and no user's `.my.particles.txt`."""
 
+_POINTER = b"version https://git-lfs"
+
 MARKER = "verification.json"
 """The file by which a folder of ours is known."""
 
@@ -35,6 +37,20 @@ SUMS = "SHA256SUMS"
 _ADVICE = "choose another --out"
 
 T = TypeVar("T")
+
+
+def is_pointer(path: Path) -> bool:
+    """Return if a file is what Git has in place of one that is stored by Git LFS."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
+
+
+def not_fetched(path: Path) -> str:
+    """Return the line for such a file."""
+    return f"{path}: a Git LFS pointer, not the file itself; get that by `git lfs pull`"
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +15,18 @@ from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, telling_unwritable, write_json
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.features import FeatureSet
-from pixelsieve.importing.graph import read_graph
+from pixelsieve.features import WINDOW, FeatureSet
+from pixelsieve.importing.architecture import find_architecture
+from pixelsieve.importing.graph import Graph, read_graph
 from pixelsieve.importing.inputs import assign_features, recognized, renamed_like
-from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, input_shape
+from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, Rounded, input_shape, told
 from pixelsieve.importing.mapping import map_graph
+from pixelsieve.importing.pruning import without_pruning
 from pixelsieve.importing.quantizers import WeightGrid
-from pixelsieve.importing.stored import SUFFIXES, read_stored, refused
+from pixelsieve.importing.stored import SUFFIXES, read_stored
+from pixelsieve.importing.values import StoredModel, refused
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.layers import Shape
 from pixelsieve.networks.model_file import Card, Model, save_model
 from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
 from pixelsieve.networks.spec import NetworkSpec, Weights
@@ -48,9 +52,12 @@ def precision_of(
     input_bits = _input_bits(mapped, input_bits, where)
     activations = {layer.activation for layer in layers if layer.activation is not None}
     try:
-        if len(activations) > 1 or any(grid.integer_bits for grid in activations):
+        uniform = [grid for grid in activations if isinstance(grid, FixedPoint)]
+        own = any(not grid.shared for grid in mapped.grids.values())
+        own = own or len(uniform) < len(activations) or any(mapped.taken.values())
+        if own or len(uniform) > 1 or any(grid.integer_bits for grid in uniform):
             return _mixed(mapped, input_bits)
-        return _uniform(mapped, next((grid.bits for grid in activations), 8), input_bits)
+        return _uniform(mapped, next((grid.bits for grid in uniform), 8), input_bits)
     except ConfigError as error:
         raise refused(where, f"{error}") from error
 
@@ -72,16 +79,20 @@ def _mixed(mapped: Mapped, input_bits: int) -> MixedPrecision:
     grid = FixedPoint(signed=True, bits=input_bits)
     return MixedPrecision(
         tuple(
-            NamedQuantizer(name, Quantizer.uniform(grid, width))
+            NamedQuantizer(name, mapped.taken.get(name) or Quantizer.uniform(grid, width))
             for name, width in mapped.input_widths.items()
         ),
         tuple(
-            NamedQuantizer(layer.name, Quantizer.uniform(layer.activation, len(layer.bias)))
+            NamedQuantizer(layer.name, _elements(layer.activation, len(layer.bias)))
             for layer in mapped.weighted
             if layer.activation is not None
         ),
         input_bits,
     )
+
+
+def _elements(rounded: Rounded, width: int) -> Quantizer:
+    return rounded if isinstance(rounded, Quantizer) else Quantizer.uniform(rounded, width)
 
 
 def weights_of(mapped: Mapped, precision: Precision | MixedPrecision | None) -> Weights:
@@ -174,13 +185,15 @@ class ImportOptions:
 
     `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
     zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
-    `mirror_x` as in training.
+    `mirror_x` as in training, `architecture` the JSON file of the network of weights alone (else
+    `network` is it).
     """
 
     features: tuple[str, ...] | None = None
     network: str | None = None
     input_bits: int | None = None
     mirror_x: bool = False
+    architecture: str | None = None
 
 
 def model_name(path: Path) -> str:
@@ -197,11 +210,15 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     exact counterpart here; nothing of a file is passed over.
     """
     where = str(path)
-    stored = read_stored(path)
-    graph = read_graph(stored.model, where)
+    stored = read_stored(path, find_architecture(options.architecture, options.network))
+    graph, stored = without_pruning(read_graph(stored.model, where), stored, where)
     inputs = {node.name: node for node in graph.nodes if node.kind == "InputLayer"}
     shapes = {name: input_shape(inputs[name], where) for name in graph.inputs}
-    assigned, window = assign_features(shapes, options.features, where)
+    try:
+        assigned, window = assign_features(shapes, options.features, where)
+    except ConfigError:
+        _refuse_hopeless(graph, stored, shapes, options, where)
+        raise
     mapped = map_graph(graph, stored, assigned, window, where)
     precision = precision_of(mapped, options.input_bits, where)
     weights = weights_of(mapped, precision)
@@ -230,6 +247,16 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     )
     card = Card(others={"imported": to_plain(report), "import_options": to_plain(options)})
     return Model(spec, precision, weights, features, card), report
+
+
+def _refuse_hopeless(
+    graph: Graph, stored: StoredModel, shapes: Mapping[str, Shape], options: ImportOptions, at: str
+) -> None:
+    """Raise what no answer about the inputs could mend, before anybody asks for one."""
+    unknown = {name: (name,) for name in shapes}
+    mapped = map_graph(graph, stored, unknown, WINDOW, at)
+    asks = mapped.grids and not any(mapped.input_grids.values())
+    precision_of(mapped, options.input_bits or (8 if asks else None), at)
 
 
 def _renamed(
@@ -273,7 +300,7 @@ def _words(mapped: Mapped, precision: Precision | MixedPrecision | None) -> str:
     bits = sorted({grid.grid.bits for grid in mapped.grids.values()})
     grids = {layer.activation for layer in mapped.weighted if layer.activation is not None}
     return (
-        f"weights of {_listed(bits)} bits, activations {_listed(sorted(map(str, grids)))}, "
+        f"weights of {_listed(bits)} bits, activations {_listed(sorted(set(map(told, grids))))}, "
         f"inputs of {precision.input_bits} bits"
     )
 
