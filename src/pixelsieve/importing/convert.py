@@ -142,7 +142,7 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
             raise refused(
                 where,
                 "nothing rounds its inputs; hardware must: say --input-bits N (8 is "
-                "usual; QKeras's logits are met for inputs of so many bits)",
+                "usual; the file's own logits are met for inputs of so many bits)",
             )
         return stated
     if len(set(grids.values())) > 1:
@@ -287,7 +287,12 @@ def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list
     symmetric = [name for name, grid in grids.items() if grid.symmetric]
     if symmetric:
         notes.append(f"symmetric: {', '.join(symmetric)}; exact here; training on may leave it")
-    if not any(mapped.input_grids.values()):
+    if any(mapped.taken.get(name) for name in mapped.input_widths):
+        notes.append(
+            f"the file's layers take bits of their own of each input; here these have "
+            f"{precision.input_bits} bits before"
+        )
+    elif not any(mapped.input_grids.values()):
         notes.append(
             f"the file does not round its inputs; here they have {precision.input_bits} bits"
         )

@@ -53,8 +53,9 @@ class Elements:
         if self.overflow in ("SAT_SYM", "SYM"):
             low = np.where(self.signed, -high, 0)
         scaled = (values if self.overflow == "WRAP" else np.clip(values, low, high)) / step
-        rounds = {"RND": lambda v: np.floor(v + np.float32(0.5)), "RND_CONV": np.rint}
-        rounded = np.asarray(rounds.get(self.rounding, np.floor)(scaled) * step, np.float32)
+        up = np.floor(scaled + np.float32(0.5)) if self.rounding == "RND" else np.floor(scaled)
+        codes = np.rint(scaled) if self.rounding == "RND_CONV" else up
+        rounded = np.asarray(codes * step, np.float32)
         alive = np.where(self._alive, rounded, 0)
         if self.overflow == "WRAP" and not (
             np.array_equal(alive, rounded) and ((rounded >= low) & (rounded <= high)).all()

@@ -361,17 +361,13 @@ class _Walk:
         found = dict(values)
         if node.config.get("inverse_quantizer") is not None:
             raise refused(self._at(node), "has an inverse_quantizer; expected none")
-        for name, learned in (
-            ("gamma", "scale"),
-            ("beta", "center"),
-            ("mean", ""),
-            ("variance", ""),
-        ):
+        learned = {"gamma": "scale", "beta": "center"}
+        for name, value in values.items():
             key = f"{name}_quantizer"
             function = read_function(node.config.get(key), f"{self._at(node)}: {key}")
-            if function is None or not node.config.get(learned, True):
+            if function is None or not node.config.get(learned.get(name, ""), True):
                 continue
-            one, grid = function.rounded(values[name], kernel=name in ("gamma", "variance"))
+            one, grid = function.rounded(value, kernel=name in ("gamma", "variance"))
             found[name] = grid.used(one)
         return found
 
