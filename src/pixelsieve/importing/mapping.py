@@ -180,11 +180,16 @@ class _Walk:
         self._output(node, layer, parts)
         variables = layer.variables([part.shape for part in parts])
         has_bias = bool(node.config.get("use_bias", True))
-        zeros = np.zeros(variables["bias"], np.float32)
+        kernel = self.variables.take(node, "kernel", variables["kernel"])
+        bias = (
+            self.variables.take(node, "bias", variables["bias"])
+            if has_bias
+            else np.zeros(variables["bias"], np.float32)
+        )
         read = ReadLayer(
             layer,
-            self.variables.take(node, "kernel", variables["kernel"]),
-            self.variables.take(node, "bias", variables["bias"]) if has_bias else zeros,
+            kernel,
+            bias,
             has_bias,
             {},
         )

@@ -26,6 +26,7 @@ HEADS = STRICT_HEADS | {
 
 _LONGEST = 1000
 _MOST_BITS = 32
+_LARGEST = 1e300
 
 _DEFAULTS: Mapping[str, Settings] = {
     "quantized_bits": {
@@ -283,7 +284,7 @@ def _function(name: Any, settings: Any, where: str) -> Function:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float)) and math.isfinite(value)
+    return isinstance(value, (bool, int, float)) and abs(value) < _LARGEST
 
 
 @np.errstate(all="ignore")
