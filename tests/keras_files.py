@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-Arrays = Mapping[str, Mapping[str, NDArray[Any]]]
+Arrays = Mapping[str, Mapping[str, Any]]
 """Layer -> name of a variable, in the order in which Keras numbers them -> its values."""
 
 NAMES = ("z_global", "x_size", "y_size", "y_local")
