@@ -154,15 +154,15 @@ def pruned_h5(folder: Path) -> Made:
     wrapped = pruned(files.dense("d1", 5, activation="relu"))
     model = files.chain(wrapped, files.dense("output", 1))
     state = {"mask": MASK, "threshold": np.float32(0.3), "pruning_step": np.int64(9)}
-    d1 = {"kernel": KERNEL, "bias": BIAS, **state}
-    arrays = {wrapped["name"]: d1, "output": files.weights()["output"]}
+    d1: dict[str, Any] = {"kernel": KERNEL, "bias": BIAS, **state}
+    arrays: files.Arrays = {wrapped["name"]: d1, "output": files.weights()["output"]}
     return files.write_h5(folder / "m.h5", model, arrays), FLOAT
 
 
 def pruned_archive(folder: Path) -> Made:
     wrapped = pruned(files.dense("d1", 5, activation="relu"))
     model = files.chain(wrapped, files.dense("output", 1))
-    d1 = {"layer/kernel": KERNEL, "layer/bias": BIAS}
+    d1: dict[str, Any] = {"layer/kernel": KERNEL, "layer/bias": BIAS}
     d1 |= {"mask": MASK, "threshold": np.float32(0.3), "pruning_step": np.int64(9)}
     arrays = {"d1": d1, "output": files.weights()["output"]}
     data = files.numbered(("prune_low_magnitude", "dense"), arrays, "layers")
