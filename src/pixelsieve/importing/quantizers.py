@@ -152,6 +152,10 @@ class Function:
     def weights(self, *, kernel: bool) -> WeightGrid:
         """The grid of `quantized_bits` on a kernel or a bias; else `ConfigError`."""
         self._require("quantized_bits", "weights")
+        scale = self.settings["post_training_scale"]
+        if scale is not None:
+            told = str(scale)[:60]
+            raise refused(self.where, f"{self} has post_training_scale = {told} without 'auto'")
         alpha = self._alpha(kernel=kernel)
         if isinstance(alpha, str) or not _is_number(alpha) or not alpha > 0:
             raise refused(
