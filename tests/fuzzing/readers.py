@@ -225,6 +225,80 @@ def _read_imported(folder: Path) -> None:
         import_model(path, ImportOptions(input_bits=8 if path.suffix == ".h5" else None))
 
 
+_KINDS = (
+    "`.keras` of Keras 2.13, which skips numbers",
+    "pruning wrappers in `.keras`",
+    '`alpha="auto_po2"`, and `QDense` with none',
+    "HGQ2's `QDense` in `.h5`",
+)
+
+
+def _kinds(folder: Path) -> None:
+    """Files of other kinds than the reference models, and weights beside their architecture."""
+    from tests.test_import_kinds import READ
+
+    for i, row in enumerate(_KINDS):
+        place = folder / f"{i}"
+        place.mkdir()
+        made, _ = READ[row].make(place)
+        made.rename(folder / f"{i}{made.suffix}")
+        place.rmdir()
+    READ["`.weights.h5` with `--architecture`"].make(folder)
+
+
+def _read_kinds(folder: Path) -> None:
+    from pixelsieve.importing.convert import ImportOptions, import_model
+
+    for path in sorted(folder.glob("*.*")):
+        rounded = 8 if path.suffix == ".h5" and path.name.startswith(("2", "3")) else None
+        beside = str(folder / "network.json") if path.name == "m.weights.h5" else None
+        if path.suffix != ".json":
+            import_model(path, ImportOptions(input_bits=rounded, architecture=beside))
+
+
+_SETTINGS = (
+    "pruning wrappers in `.h5`",
+    '`alpha="auto_po2"`, and `QDense` with none',
+    "`post_training_scale` of powers of two",
+    "softmax of two classes, quantized",
+    "`QBatchNormalization`, all scales powers of two",
+    "`QConv2DBatchnorm`",
+    "HGQ2's `QDense` in `.h5`",
+)
+
+
+def _settings(folder: Path) -> None:
+    """The settings of whole models as `--architecture`, each beside its weights alone."""
+    import h5py
+
+    from tests.test_import_kinds import READ
+
+    for i, row in enumerate(_SETTINGS):
+        made, _ = READ[row].make(folder)
+        with h5py.File(made) as whole, h5py.File(folder / f"{i}.weights.h5", "w") as bare:
+            (folder / f"{i}.json").write_text(str(whole.attrs["model_config"]))
+            for name, value in whole["model_weights"].attrs.items():
+                bare.attrs[name] = value
+            for name in whole["model_weights"]:
+                whole["model_weights"].copy(name, bare)
+        made.unlink()
+
+
+def _read_settings(folder: Path) -> None:
+    """Read in this process: the HDF5 files are whole."""
+    from unittest import mock
+
+    from pixelsieve.core import archives
+    from pixelsieve.importing import stored
+    from pixelsieve.importing.convert import ImportOptions, import_model
+
+    with mock.patch.object(stored, "read_isolated", archives.read_hdf5):
+        for path in sorted(folder.glob("*.json")):
+            weights = path.with_suffix(".weights.h5")
+            bits = None if path.stem == "0" else 8
+            import_model(weights, ImportOptions(input_bits=bits, architecture=str(path)))
+
+
 def _vendor_reports(folder: Path) -> None:
     from tests import test_vendor_reports as texts
 
@@ -406,6 +480,8 @@ READERS = MappingProxyType(
         "model file": Reader(_model, _read_model, 0.5),
         "Keras HDF5": Reader(_imported("asic_4b.h5"), _read_imported, 0.05),
         "Keras archive": Reader(_imported("float_keras3.keras"), _read_imported, 0.05),
+        "Keras weights, wrappers, HGQ2": Reader(_kinds, _read_kinds, 0.05),
+        "settings of Keras models": Reader(_settings, _read_settings, damage="*.json"),
         "vendor reports": Reader(_vendor_reports, _read_vendor_reports),
         "state of a run": Reader(_run_state, _read_run_state),
         "report of a run": Reader(_compared, _read_report, 0.3, "**/*.json"),

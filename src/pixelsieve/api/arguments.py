@@ -101,7 +101,9 @@ def load_model(path: Place, name: str | None = None) -> Model:
 
     `name` may be left out if the run has only one. Raise `RunError` for a damaged file.
 
-        >>> ps.load_model("runs/first", "sieve_4b_seed0")  # doctest: +SKIP
+    Examples
+    --------
+    >>> ps.load_model("runs/first", "sieve_4b_seed0")  # doctest: +SKIP
     """
     return read_model(the_path(Path(path), name))
 

@@ -286,6 +286,7 @@ def convert_model(
     *,
     features: str | Sequence[str] | None = None,
     network: str | None = None,
+    architecture: Place | None = None,
     input_bits: int | None = None,
     mirror_x: bool = False,
     divide: str | Sequence[str] | Mapping[str, float] | None = None,
@@ -294,10 +295,12 @@ def convert_model(
     """Read a model of Keras or QKeras (.h5, .keras) exactly, or say why not.
 
     `features` are its inputs in their order (default: by their names), `network` one whose layer
-    names are taken, `input_bits` those of inputs that the file does not round. `divide` are the
-    numbers that its features were divided by in training, `scaling` the field's records that it
-    was trained on (`field`, `field-normalized`, `field-one-log`), a TOML file or such a table; of
-    features that neither names pixelsieve's own scaling is assumed, with a warning. `out` is a run
+    names are taken, `input_bits` those of inputs that the file does not round. A file of weights
+    alone has its network in `architecture`, a JSON file (`to_json` of Keras), or is the float one
+    that `network` names. `divide` are the numbers that its features were divided by in training,
+    `scaling` the field's records that it was trained on (`field`, `field-normalized`,
+    `field-one-log`), a TOML file or such a table; of features that neither names pixelsieve's own
+    scaling is assumed, with a warning. `out` is a run
     folder or a file ending in .keras; without it the model is kept until this process ends. Raise
     `ConfigError` for whatever has no exact counterpart.
 
@@ -311,7 +314,8 @@ def convert_model(
     several = features.split(",") if isinstance(features, str) else features
     names = None if several is None else tuple(name.strip() for name in several)
     stated = statement(divide, scaling)
-    chosen = ImportOptions(names, network, input_bits, mirror_x, stated)
+    design = None if architecture is None else str(architecture)
+    chosen = ImportOptions(names, network, input_bits, mirror_x, stated, design)
     place = folder_for(None) / f"{Path(source).stem}.keras" if out is None else Path(out)
     path, report = import_into(Path(source), place, chosen)
     if report.assumed:

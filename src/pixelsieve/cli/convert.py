@@ -23,6 +23,7 @@ def convert(
         Path,
         typer.Option(help="Parquet file, or new folder for triples; run folder or .keras file."),
     ],
+    *,
     to: Annotated[Literal["parquet", "triples"], typer.Option(help="Format to write.")] = "parquet",
     format: Annotated[
         Literal["auto", "triples", "tfrecord", "pixelav", "parquet", "root"],
@@ -69,6 +70,12 @@ def convert(
     network: Annotated[
         str | None, typer.Option(help="Models: require this network and take its layer names.")
     ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help="Models: JSON file of the network, for a file of weights alone.", metavar="FILE"
+        ),
+    ] = None,
     input_bits: Annotated[
         int | None, typer.Option(help="Models: bits of the inputs, where the file rounds none.")
     ] = None,
@@ -98,6 +105,7 @@ def convert(
     for_models = {
         "--features": features,
         "--network": network,
+        "--architecture": architecture,
         "--input-bits": input_bits,
         "--mirror-x": mirror_x or None,
         "--divide": divide or None,
@@ -126,6 +134,7 @@ def convert(
             out,
             features=features,
             network=network,
+            architecture=architecture,
             input_bits=input_bits,
             mirror_x=mirror_x,
             divide=divide,

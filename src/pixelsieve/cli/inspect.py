@@ -28,7 +28,9 @@ def inspect(
     A lone file without splits or of one class will do. Splits, overlaps and counts are of the
     collected charge, the rest of what the front end reads out.
     """
-    if len(paths) == 1 and Path(paths[0]).suffix == ".keras":
+    from pixelsieve.importing.stored import SUFFIXES
+
+    if len(paths) == 1 and Path(paths[0]).suffix in SUFFIXES:
         _show_model(Path(paths[0]))
         return
     from pixelsieve.api.data import inspect as run

@@ -31,6 +31,9 @@ from pixelsieve.core.errors import RunError
 LARGEST_BYTES = 1 << 29
 """No archive may unpack to more; the largest network of the zoo has under 1 MB."""
 
+HDF5_START = b"\x89HDF\r\n\x1a\n"
+"""The bytes with which a file of HDF5 begins."""
+
 _CHUNK = 1 << 20
 _KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _PLAIN = "fiubU"
@@ -47,6 +50,16 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
 )
+
+
+def unzipped(folder: Path) -> str | None:
+    """Return the line for a folder that is an unzipped `.keras` archive, None for any other."""
+    if not (folder / "config.json").is_file():
+        return None
+    return (
+        f"{folder}: a folder, an unzipped .keras archive; zip what is in it again (cd into it, "
+        "zip -r ../again.keras .) and take that file"
+    )
 
 
 def read_members(

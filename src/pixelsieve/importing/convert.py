@@ -15,15 +15,19 @@ from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
 from pixelsieve.core.files import file_hash, telling_unwritable, write_json
 from pixelsieve.core.runs import RunFolder
-from pixelsieve.features import FeatureSet, Statement
+from pixelsieve.features import WINDOW, FeatureSet, Statement
+from pixelsieve.importing.architecture import find_architecture
 from pixelsieve.importing.doubling import with_doubled_inputs
-from pixelsieve.importing.graph import read_graph
+from pixelsieve.importing.graph import Graph, read_graph
 from pixelsieve.importing.inputs import assign_features, recognized, renamed_like
-from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, input_shape
+from pixelsieve.importing.layers import Mapped, ReadLayer, ReportRow, Rounded, input_shape, told
 from pixelsieve.importing.mapping import map_graph
+from pixelsieve.importing.pruning import without_pruning
 from pixelsieve.importing.quantizers import WeightGrid
-from pixelsieve.importing.stored import SUFFIXES, read_stored, refused
+from pixelsieve.importing.stored import SUFFIXES, read_stored
+from pixelsieve.importing.values import StoredModel, refused
 from pixelsieve.networks.fixed_point import FixedPoint, Quantizer
+from pixelsieve.networks.layers import Shape
 from pixelsieve.networks.model_file import Card, Model, save_model
 from pixelsieve.networks.precision import LayerScale, MixedPrecision, NamedQuantizer, Precision
 from pixelsieve.networks.spec import NetworkSpec, Weights
@@ -50,9 +54,12 @@ def precision_of(
     input_bits = _input_bits(mapped, input_bits, where)
     activations = {layer.activation for layer in layers if layer.activation is not None}
     try:
-        if exact or len(activations) > 1 or any(grid.integer_bits for grid in activations):
+        uniform = [grid for grid in activations if isinstance(grid, FixedPoint)]
+        own = any(not grid.shared for grid in mapped.grids.values())
+        own = own or len(uniform) < len(activations) or any(mapped.taken.values())
+        if exact or own or len(uniform) > 1 or any(grid.integer_bits for grid in uniform):
             return _mixed(mapped, input_bits)
-        return _uniform(mapped, next((grid.bits for grid in activations), 8), input_bits)
+        return _uniform(mapped, next((grid.bits for grid in uniform), 8), input_bits)
     except ConfigError as error:
         raise refused(where, f"{error}") from error
 
@@ -74,16 +81,20 @@ def _mixed(mapped: Mapped, input_bits: int) -> MixedPrecision:
     grid = FixedPoint(signed=True, bits=input_bits)
     return MixedPrecision(
         tuple(
-            NamedQuantizer(name, Quantizer.uniform(grid, width))
+            NamedQuantizer(name, mapped.taken.get(name) or Quantizer.uniform(grid, width))
             for name, width in mapped.input_widths.items()
         ),
         tuple(
-            NamedQuantizer(layer.name, Quantizer.uniform(layer.activation, len(layer.bias)))
+            NamedQuantizer(layer.name, _elements(layer.activation, len(layer.bias)))
             for layer in mapped.weighted
             if layer.activation is not None
         ),
         input_bits,
     )
+
+
+def _elements(rounded: Rounded, width: int) -> Quantizer:
+    return rounded if isinstance(rounded, Quantizer) else Quantizer.uniform(rounded, width)
 
 
 def weights_of(mapped: Mapped, precision: Precision | MixedPrecision | None) -> Weights:
@@ -133,7 +144,7 @@ def _input_bits(mapped: Mapped, stated: int | None, where: str) -> int:
             raise refused(
                 where,
                 "nothing rounds its inputs; hardware must: say --input-bits N (8 is "
-                "usual; QKeras's logits are met for inputs of so many bits)",
+                "usual; the file's own logits are met for inputs of so many bits)",
             )
         return stated
     if len(set(grids.values())) > 1:
@@ -178,7 +189,8 @@ class ImportOptions:
 
     `features` are the inputs' in order (None: by the inputs' names), `network` the network of the
     zoo whose layer names to take, `input_bits` the rounding of inputs where the file has none,
-    `mirror_x` as in training, `scaling` what is stated of it.
+    `mirror_x` as in training, `scaling` what is stated of it, `architecture` the JSON file of the
+    network of weights alone (else `network` is it).
     """
 
     features: tuple[str, ...] | None = None
@@ -186,12 +198,15 @@ class ImportOptions:
     input_bits: int | None = None
     mirror_x: bool = False
     scaling: Statement = field(default_factory=Statement)
+    architecture: str | None = None
 
     def to_plain(self) -> Document:
-        """Return plain data; `scaling` only if something is stated."""
+        """Return plain data; `scaling` and `architecture` only if they are stated."""
         plain: Document = to_plain(self)
         if self.scaling == Statement():
             del plain["scaling"]
+        if self.architecture is None:
+            del plain["architecture"]
         return plain
 
 
@@ -209,11 +224,15 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     exact counterpart here; nothing of a file is passed over.
     """
     where = str(path)
-    stored = read_stored(path)
-    graph = read_graph(stored.model, where)
+    stored = read_stored(path, find_architecture(options.architecture, options.network))
+    graph, stored = without_pruning(read_graph(stored.model, where), stored, where)
     inputs = {node.name: node for node in graph.nodes if node.kind == "InputLayer"}
     shapes = {name: input_shape(inputs[name], where) for name in graph.inputs}
-    assigned, window = assign_features(shapes, options.features, where)
+    try:
+        assigned, window = assign_features(shapes, options.features, where)
+    except ConfigError:
+        _refuse_hopeless(graph, stored, shapes, options, where)
+        raise
     mapped = map_graph(graph, stored, assigned, window, where)
     try:
         spec = NetworkSpec(model_name(path), mapped.spec_layers(), window)
@@ -223,7 +242,9 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     doublings = {
         one.feature: one.doublings()
         for one in scales
-        if one.doublings() and mapped.input_grids.get(one.feature) is None
+        if one.doublings()
+        and mapped.input_grids.get(one.feature) is None
+        and mapped.taken.get(one.feature) is None
     }
     precision = precision_of(mapped, options.input_bits, where, exact=bool(doublings))
     weights = with_doubled_inputs(spec, weights_of(mapped, precision), doublings)
@@ -251,6 +272,16 @@ def import_model(path: Path, options: ImportOptions) -> tuple[Model, ImportRepor
     )
     card = Card(others={"imported": to_plain(report), "import_options": options.to_plain()})
     return Model(spec, precision, weights, features, card), report
+
+
+def _refuse_hopeless(
+    graph: Graph, stored: StoredModel, shapes: Mapping[str, Shape], options: ImportOptions, at: str
+) -> None:
+    """Raise what no answer about the inputs could mend, before anybody asks for one."""
+    unknown = {name: (name,) for name in shapes}
+    mapped = map_graph(graph, stored, unknown, WINDOW, at)
+    asks = mapped.grids and not any(mapped.input_grids.values())
+    precision_of(mapped, options.input_bits or (8 if asks else None), at)
 
 
 def _renamed(
@@ -289,7 +320,12 @@ def _notes(mapped: Mapped, precision: Precision | MixedPrecision | None) -> list
     symmetric = [name for name, grid in grids.items() if grid.symmetric]
     if symmetric:
         notes.append(f"symmetric: {', '.join(symmetric)}; exact here; training on may leave it")
-    if not any(mapped.input_grids.values()):
+    if any(mapped.taken.get(name) for name in mapped.input_widths):
+        notes.append(
+            f"the file's layers take bits of their own of each input; here these have "
+            f"{precision.input_bits} bits before"
+        )
+    elif not any(mapped.input_grids.values()):
         notes.append(
             f"the file does not round its inputs; here they have {precision.input_bits} bits"
         )
@@ -302,7 +338,7 @@ def _words(mapped: Mapped, precision: Precision | MixedPrecision | None) -> str:
     bits = sorted({grid.grid.bits for grid in mapped.grids.values()})
     grids = {layer.activation for layer in mapped.weighted if layer.activation is not None}
     return (
-        f"weights of {_listed(bits)} bits, activations {_listed(sorted(map(str, grids)))}, "
+        f"weights of {_listed(bits)} bits, activations {_listed(sorted(set(map(told, grids))))}, "
         f"inputs of {precision.input_bits} bits"
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.importing.stored import Settings, refused
+from pixelsieve.importing.values import Settings, refused
 
 T = TypeVar("T")
 
@@ -76,7 +76,15 @@ def _node(entry: Any, where: str) -> Node:
         msg = f"{where}: layer '{name}' is used more than once; shared layers are not supported"
         raise ConfigError(msg)
     sources = tuple(_tensors(calls, f"{where}: layer '{name}'"))
-    return Node(name, entry["class_name"], config, sources)
+    return Node(name, _kind(entry), config, sources)
+
+
+def _kind(entry: Settings) -> str:
+    """The class, `hgq>NAME` for HGQ2's, whose QDense is another than that of QKeras."""
+    kind = str(entry["class_name"])
+    if str(entry.get("module", "")).startswith("hgq."):
+        return f"hgq>{kind}"
+    return kind if kind.startswith("hgq>") else kind.rsplit(">", 1)[-1]
 
 
 def _chain(config: Settings, where: str) -> Iterator[Node]:

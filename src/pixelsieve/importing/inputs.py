@@ -8,7 +8,7 @@ from math import prod
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import REGISTRY, WINDOW
-from pixelsieve.importing.stored import refused
+from pixelsieve.importing.values import refused
 from pixelsieve.networks.layers import Shape
 from pixelsieve.networks.spec import ZOO, NetworkSpec, network
 

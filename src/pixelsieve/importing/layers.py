@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
+from pixelsieve.features import REGISTRY
 from pixelsieve.importing.graph import Node
 from pixelsieve.importing.quantizers import HEADS, Function, WeightGrid
-from pixelsieve.importing.stored import Variable, refused
-from pixelsieve.networks.fixed_point import FixedPoint
+from pixelsieve.importing.values import Variable, refused
+from pixelsieve.networks.fixed_point import FixedPoint, Quantizer, exact_grid
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
+_CLASSES = 2
+_POSITIVE = ("abs_z_global",)
 _WITH_ROUNDING = frozenset({"quantized_bits", "quantized_relu"})
 
 
@@ -36,6 +39,10 @@ class Part:
     grid: FixedPoint | None = None
 
 
+Rounded = FixedPoint | Quantizer
+"""A grid of all values of a layer, or one of each."""
+
+
 @dataclass(slots=True)
 class ReadLayer:
     """A layer with weights as stored (normalization folded in), its grids and its activation.
@@ -50,7 +57,7 @@ class ReadLayer:
     has_bias: bool
     grids: dict[str, WeightGrid]
     relu: bool = False
-    activation: FixedPoint | None = None
+    activation: Rounded | None = None
     step: int = 0
 
     @property
@@ -71,11 +78,15 @@ class ReportRow:
 
 @dataclass(slots=True)
 class Mapped:
-    """Layers of the network in order, its inputs with their grids, and the report."""
+    """Layers of the network in order, its inputs with their grids, and the report.
+
+    `taken` are the elements' own bits by feature or layer, of those that layers of HGQ2 take.
+    """
 
     layers: dict[str, ReadLayer | MaxPool | Flatten] = field(default_factory=dict)
     input_widths: dict[str, int] = field(default_factory=dict)
     input_grids: dict[str, FixedPoint | None] = field(default_factory=dict)
+    taken: dict[str, Quantizer | None] = field(default_factory=dict)
     rows: list[ReportRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -132,6 +143,19 @@ class Variables:
         self.rows.append(ReportRow("variable", found.path, used=True, note=role))
         return values
 
+    def take_spread(self, node: Node, role: str, shape: Shape) -> NDArray[np.float32]:
+        """The values spread to `shape` along axes of length 1; raise as `take` does."""
+        found = self._left.get(node.name, {}).get(role)
+        if found is None:
+            return self.take(node, role, shape)
+        own = found.values.shape
+        values = self.take(node, role, own)
+        own = own[len(own) - len(shape) :] if set(own[: -len(shape)]) <= {1} else own
+        if len(own) != len(shape) or any(n not in (1, m) for n, m in zip(own, shape, strict=True)):
+            at = f"{self.where}: layer '{node.name}'"
+            raise refused(at, f"'{found.path}' has shape {found.values.shape}; expected {shape}")
+        return np.broadcast_to(values.reshape(own), shape)
+
     def pass_over(self, node: Node, role: str, reason: str) -> None:
         """Name a variable that nobody needs, if it is there."""
         found = self._left.get(node.name, {}).pop(role, None)
@@ -164,10 +188,14 @@ def apply_function(
     if layer is None:
         if part.grid is not None:
             raise refused(at, f"input '{part.source}' is rounded twice; expected one quantizer")
-        grid = function.input()
+        grid = function.input(reaches_lowest=_reaches_lowest(part.source))
         return replace(part, grid=grid), f"rounds inputs to {grid}"
     if part.step != layer.step:
         raise refused(at, f"the output of layer '{layer.name}' has another activation already")
+    if part.state == "sum" and function.name == "softmax" and part.shape == (_CLASSES,):
+        _difference(layer)
+        done = replace(part, shape=(1,), state="head")
+        return done, "two classes: the logit is that of the second less that of the first"
     if part.state == "sum" and function.name in {"relu", "quantized_relu"}:
         layer.relu = True
     elif part.state != "relu" or function.name not in {"relu", *_WITH_ROUNDING}:
@@ -175,9 +203,30 @@ def apply_function(
     note = f"relu of '{layer.name}'"
     if function.name != "relu":
         layer.activation = _rounding(layer, function, at)
-        note = f"{note}, rounded to {layer.activation}"
+        note = f"{note}, rounded to {told(layer.activation)}"
     layer.step += 1
     return replace(part, state="relu", step=layer.step), note
+
+
+def _reaches_lowest(name: str) -> bool:
+    """Return if a feature may be -1; of one that is not known yet, that is no reason."""
+    feature = REGISTRY.get(name)
+    return feature is not None and feature.logic in (None, "wiring") and name not in _POSITIVE
+
+
+def _difference(layer: ReadLayer) -> None:
+    """Make one logit of two; the softmax of the second is its sigmoid."""
+    stored = {"kernel": layer.kernel, "bias": layer.bias}
+    made = {}
+    for name, values in stored.items():
+        grid = layer.grids.get(name)
+        used = values if grid is None else grid.used(values)
+        made[name] = np.asarray(used[..., 1:].astype(np.float64) - used[..., :1], np.float32)
+        if grid is not None:
+            layer.grids[name] = WeightGrid(exact_grid(made[name]), shared=False)
+    layer.kernel, layer.bias = made["kernel"], made["bias"]
+    assert isinstance(layer.layer, Dense)
+    layer.layer = replace(layer.layer, units=1)
 
 
 def _rounding(layer: ReadLayer, function: Function, at: str) -> FixedPoint:
@@ -202,7 +251,7 @@ def _head(part: Part, layer: ReadLayer, function: Function, at: str) -> Part:
         raise refused(
             at,
             f"'{function.name}' on layer '{layer.name}' is not supported; expected relu or "
-            "quantized_relu, and a sigmoid or tanh behind the one logit at the end",
+            "quantized_relu, behind the logit at the end a sigmoid or tanh, or a softmax of two",
         )
     function.require_never_falls()
     return replace(part, state="head")
@@ -226,6 +275,58 @@ def fold_normalization(
     layer.has_bias = True
 
 
+@np.errstate(all="ignore")
+def fold_exactly(
+    layer: ReadLayer,
+    gamma: NDArray[np.float32],
+    beta: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    epsilon: float,
+    at: str,
+) -> None:
+    """Put batch normalization into the rounded weights of a layer, behind their rounding.
+
+    Raise `ConfigError` naming `at` unless each scale is a power of two and each offset short.
+    """
+    deviation = np.sqrt((variance + np.float32(epsilon)).astype(np.float64))
+    scale = gamma.astype(np.float64) / deviation
+    powers = np.isin(np.abs(np.frexp(scale)[0]), (0, 0.5))
+    if not powers.all():
+        wrong = scale[~powers][0]
+        raise refused(
+            at,
+            f"scales the quantized layer '{layer.name}' by {wrong:.6g}, no power of two, so that "
+            "its weights leave every grid; train with QDenseBatchnorm or QConv2DBatchnorm, or "
+            "without normalization",
+        )
+    stored = {"kernel": layer.kernel, "bias": layer.bias}
+    used = {n: layer.grids[n].used(v) if n in layer.grids else v for n, v in stored.items()}
+    offset = (beta - mean * scale.astype(np.float32)).astype(np.float64)
+    made = {"kernel": used["kernel"] * scale, "bias": used["bias"] * scale + offset}
+    for name, values in made.items():
+        if not np.isfinite(values).all():
+            raise refused(at, f"gives the layer '{layer.name}' a {name} that is not finite")
+        grid = exact_grid(values)
+        if grid.bits > _EXACT_BITS:
+            raise refused(
+                at,
+                f"gives the quantized layer '{layer.name}' a {name} of {grid.bits} bits, which "
+                f"float32 rounds; expected at most {_EXACT_BITS}",
+            )
+        layer.grids[name] = WeightGrid(grid, shared=False)
+    layer.kernel, layer.bias = (made[n].astype(np.float32) for n in ("kernel", "bias"))
+    layer.has_bias = True
+
+
+def told(one: Rounded) -> str:
+    """Return a grid, or the bits of several, in words."""
+    if isinstance(one, FixedPoint):
+        return str(one)
+    return f"{min(one.bits)} to {max(one.bits)} bits by element"
+
+
+_EXACT_BITS = 24
 _PAIR = 2
 _LARGEST_RANK = 3
 

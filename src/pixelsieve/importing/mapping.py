@@ -8,10 +8,12 @@ from math import prod
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.features import REGISTRY
 from pixelsieve.importing.graph import Graph, Node
+from pixelsieve.importing.hgq import Place, read_elements
 from pixelsieve.importing.layers import (
     Mapped,
     Part,
@@ -19,20 +21,27 @@ from pixelsieve.importing.layers import (
     ReportRow,
     Variables,
     apply_function,
+    fold_exactly,
     fold_normalization,
     input_shape,
     kernel_size,
     pool_size,
     require_channels_last,
     target_shape,
+    told,
 )
-from pixelsieve.importing.quantizers import STRICT_HEADS, Function, WeightGrid, read_function
-from pixelsieve.importing.stored import StoredModel, refused
+from pixelsieve.importing.quantizers import STRICT_HEADS, Function, read_function
+from pixelsieve.importing.values import StoredModel, refused
+from pixelsieve.networks.fixed_point import Quantizer
 from pixelsieve.networks.layers import Conv, Dense, Flatten, Layer, MaxPool, Shape
 
-_WEIGHTED = ("Dense", "QDense", "QDenseBatchnorm", "Conv2D", "QConv2D")
+_NORMALIZING = ("QDenseBatchnorm", "QConv2DBatchnorm")
+_WEIGHTED = ("Dense", "QDense", "Conv2D", "QConv2D", *_NORMALIZING)
+_NORMALIZATIONS = ("BatchNormalization", "QBatchNormalization")
+_HGQ = "hgq>QDense"
 _TRAINING_ONLY = ("Dropout", "GaussianNoise", "GaussianDropout")
 _IMAGE = 3
+_PLACES: tuple[tuple[str, Place], ...] = (("kernel", "kq"), ("bias", "bq"))
 
 
 def map_graph(
@@ -47,7 +56,8 @@ def map_graph(
     Raises `ConfigError` naming `where` and the layer for whatever has no exact counterpart, and
     for variables that are missing, of another shape, or left over.
     """
-    walk = _Walk(Variables(stored.variables, where), features, window, where)
+    elementwise = any(node.kind == _HGQ for node in graph.nodes)
+    walk = _Walk(Variables(stored.variables, where), features, window, where, elementwise)
     for node in graph.nodes:
         walk.take(node)
     walk.finish(graph.output)
@@ -62,6 +72,7 @@ class _Walk:
     features: Mapping[str, tuple[str, ...]]
     window: tuple[int, int]
     where: str
+    elementwise: bool
     mapped: Mapped = field(default_factory=Mapped)
     tensors: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     consumed: list[Part] = field(default_factory=list)
@@ -70,10 +81,11 @@ class _Walk:
         self.kinds: dict[str, Callable[[Node], str]] = {
             "InputLayer": self._input,
             "Concatenate": self._concatenate,
-            **dict.fromkeys(_WEIGHTED, self._weighted),
-            "BatchNormalization": self._normalization,
+            **dict.fromkeys((*_WEIGHTED, _HGQ), self._weighted),
+            **dict.fromkeys(_NORMALIZATIONS, self._normalization),
             **dict.fromkeys(("Activation", "QActivation"), self._activation),
             "ReLU": self._relu,
+            "Softmax": self._softmax,
             "MaxPooling2D": self._max_pool,
             "Flatten": self._flatten,
             "Reshape": self._reshape,
@@ -141,39 +153,48 @@ class _Walk:
 
     def _weighted(self, node: Node) -> str:
         layer, note = self._read(node)
-        if node.kind == "QDenseBatchnorm":
+        if node.kind in _NORMALIZING:
+            self._require_last_axis(node, self.tensors[node.sources[0]][0])
             self._fold(node, layer)
             self.variables.pass_over(node, "iteration", "counter of steps, for training")
             note = f"{note}, batch normalization folded before rounding"
+        self._round(node, layer)
+        if "kernel" in layer.grids:
+            bias = layer.grids.get("bias", "not rounded")
+            note += f", kernel {layer.grids['kernel']}, bias {bias}"
         self.mapped.layers[node.name] = layer
         shape = self._output(node, layer.layer, self._one(node))
         self.tensors[node.name] = (Part(node.name, shape, "sum"),)
         function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
-        if function is None:
-            return note
-        return f"{note}, {self._apply(node, function, self.tensors[node.name])}"
+        if function is not None:
+            note = f"{note}, {self._apply(node, function, self.tensors[node.name])}"
+        return note if node.kind != _HGQ else f"{note}{self._given(node, layer)}"
 
     def _read(self, node: Node) -> tuple[ReadLayer, str]:
         at, parts = self._at(node), self._one(node)
+        if self.elementwise:
+            self._take(node, parts)
         if any(part.state == "head" for part in parts):
             raise refused(at, "stands behind a sigmoid or tanh; expected relu between layers")
         layer = self._layer(node, tuple(part.source for part in parts))
         self._output(node, layer, parts)
         variables = layer.variables([part.shape for part in parts])
         has_bias = bool(node.config.get("use_bias", True))
-        zeros = np.zeros(variables["bias"], np.float32)
+        kernel = self.variables.take(node, "kernel", variables["kernel"])
+        bias = (
+            self.variables.take(node, "bias", variables["bias"])
+            if has_bias
+            else np.zeros(variables["bias"], np.float32)
+        )
         read = ReadLayer(
             layer,
-            self.variables.take(node, "kernel", variables["kernel"]),
-            self.variables.take(node, "bias", variables["bias"]) if has_bias else zeros,
+            kernel,
+            bias,
             has_bias,
-            self._grids(node),
+            {},
         )
         self.consumed += parts
         note = f"{layer.kind} {' x '.join(map(str, variables['kernel']))}"
-        if "kernel" in read.grids:
-            bias = read.grids.get("bias", "not rounded")
-            note += f", kernel {read.grids['kernel']}, bias {bias}"
         return read, note if has_bias else f"{note}, no bias: zeros"
 
     def _layer(self, node: Node, inputs: tuple[str, ...]) -> Dense | Conv:
@@ -193,14 +214,75 @@ class _Walk:
                 raise
             raise refused(self.where, f"{error}") from error
 
-    def _grids(self, node: Node) -> dict[str, WeightGrid]:
-        found = {}
-        for variable in ("kernel", "bias"):
-            key = f"{variable}_quantizer"
-            function = read_function(node.config.get(key), f"{self._at(node)}: {key}")
-            if function is not None:
-                found[variable] = function.weights(kernel=variable == "kernel")
-        return found
+    def _round(self, node: Node, layer: ReadLayer) -> None:
+        """Give the layer the grids of its weights, once what is folded into them is."""
+        for variable, place in _PLACES:
+            values = layer.kernel if variable == "kernel" else layer.bias
+            if node.kind == _HGQ:
+                if variable == "bias" and not layer.has_bias:
+                    continue
+                elements = read_elements(node, place, values.shape, self.variables)
+                values, grid = elements.weights(values)
+            else:
+                key = f"{variable}_quantizer"
+                function = read_function(node.config.get(key), f"{self._at(node)}: {key}")
+                if function is None:
+                    continue
+                values, grid = function.rounded(values, kernel=variable == "kernel")
+            layer.grids[variable] = grid
+            if variable == "kernel":
+                layer.kernel = values
+            else:
+                layer.bias = values
+
+    def _take(self, node: Node, parts: tuple[Part, ...]) -> None:
+        """Give features and layers the bits that a layer of HGQ2 takes of each element."""
+        elements, at = None, self._at(node)
+        width = sum(prod(part.shape) for part in parts)
+        if node.kind == _HGQ and node.config.get("enable_iq"):
+            if any(len(part.shape) > 1 for part in parts):
+                raise refused(at, "a layer of HGQ2 takes an image; expected vectors")
+            elements = read_elements(node, "iq", (width,), self.variables)
+        start = 0
+        for part in parts:
+            stop = start + prod(part.shape)
+            one = None
+            if elements is not None:
+                if part.state not in ("feature", "relu") or part.grid is not None:
+                    what = "is rounded already" if part.grid is not None else "is not behind a relu"
+                    raise refused(at, f"rounds '{part.source}', which {what}; expected neither")
+                one = elements.part(slice(start, stop), behind_relu=part.state == "relu")
+            self._require_same_taken(part, one, at)
+            start = stop
+
+    def _require_same_taken(self, part: Part, one: Quantizer | None, at: str) -> None:
+        layer = self.mapped.weighted_layer(part.source)
+        if self.mapped.taken.setdefault(part.source, one) != one:
+            raise refused(at, f"'{part.source}' is rounded in two ways; expected one")
+        if layer is not None and one is not None:
+            if layer.activation not in {None, one}:
+                raise refused(at, f"'{part.source}' is rounded twice; expected one quantizer")
+            layer.activation = one
+
+    def _given(self, node: Node, layer: ReadLayer) -> str:
+        """Take the rounding of a layer's outputs, where HGQ2 has one."""
+        for name in ("beta", "ebops"):
+            self.variables.pass_over(node, name, "of HGQ2's cost, for training")
+        if not node.config.get("enable_oq"):
+            return ""
+        (part,) = self.tensors[node.name]
+        elements = read_elements(node, "oq", (prod(part.shape),), self.variables)
+        given = elements.part(slice(None), behind_relu=part.state == "relu")
+        if part.state == "relu":
+            layer.activation = given
+            return f", rounded to {told(given)}"
+        if prod(part.shape) != 1 or given.overflow == "WRAP":
+            raise refused(self._at(node), "rounds outputs that are behind no relu; expected one")
+        self.mapped.notes.append(
+            "the rounding of the logit is left out: it never falls, so clusters keep their order; "
+            "those that it ties are told apart"
+        )
+        return ", rounding of the logit left out"
 
     def _activation(self, node: Node) -> str:
         function = read_function(node.config.get("activation"), f"{self._at(node)}: activation")
@@ -216,15 +298,25 @@ class _Walk:
                 raise ConfigError(msg)
         return self._apply(node, Function("relu", {}, self._at(node)), self._one(node))
 
+    def _softmax(self, node: Node) -> str:
+        if node.config.get("axis", -1) not in (-1, 1):
+            raise refused(self._at(node), f"along axis {node.config['axis']}; expected -1")
+        return self._apply(node, Function("softmax", {}, self._at(node)), self._one(node))
+
     def _apply(self, node: Node, function: Function, parts: tuple[Part, ...]) -> str:
         at, layer_of = self._at(node), self.mapped.weighted_layer
         done = [apply_function(part, layer_of(part.source), function, at) for part in parts]
         self.tensors[node.name] = tuple(part for part, _ in done)
-        if done[0][0].state == "head":
-            told = "" if function.name in STRICT_HEADS else "; those that it ties are told apart"
+        if done[0][0].state == "head" and function.name == "softmax":
+            self.mapped.notes.append(
+                "the logit is that of the second class less that of the first, which orders "
+                "clusters as the second's probability does; the second is taken for the signal"
+            )
+        elif done[0][0].state == "head":
+            tied = "" if function.name in STRICT_HEADS else "; those that it ties are told apart"
             self.mapped.notes.append(
                 f"'{function}' behind the logit is left out: it never falls, so clusters keep "
-                f"their order{told}; scores here are logits"
+                f"their order{tied}; scores here are logits"
             )
         return ", ".join(dict.fromkeys(note for _, note in done))
 
@@ -233,21 +325,18 @@ class _Walk:
         layer = self.mapped.weighted_layer(parts[0].source)
         if len(parts) != 1 or layer is None or parts[0].state != "sum":
             raise refused(at, "batch normalization is folded into a layer right before it alone")
-        if layer.grids:
-            raise refused(
-                at,
-                f"batch normalization behind the quantized layer '{layer.name}' cannot be "
-                "folded exactly; expected QDenseBatchnorm",
-            )
         if parts[0].step != layer.step:
             raise refused(at, f"the output of layer '{layer.name}' is used in two ways")
-        axis, rank = node.config.get("axis", -1), len(parts[0].shape)
-        if (axis if isinstance(axis, list) else [axis]) not in ([-1], [rank]):
-            raise refused(at, f"normalizes along axis {axis}; expected the last one")
+        self._require_last_axis(node, parts[0])
         self._fold(node, layer)
         layer.step += 1
         self.tensors[node.name] = (replace(parts[0], step=layer.step),)
         return f"folded into '{layer.name}'"
+
+    def _require_last_axis(self, node: Node, part: Part) -> None:
+        axis, rank = node.config.get("axis", -1), len(part.shape)
+        if (axis if isinstance(axis, list) else [axis]) not in ([-1], [rank]):
+            raise refused(self._at(node), f"normalizes along axis {axis}; expected the last one")
 
     def _fold(self, node: Node, layer: ReadLayer) -> None:
         shape, config, take = layer.bias.shape, node.config, self.variables.take
@@ -257,9 +346,35 @@ class _Walk:
         mean = take(node, "moving_mean", shape)
         variance = take(node, "moving_variance", shape)
         epsilon: Any = config.get("epsilon", 1e-3)
-        if not isinstance(epsilon, (int, float)) or not (variance + np.float32(epsilon) > 0).all():
+        values = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+        if node.kind == "QBatchNormalization":
+            values = self._rounded_statistics(node, values)
+        if (
+            not isinstance(epsilon, (int, float))
+            or not (values["variance"] + np.float32(epsilon) > 0).all()
+        ):
             raise refused(self._at(node), "variance + epsilon is not positive; the file is damaged")
-        fold_normalization(layer, gamma, beta, mean, variance, epsilon)
+        if layer.grids:
+            fold_exactly(layer, **values, epsilon=epsilon, at=self._at(node))
+        else:
+            fold_normalization(layer, **values, epsilon=epsilon)
+
+    def _rounded_statistics(
+        self, node: Node, values: dict[str, NDArray[np.float32]]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return what QKeras rounds them to; `ConfigError` for other quantizers than ours."""
+        found = dict(values)
+        if node.config.get("inverse_quantizer") is not None:
+            raise refused(self._at(node), "has an inverse_quantizer; expected none")
+        learned = {"gamma": "scale", "beta": "center"}
+        for name, value in values.items():
+            key = f"{name}_quantizer"
+            function = read_function(node.config.get(key), f"{self._at(node)}: {key}")
+            if function is None or not node.config.get(learned.get(name, ""), True):
+                continue
+            one, grid = function.rounded(value, kernel=name in ("gamma", "variance"))
+            found[name] = grid.used(one)
+        return found
 
     def _max_pool(self, node: Node) -> str:
         parts = self._images(node)
@@ -302,6 +417,9 @@ class _Walk:
         if more or part.state != "feature":
             raise refused(self._at(node), "reshapes more than an input; expected Flatten")
         shape = target_shape(node, part.shape, self._at(node))
+        if part.source not in REGISTRY:  # not known yet: what else is wrong comes first
+            self.tensors[node.name] = (replace(part, shape=shape),)
+            return "of an input that is not known"
         image = REGISTRY[part.source].along == "pixels"
         known = [(prod(self.window),), self.window, (*self.window, 1)] if image else [part.shape]
         if shape not in known:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelsieve.core.errors import ConfigError
-from pixelsieve.importing.stored import Settings, refused
-from pixelsieve.networks.fixed_point import FixedPoint
+from pixelsieve.importing.scales import auto_po2, frozen
+from pixelsieve.importing.values import Settings, refused
+from pixelsieve.networks.fixed_point import FixedPoint, exact_grid
 
 STRICT_HEADS = frozenset({"sigmoid", "tanh"})
 """Functions that always rise: behind the logit they change no order of the clusters."""
@@ -25,6 +26,7 @@ HEADS = STRICT_HEADS | {
 
 _LONGEST = 1000
 _MOST_BITS = 32
+_LARGEST = 1e300
 
 _DEFAULTS: Mapping[str, Settings] = {
     "quantized_bits": {
@@ -39,6 +41,7 @@ _DEFAULTS: Mapping[str, Settings] = {
         "var_name": None,
         "use_ste": True,
         "use_variables": False,
+        "post_training_scale": None,
     },
     "quantized_relu": {
         "bits": 8,
@@ -62,11 +65,16 @@ _TRAINING_ONLY = {"use_stochastic_rounding", "var_name", "use_ste", "use_variabl
 
 @dataclass(frozen=True, slots=True)
 class WeightGrid:
-    """A weight quantizer: the grid, a power-of-two `factor`, and whether symmetric."""
+    """A weight quantizer: the grid, a power-of-two `factor`, and whether symmetric.
+
+    What is not `shared` has a scale or bits of its own for each channel or weight: `grid` is then
+    the finest, on which all stand, and weights are taken as they are.
+    """
 
     grid: FixedPoint
     factor: float = 1.0
     symmetric: bool = False
+    shared: bool = True
 
     def latent(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Weights whose nearest values on `grid` are what QKeras makes of `values`, exactly."""
@@ -75,8 +83,13 @@ class WeightGrid:
             changed = np.maximum(changed, np.float32(-self.grid.maximum))
         return changed
 
+    def used(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """The values that the file's own program computes with."""
+        return self.grid.quantize(self.latent(values)).astype(np.float32)
+
     def __str__(self) -> str:
-        return f"{self.grid}{' symmetric' if self.symmetric else ''}"
+        told = "" if self.shared else " at most"
+        return f"{self.grid}{told}{' symmetric' if self.symmetric else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +105,83 @@ class Function:
             return self.name
         return f"{self.name}({self.settings['bits']},{self.settings['integer']})"
 
+    def rounded(
+        self, values: NDArray[np.float32], *, kernel: bool
+    ) -> tuple[NDArray[np.float32], WeightGrid]:
+        """Return a kernel or bias and the grid that makes of it what QKeras computes with.
+
+        Values whose scale follows them are rounded here. Raise `ConfigError` as `weights` does, and
+        where the scale is not certain.
+        """
+        alpha, scale = self._alpha(kernel=kernel), self.settings.get("post_training_scale")
+        scaled = alpha == "auto_po2" or (alpha == "auto" and scale is not None)
+        if self.name != "quantized_bits" or not scaled:
+            return values, self.weights(kernel=kernel)
+        self._require_own_axis(values)
+        grid = self._signed(shift=0)
+        integer = grid.integer_bits
+        try:
+            if scale is None:
+                exact = auto_po2(values, grid.bits, integer)
+            else:
+                exact = frozen(values, grid.bits, integer, _array(scale))
+        except ConfigError as error:
+            raise refused(self.where, f"{self} {error}") from error
+        least = exact_grid(exact)
+        if least.bits > grid.bits:
+            return exact, WeightGrid(least, shared=False)
+        return exact, WeightGrid(
+            FixedPoint(signed=True, bits=grid.bits, integer_bits=least.integer_bits)
+        )
+
+    def _alpha(self, *, kernel: bool) -> Any:
+        alpha = self.settings.get("alpha")
+        return ("auto_po2" if kernel else 1) if alpha is None else alpha  # QDense takes None so
+
+    def _require_own_axis(self, values: NDArray[np.float32]) -> None:
+        axis = self.settings["scale_axis"]
+        if axis not in (None, values.ndim - 1, [values.ndim - 1]) or isinstance(axis, bool):
+            raise refused(self.where, f"{self} has scale_axis = {axis}; expected the last one")
+
+    def _signed(self, *, shift: int) -> FixedPoint:
+        if not self.settings["keep_negative"]:
+            msg = f"{self.where}: {self} drops negative weights; expected keep_negative = True"
+            raise ConfigError(msg)
+        return self._grid(signed=True, shift=shift)
+
     def weights(self, *, kernel: bool) -> WeightGrid:
         """The grid of `quantized_bits` on a kernel or a bias; else `ConfigError`."""
         self._require("quantized_bits", "weights")
-        alpha = self.settings["alpha"]
-        if alpha is None:
-            alpha = "auto_po2" if kernel else 1  # QDense takes None so
+        scale = self.settings["post_training_scale"]
+        if scale is not None:
+            told = str(scale)[:60]
+            raise refused(self.where, f"{self} has post_training_scale = {told} without 'auto'")
+        alpha = self._alpha(kernel=kernel)
         if isinstance(alpha, str) or not _is_number(alpha) or not alpha > 0:
             raise refused(
                 self.where,
-                f"{self} has alpha = {alpha!r}: a scale that follows the weights; "
-                "expected alpha = 1 or another power of two (train with it, or import a float "
-                "model)",
+                f"{self} has alpha = {alpha!r}: a scale that follows the weights, no power of two; "
+                "expected 'auto_po2', 1 or another power of two (train with it, or import a "
+                "float model)",
             )
         shift = math.log2(alpha)
         if not shift.is_integer():
             raise refused(self.where, f"{self} has alpha = {alpha:g}; expected a power of two")
-        if not self.settings["keep_negative"]:
-            msg = f"{self.where}: {self} drops negative weights; expected keep_negative = True"
-            raise ConfigError(msg)
-        grid = self._grid(signed=True, shift=int(shift))
+        grid = self._signed(shift=int(shift))
         return WeightGrid(grid, float(alpha), bool(self.settings["symmetric"]))
 
-    def input(self) -> FixedPoint:
-        """The grid of `quantized_bits` on an input."""
+    def input(self, *, reaches_lowest: bool) -> FixedPoint:
+        """The grid of `quantized_bits` on an input; a symmetric one needs inputs never near -1."""
         self._require("quantized_bits", "inputs")
         settings = self.settings
         if settings["alpha"] not in {None, 1} or not settings["keep_negative"]:
             msg = f"{self.where}: {self} on an input; expected alpha = 1 and keep_negative = True"
             raise ConfigError(msg)
-        if settings["symmetric"]:
-            msg = f"{self.where}: {self} is symmetric; inputs here reach -1, expected symmetric = 0"
+        if settings["symmetric"] and reaches_lowest:
+            msg = (
+                f"{self.where}: {self} is symmetric, without the -1 that this input reaches; "
+                "expected symmetric = 0"
+            )
             raise ConfigError(msg)
         return self._grid(signed=True)
 
@@ -214,6 +273,8 @@ def _function(name: Any, settings: Any, where: str) -> Function:
             raise refused(where, f"{name} has {key} = {value!r}, which is not known here")
         if key not in known or key in _TRAINING_ONLY:
             continue
+        if key == "post_training_scale" and isinstance(settings.get("alpha"), str):
+            continue
         if not (value is None or isinstance(value, str) or _is_number(value)):
             raise refused(where, f"{name} has {key} = {str(value)[:60]}; expected one number")
     full = {**known, **settings}
@@ -227,7 +288,16 @@ def _function(name: Any, settings: Any, where: str) -> Function:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float)) and math.isfinite(value)
+    return isinstance(value, (bool, int, float)) and abs(value) < _LARGEST
+
+
+@np.errstate(all="ignore")
+def _array(value: Any) -> NDArray[np.float32]:
+    try:
+        return np.asarray(value, np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = "has a post_training_scale that is no array of numbers; the file is damaged"
+        raise ConfigError(msg) from error
 
 
 def _whole(value: Any, where: str) -> int:

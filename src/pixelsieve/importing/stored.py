@@ -3,69 +3,52 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
-from pixelsieve.core.archives import LARGEST_BYTES, Group, read_isolated, read_members
+from pixelsieve.core.archives import (
+    HDF5_START,
+    LARGEST_BYTES,
+    Group,
+    read_isolated,
+    read_members,
+    unzipped,
+)
 from pixelsieve.core.errors import ConfigError, RunError
-
-Settings = Mapping[str, Any]
-"""A JSON object of Keras or of QKeras: settings of layers that we do not know before we read."""
+from pixelsieve.core.files import is_pointer, not_fetched
+from pixelsieve.importing.archive import archive_variables
+from pixelsieve.importing.values import (
+    RANDOM_STATE,
+    Architecture,
+    StoredModel,
+    Variable,
+    belongs_to_nothing,
+    parse_settings,
+    refused,
+)
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 """File names that end so are models."""
 
 _LARGEST_BYTES = LARGEST_BYTES
 _OWN_CARD = "pixelsieve.json"
-_RANDOM_STATE = "seed_generator"
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 
-_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
-_DENSE = ("kernel", "bias", "iteration")
-# The order in which .keras files number the variables of a layer.
+_QUANTIZED = re.compile(r"(^|/)q_?(dense|conv|activation)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One stored array: its `path` in the file, the layer it is of, its `role` in that layer."""
-
-    path: str
-    layer: str
-    role: str
-    values: NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """The content of a file.
-
-    `model` is Keras's JSON of the network, `variables` are those of its layers, `beside` are the
-    paths of all other arrays (optimizer, metrics) with the reason that nobody needs them.
-    """
-
-    format: str
-    model: Settings
-    variables: tuple[Variable, ...]
-    beside: Mapping[str, str]
-
-
-def read_stored(path: Path) -> StoredModel:
+def read_stored(path: Path, architecture: Architecture | None = None) -> StoredModel:
     """Read a `.h5` or `.keras` file of Keras 2 or 3; nothing in it is executed.
 
-    Raises `RunError` for files that are missing, damaged or no model, `ConfigError` for a model
-    file of pixelsieve itself and for arrays that belong to nothing.
+    `architecture` is for files that hold weights alone. Raise `RunError` for files that are
+    missing, damaged or no model, `ConfigError` for a model file of pixelsieve itself, for arrays
+    that belong to nothing, and for weights without an architecture or a whole model beside one.
     """
     try:
         size = path.stat().st_size
         if path.is_dir():
-            msg = f"{path}: is a folder; expected a model file (*.h5 or *.keras)"
-            raise RunError(msg)
+            raise RunError(unzipped(path) or f"{path}: is a folder; expected *.h5 or *.keras")
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as error:
@@ -75,66 +58,139 @@ def read_stored(path: Path) -> StoredModel:
         msg = f"{path}: {size} bytes; expected a model file of at most {_LARGEST_BYTES}"
         raise RunError(msg)
     if start.startswith(b"PK"):
+        _require_unstated(path, architecture)
         return _read_archive(path)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return _read_legacy(path)
+    if start == HDF5_START:
+        return _read_hdf5(path, architecture)
+    if is_pointer(path):
+        raise RunError(not_fetched(path))
     msg = f"{path}: neither HDF5 (.h5) nor a zip archive (.keras); expected a model saved by Keras"
     raise RunError(msg)
 
 
-def _read_legacy(path: Path) -> StoredModel:
+def _require_unstated(path: Path, architecture: Architecture | None) -> None:
+    if architecture is not None and architecture.stated:
+        msg = f"{path}: holds its own architecture; leave out --architecture"
+        raise ConfigError(msg)
+
+
+def _read_hdf5(path: Path, architecture: Architecture | None) -> StoredModel:
     file = read_isolated(path, str(path))
-    text = file.attributes[""].get("model_config")
-    if not isinstance(text, str):
-        msg = f"{path}: holds no model_config; save the whole model, not its weights alone"
+    head = file.attributes[""]
+    text = head.get("model_config")
+    version = head.get("keras_version", "unknown version")
+    if isinstance(text, str):
+        _require_unstated(path, architecture)
+        model = parse_settings(text, f"{path}: model_config")
+        variables, beside = _legacy(file, "model_weights/", path)
+        return StoredModel(f"HDF5 of Keras {version}", model, tuple(variables), beside)
+    numbered = any("/vars/" in key for key in file.arrays)
+    legacy = "layer_names" in head or "layer_names0" in head
+    if not (numbered or legacy):
+        msg = f"{path}: holds no model_config and no weights of Keras; expected a model saved by it"
         raise RunError(msg)
-    version = file.attributes[""].get("keras_version", "unknown version")
-    model = _json(text, f"{path}: model_config")
+    if architecture is None:
+        msg = (
+            f"{path}: holds weights alone; say their network: --architecture FILE.json (`to_json` "
+            "of the Keras model) or --network NAME of the zoo"
+        )
+        raise ConfigError(msg)
+    if not architecture.stated:
+        _require_no_quantized(path, file.attributes)
+    if legacy:
+        variables, beside = _legacy(file, "", path)
+        variables = _by_name_or_order(variables, architecture, path)
+    else:
+        variables, beside = archive_variables(
+            architecture.model, file, path, names_bind=architecture.stated
+        )
+    said = f"weights of Keras {version}" if legacy else "weights of Keras"
+    form = f"{said}, network of {architecture.said}"
+    return StoredModel(form, architecture.model, tuple(variables), beside)
+
+
+def _require_no_quantized(path: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if _QUANTIZED.search(name):
+            msg = (
+                f"{path}: '{name}' is of a quantized network, whose bits no file of weights "
+                "holds; give its --architecture FILE.json"
+            )
+            raise ConfigError(msg)
+
+
+def _by_name_or_order(
+    variables: Sequence[Variable], architecture: Architecture, path: Path
+) -> list[Variable]:
+    """Variables with the layer names of the architecture, else in its order, as Keras takes them.
+
+    Raise `ConfigError` if that has another number of layers with weights.
+    """
+    entries = architecture.model.get("config", {}).get("layers", [])
+    expected = [e["config"]["name"] for e in entries if _has_weights(e)]
+    stored = list(dict.fromkeys(variable.layer for variable in variables))
+    if set(stored) <= {e["config"]["name"] for e in entries if _named(e)}:
+        return list(variables)
+    if len(stored) != len(expected):
+        raise refused(
+            str(path),
+            f"has {len(stored)} layers with weights ({', '.join(stored)[:80]}), "
+            f"{architecture.said} {len(expected)}; expected the weights of that network",
+        )
+    names = dict(zip(stored, expected, strict=True))
+    return [Variable(v.path, names[v.layer], v.role, v.values) for v in variables]
+
+
+def _named(entry: object) -> bool:
+    config = entry.get("config") if isinstance(entry, dict) else None
+    return isinstance(config, dict) and isinstance(config.get("name"), str)
+
+
+def _has_weights(entry: object) -> bool:
+    if not _named(entry) or not isinstance(entry, dict):
+        return False
+    return bool(re.search(r"Dense|Conv|Normalization|Prune", str(entry.get("class_name"))))
+
+
+def _legacy(file: Group, root: str, path: Path) -> tuple[list[Variable], dict[str, str]]:
+    """The variables of HDF5 of Keras 2, which names them in attributes, and what else there is."""
     variables, beside = [], {}
     claimed = set()
-    for layer in _names(file, "model_weights", "layer_names", path):
-        group = f"model_weights/{layer}"
+    for layer in _names(file, root.rstrip("/"), "layer_names", path):
+        group = f"{root}{layer}"
         for name in _names(file, group, "weight_names", path):
             where = f"{group}/{name}"
             if where not in file.arrays:
                 msg = f"{path}: variable '{where}' is named but not there; the file is damaged"
                 raise RunError(msg)
             claimed.add(where)
-            if _RANDOM_STATE in name:
+            if RANDOM_STATE in name:
                 beside[where] = "state of a random generator, for training"
                 continue
-            role = name.rsplit("/", 1)[-1].split(":")[0]
-            variables.append(Variable(where, layer, role, file.arrays[where]))
+            variables.append(Variable(where, layer, _role(name), file.arrays[where]))
     for where in file.arrays:
         if where in claimed:
             continue
         if not where.startswith("optimizer_weights/"):
-            raise ConfigError(_belongs_to_nothing(path, where))
+            raise ConfigError(belongs_to_nothing(path, where))
         beside[where] = "state of the optimizer, for training"
-    return StoredModel(f"HDF5 of Keras {version}", model, tuple(variables), beside)
+    return variables, beside
+
+
+def _role(name: str) -> str:
+    """Return the last part of a variable's name; of HGQ2's quantizers also whose bits it is."""
+    last = name.rsplit("/", 1)[-1].split(":", maxsplit=1)[0]
+    quantizer = re.search(r"_(iq|kq|bq|oq)/[^/]+/[^/]+$", name)
+    return f"{quantizer[1]}/{last}" if quantizer else last
 
 
 def _read_archive(path: Path) -> StoredModel:
     members = _members(path)
     where = f"{path}: config.json"
-    model = _json(members["config.json"], where)
-    metadata = _json(members["metadata.json"], f"{path}: metadata.json")
+    model = parse_settings(members["config.json"], where)
+    metadata = parse_settings(members["metadata.json"], f"{path}: metadata.json")
     file = read_isolated(members["model.weights.h5"], f"{path}: model.weights.h5")
-    groups = _layer_groups(model, file, path)
-    variables, beside = [], {}
-    for key, values in file.arrays.items():
-        found = next((g for g in groups if key.startswith(f"{g}/")), None)
-        if _RANDOM_STATE in key:
-            beside[key] = "state of a random generator, for training"
-        elif found is not None:
-            layer, kind = groups[found]
-            role = _role(kind, layer, key.removeprefix(f"{found}/"))
-            variables.append(Variable(key, layer["name"], role, values))
-        elif key.startswith(("optimizer/", "metrics/")):
-            what = "the optimizer" if key.startswith("optimizer/") else "a metric"
-            beside[key] = f"state of {what}, for training"
-        else:
-            raise ConfigError(_belongs_to_nothing(path, key))
+    variables, beside = archive_variables(model, file, path, names_bind=True)
     version = metadata.get("keras_version", "unknown version")
     return StoredModel(f"archive of Keras {version}", model, tuple(variables), beside)
 
@@ -149,27 +205,12 @@ def _members(path: Path) -> dict[str, bytes]:
         )
     for name in members:
         if name not in _MEMBERS:
-            raise ConfigError(_belongs_to_nothing(path, name))
+            raise ConfigError(belongs_to_nothing(path, name))
     missing = [name for name in _MEMBERS if name not in members]
     if missing:
         msg = f"{path}: holds no {missing[0]}; expected a whole model saved by Keras"
         raise RunError(msg)
     return members
-
-
-def _json(text: str | bytes, where: str) -> Settings:
-    try:
-        value = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        msg = f"{where}: is no text; the file is damaged"
-        raise RunError(msg) from error
-    except (ValueError, RecursionError) as error:
-        msg = f"{where}: not valid JSON ({type(error).__name__}); the file is damaged"
-        raise RunError(msg) from error
-    if not isinstance(value, dict):
-        msg = f"{where}: expected a JSON object; the file is damaged"
-        raise RunError(msg)
-    return value
 
 
 def _names(file: Group, group: str, attribute: str, path: Path) -> list[str]:
@@ -190,62 +231,3 @@ def _names(file: Group, group: str, attribute: str, path: Path) -> list[str]:
         msg = f"{path}: '{group}' has no list {attribute}; the file is damaged"
         raise RunError(msg)
     return names
-
-
-def _layer_groups(model: Settings, file: Group, path: Path) -> dict[str, tuple[Settings, str]]:
-    """Group of each layer in model.weights.h5 -> (its configuration with its name, its class).
-
-    Keras calls the groups by class and a count (`dense`, `dense_1`, ...) in the order of the
-    layers; newer files also say the layer's name, which must then agree.
-    """
-    config = model.get("config")
-    layers = config.get("layers") if isinstance(config, dict) else None
-    if not isinstance(layers, list):
-        msg = f"{path}: config.json: no list of layers; expected a functional or sequential model"
-        raise ConfigError(msg)
-    sequential = model.get("class_name") == "Sequential"
-    counts: dict[str, int] = {}
-    groups: dict[str, tuple[Settings, str]] = {}
-    for entry in layers:
-        inner = entry.get("config") if isinstance(entry, dict) else None
-        kind = entry.get("class_name") if isinstance(entry, dict) else None
-        if not isinstance(kind, str) or not isinstance(inner, dict) or "name" not in inner:
-            msg = f"{path}: config.json: a layer without class_name, config or name"
-            raise RunError(msg)
-        if sequential and kind == "InputLayer":
-            continue
-        snake = _snake(kind)
-        number = counts[snake] = counts.get(snake, -1) + 1
-        group = f"layers/{snake}_{number}" if number else f"layers/{snake}"
-        said = file.attributes.get(f"{group}/vars", {}).get("name")
-        if said is not None and said != inner["name"]:
-            msg = f"{path}: '{group}' is of layer '{said}', expected '{inner['name']}'"
-            raise RunError(msg)
-        groups[group] = (inner, kind)
-    return groups
-
-
-def _snake(name: str) -> str:
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _role(kind: str, config: Settings, inside: str) -> str:
-    """Name of the variable at `vars/0`, ... in a layer; the path itself if nothing is known."""
-    match = re.fullmatch(r"(batchnorm/)?vars/(\d+)", inside)
-    if match is None:
-        return inside
-    names = [name for name in _DENSE if name != "bias" or config.get("use_bias", True)]
-    if match[1] or kind == "BatchNormalization":
-        unused = {"gamma": not config.get("scale", True), "beta": not config.get("center", True)}
-        names = [name for name in _NORMALIZATION if not unused.get(name)]
-    return names[int(match[2])] if int(match[2]) < len(names) else inside
-
-
-def refused(at: str, why: str) -> ConfigError:
-    """Return the error for what has no counterpart here, at that place of a file."""
-    return ConfigError(f"{at}: {why}")
-
-
-def _belongs_to_nothing(path: Path, what: str) -> str:
-    return f"{path}: '{what}' belongs to no layer of the model; expected a model saved by Keras"

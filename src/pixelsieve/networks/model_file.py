@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelsieve.core.archives import read_arrays, read_members
+from pixelsieve.core.archives import HDF5_START, read_arrays, read_members, unzipped
 from pixelsieve.core.config import Document, from_mapping, to_plain
 from pixelsieve.core.errors import ConfigError, RunError
-from pixelsieve.core.files import parse_json, replacing
+from pixelsieve.core.files import is_pointer, not_fetched, parse_json, replacing
 from pixelsieve.core.processes import scratch_folder
 from pixelsieve.core.runs import RunFolder, without_front
 from pixelsieve.data.detector import Detector
@@ -311,6 +312,15 @@ def _checked_members(model: Model, path: Path) -> dict[str, bytes]:
 
 
 def _members(path: Path) -> dict[str, bytes]:
+    if is_pointer(path):
+        raise RunError(not_fetched(path))
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(len(HDF5_START)) == HDF5_START:
+            msg = (
+                f"{path}: a model of Keras in HDF5; expected a model file of pixelsieve: "
+                "`pixelsieve convert` it first"
+            )
+            raise RunError(msg)
     return read_members(path, str(path), (*KERAS_MEMBERS, _CARD, _WEIGHTS))
 
 
@@ -331,6 +341,8 @@ def the_path(where: Path, name: str | None) -> Path:
             msg = f"--model {name}: chooses from a run; {where} is no folder"
             raise ConfigError(msg)
         return where
+    if line := unzipped(where):
+        raise RunError(line)
     paths = RunFolder(where).models(name)
     if len(paths) > 1:
         first = next(iter(paths))
