@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from pixelsieve.core.errors import DataError
 from pixelsieve.data.clusters import Clusters, concatenate
+from pixelsieve.features import FAMILIES
 from pixelsieve.formats import parquet, root, tfrecord
+from pixelsieve.formats.convert import convert
 from pixelsieve.formats.tfrecord import (
     FormatError,
     decode_example,
@@ -119,6 +121,33 @@ def test_round_trip_of_both_families(tmp_path: Path, *, normalized: bool) -> Non
     (first, _) = tfrecord.iterate(path, slices=False)
     assert first.slices_e is None
     np.testing.assert_array_equal(first.pixels_e, clusters.pixels_e[:3])
+
+
+def test_the_family_is_told_by_the_values(tmp_path: Path) -> None:
+    path, record = tmp_path / "a.tfrecord", tensors()
+    sums = record["cluster"].sum(axis=1)
+    found = {}
+    for name, profile in (
+        ("none", None),
+        ("one log", sums),
+        ("two logs", np.log2(1 + sums)),
+        ("another", 2 * sums),
+        ("of another shape", sums[:, :-1]),
+    ):
+        more = {} if profile is None else {"x_profile": profile.astype(np.float32)}
+        found[name] = tfrecord.family(saved(path, {**record, **more}))
+    assert found == {
+        "none": None,
+        "one log": "field-one-log",
+        "two logs": "field",
+        "another": None,
+        "of another shape": None,
+    }
+    tfrecord.write([make_clusters(6)], path, normalized=True)
+    assert tfrecord.family(path) == "field-normalized"
+    told = convert([path], tmp_path / "c.parquet").notes
+    assert [note.partition(":")[0] for note in told] == ["records scaled as 'field-normalized'"]
+    assert set(found.values()) - {None} | {"field-normalized"} == set(FAMILIES)
 
 
 def test_slices_may_stand_first_or_last(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pixelsieve.core.files import new_folder, replacing, telling_unwritable
 from pixelsieve.data.clusters import Clusters, concatenate
 from pixelsieve.data.windows import recenter
 from pixelsieve.display.shown import ShowsFields, one_line
-from pixelsieve.formats import parquet, triples
+from pixelsieve.formats import parquet, tfrecord, triples
 from pixelsieve.formats.sources import Format, ReadOptions, Sources, find_sources, iterate
 from pixelsieve.formats.tables import Table
 
@@ -119,13 +119,21 @@ _USUAL_SLICES = 20
 
 
 def _notes(sources: Sources, one: Clusters) -> tuple[str, ...]:
-    """Return what TFRecords leave open of fewer slices than the simulation makes."""
-    slices = None if one.slices_e is None else one.slices_e.shape[1]
-    if sources.format != "tfrecord" or slices in (None, _USUAL_SLICES):
+    """Return what TFRecords tell of models that were trained on them, and what they leave open."""
+    if sources.format != "tfrecord":
         return ()
-    note = f"{slices} time slices, of which the records do not say when; the last is pixels_e, one "
-    note += f"lasts {one.detector.sensor.slice_ps:g} ps by detector '{one.detector.name}'"
-    return (note,)
+    notes = []
+    if name := tfrecord.family(sources.files[0]):
+        notes.append(
+            f"records scaled as '{name}': a model that was trained on them is imported by "
+            f"convert MODEL --scaling {name}"
+        )
+    slices = None if one.slices_e is None else one.slices_e.shape[1]
+    if slices not in {None, _USUAL_SLICES}:  # the simulation's own
+        note = f"{slices} time slices, of which the records do not say when; the last is pixels_e, "
+        note += f"one lasts {one.detector.sensor.slice_ps:g} ps by detector '{one.detector.name}'"
+        notes.append(note)
+    return tuple(notes)
 
 
 def _common_provenance(sources: Sources) -> dict[str, object]:

@@ -33,6 +33,9 @@ from pixelsieve.data.detector import MUON_COLLIDER_VXD, Detector
 NORMALIZED_DIVISOR = 18.025
 """Divisor of the log-charges in the normalized family."""
 
+_FEW = 64
+"""Clusters of a record that tell its family."""
+
 _GZIP = b"\x1f\x8b"
 _LOWEST_LOG, _HIGHEST_LOG = 5.0, 20.0  # the largest log-charge of a batch lies between
 _WINDOWS = ((13, 21), (16, 16))
@@ -90,6 +93,33 @@ def iterate(
     if not first_row:
         msg = f"{path}: holds no records; expected at least one"
         raise DataError(msg)
+
+
+def family(path: Path) -> str | None:
+    """Return the field's scaling that the file's own values show, as `convert --scaling` names it.
+
+    `field-normalized` by log-charges that never exceed 1; else the profile of x tells: sums of
+    log-charges are `field-one-log`, logarithms of those `field`. None if there is no profile, or
+    another one. Raise `DataError` as `iterate`.
+    """
+    where = f"{path}: record 0"
+    record = next(iterate_records(path), None)
+    if record is None:
+        return None
+    try:
+        tensors = {name: decode_tensor(value) for name, value in decode_example(record).items()}
+    except ValueError:
+        return None
+    _, images, factor = _checked({n: t for n, t in tensors.items() if n in _NEEDED}, where, 0, None)
+    if factor != 1:
+        return "field-normalized"
+    sums = images[:_FEW, -1].astype(np.float64).sum(axis=1)
+    profile = tensors.get("x_profile", np.zeros(0, np.float32))[:_FEW]
+    again = np.sign(sums) * np.log2(1 + np.abs(sums))
+    for name, expected in (("field-one-log", sums), ("field", again)):
+        if profile.shape == expected.shape and np.allclose(profile, expected, rtol=1e-3, atol=1e-3):
+            return name
+    return None
 
 
 def masked_crc32c(data: bytes) -> int:
