@@ -41,7 +41,7 @@ class Bars(Progress):
 
     def __init__(self, *, shown: bool = True) -> None:
         self.shown = shown
-        self._cell = _Cell(self) if shown and "ipykernel" in sys.modules else None
+        self._cell = _Cell(self) if shown and _in_notebook() else None
         # A notebook's standard error says that it is a terminal; it cannot be drawn over.
         console = Console(stderr=True, force_jupyter=False)
         super().__init__(
@@ -105,6 +105,12 @@ class Bars(Progress):
             self._cell.draw()
         elif self.shown:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _in_notebook() -> bool:
+    """Return whether this code runs in a kernel, not only beside its package."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 class _Cell:
