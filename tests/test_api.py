@@ -339,6 +339,17 @@ def test_errors_name_arguments_and_options(data: ps.Dataset, files: Files, tmp_p
         ps.train(data, bits=4, recipe="seive")
     with pytest.raises(ConfigError, match="bits is 1; expected 2 to 16"):
         ps.compare(data, bits=1)
+    wrong: Any = None
+    with pytest.raises(ConfigError, match=r"bits is 4\.5; expected bits such as 4"):
+        ps.train(data, bits=4.5)  # type: ignore[call-overload]
+    with pytest.raises(ConfigError, match="data is a NoneType; expected a Dataset"):
+        ps.train(wrong)
+    with pytest.raises(ConfigError, match="model is a NoneType; expected a model"):
+        ps.evaluate(wrong, data)
+    with pytest.raises(ConfigError, match="models: none; expected one or several"):
+        ps.robustness([], data)
+    with pytest.raises(ConfigError, match="paths: empty"):
+        ps.load([])
     with pytest.raises(ConfigError, match="bits: 4 bits twice"):
         ps.compare(data, bits=[4, ps.Uniform(4, activation_bits=6)], recipes="sieve")
 
@@ -417,6 +428,13 @@ def test_a_front_has_the_smallest_and_the_best(front: ps.Front) -> None:
         front.smallest(auc=1.5)
     with pytest.raises(ConfigError, match="unknown figure 'rejection_95'"):
         front.smallest(rejection_95=0.5)
+
+
+def test_data_may_be_a_path_or_clusters(files: Files, data: ps.Dataset) -> None:
+    scores = ps.evaluate(files.run / "models" / "sieve_4b_seed0.keras", files.clusters)
+    assert scores.figures == ps.evaluate(ps.load_model(files.run, "sieve_4b_seed0"), data).figures
+    found = ps.inspect(data.test).inspection
+    assert {name: one.clusters for name, one in found.splits.items()} == {"all": len(data.test)}
 
 
 def test_scores_are_of_any_clusters(model: ps.Model, data: ps.Dataset) -> None:

@@ -117,9 +117,14 @@ def warn_of_assumed_scaling(model: Model) -> None:
         )
 
 
-def model_of(model: Model | Place) -> Model:
+def model_of(model: object) -> Model:
     """Return the model, read from its file or from the run folder of only one."""
-    return model if isinstance(model, Model) else read_model(the_path(Path(model), None))
+    if isinstance(model, str | Path):
+        return read_model(the_path(Path(model), None))
+    if not isinstance(model, Model):
+        msg = f"model is a {type(model).__name__}; expected a model, its file or a run folder"
+        raise ConfigError(msg)
+    return model
 
 
 def front_end_of(front_end: FrontEnd | Place | None) -> FrontEnd | None:
@@ -138,7 +143,7 @@ def precisions(
     bits: Bits | Sequence[Bits], name: str = "--bits"
 ) -> tuple[int | Precision | LearnedPrecision, ...]:
     """Return uniform widths and learned bits, each once; text is e.g. `2,4,learned:300`."""
-    several = [bits] if isinstance(bits, Bits) else bits
+    several = bits if isinstance(bits, list | tuple) else [bits]
     found: list[int | Precision | LearnedPrecision] = []
     for one in several:
         parts = one.split(",") if isinstance(one, str) else [one]
@@ -146,7 +151,7 @@ def precisions(
     return tuple(dict.fromkeys(found))
 
 
-def _precision(bits: Bits, name: str) -> int | Precision | LearnedPrecision:
+def _precision(bits: object, name: str) -> int | Precision | LearnedPrecision:
     if isinstance(bits, str) and bits.strip().isdecimal():
         bits = int(bits)
     if isinstance(bits, int):
@@ -158,6 +163,9 @@ def _precision(bits: Bits, name: str) -> int | Precision | LearnedPrecision:
         return bits.weight_bits if bits == Precision(bits.weight_bits) else bits
     if isinstance(bits, LearnedPrecision):
         return bits
+    if not isinstance(bits, str):
+        msg = f"{name} is {bits!r}; expected bits such as 4, or ps.Learned(300)"
+        raise ConfigError(msg)
     try:
         return parse_bits(bits)
     except ConfigError as error:

@@ -17,6 +17,7 @@ from pixelsieve.api.arguments import (
     warn,
     warn_of_assumed_scaling,
 )
+from pixelsieve.api.data import dataset_of
 from pixelsieve.api.progress import Bars
 from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError, GuaranteeError
@@ -139,14 +140,14 @@ class _Subject:
     parts: dict[str, Clusters]
 
 
-def _subject(model: Model | Place, data: Dataset, efficiency: float) -> _Subject:
+def _subject(model: Model | Place, data: Dataset | Place, efficiency: float) -> _Subject:
     require_efficiency(efficiency)
     model = model_of(model)
     if model.precision is None:
         msg = f"{model.origin}: a float network; firmware needs a quantized one (train with --bits)"
         raise ConfigError(msg)
     warn_of_assumed_scaling(model)
-    parts = data.through(model.card.front_end).parts
+    parts = dataset_of(data).through(model.card.front_end).parts
     if differing := constants_that_differ(model, parts["test"].detector):
         told = "; ".join(differing)
         warn(f"{model.origin}: trained on another detector than the data's: {told}")
@@ -156,7 +157,7 @@ def _subject(model: Model | Place, data: Dataset, efficiency: float) -> _Subject
 @public
 def firmware(
     model: Model | Place,
-    data: Dataset,
+    data: Dataset | Place,
     efficiency: float = 0.98,
     *,
     stages: int | None = None,
@@ -276,7 +277,7 @@ class HlsProject(ShowsTable):
 @public
 def hand_over(
     model: Model | Place,
-    data: Dataset,
+    data: Dataset | Place,
     backend: Literal["vitis", "catapult"] = "vitis",
     efficiency: float = 0.98,
     *,

@@ -16,6 +16,7 @@ from pixelsieve.api.arguments import (
     precisions,
     public,
 )
+from pixelsieve.api.data import dataset_of
 from pixelsieve.api.progress import Told, TrainingProgress
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, nearest
@@ -183,7 +184,7 @@ def _trainings(row: ComparedRow) -> list[dict[str, object]]:
 
 @public
 def compare(
-    data: Dataset,
+    data: Dataset | Place,
     network: Place | NetworkSpec = "model2",
     bits: Bits | Sequence[Bits] = 4,
     recipes: str | Recipe | Sequence[str | Recipe] | None = None,
@@ -225,6 +226,7 @@ def compare(
     Study(model1: ... approaches, 2 seeds; best AUC ...)
     """
     number = number_of_workers(workers, scheduler)
+    data = dataset_of(data)
     several = precisions(bits)
     changes = RecipeChanges(
         recipes_file=recipes_file,

@@ -72,6 +72,9 @@ def load(
     Dataset(1 file, not read yet; split by hash of group_id)
     """
     patterns = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not patterns:
+        msg = "--paths: empty; expected files, folders or patterns"
+        raise ConfigError(msg)
     said: list[str] = []
     repeated: list[str] = []
 
@@ -97,6 +100,16 @@ def load(
     files = find_files(patterns)
     for text in () if splits_by_name(files) else incomplete_samples(files):
         warn(text)
+    return data
+
+
+def dataset_of(data: object) -> Dataset:
+    """Return the data set, that of a file, folder or pattern if it is a path."""
+    if isinstance(data, str | Path):
+        return load(data)
+    if not isinstance(data, Dataset):
+        msg = f"--data is a {type(data).__name__}; expected a Dataset, such as ps.load gives"
+        raise ConfigError(msg)
     return data
 
 
@@ -377,7 +390,7 @@ class Inspected(ShowsTable):
 
 @public
 def inspect(
-    data: Dataset | Place | Sequence[Place],
+    data: Dataset | Clusters | Place | Sequence[Place],
     front_end: FrontEnd | Place | None = None,
     *,
     events: int = 3,
@@ -396,6 +409,8 @@ def inspect(
     """
     chosen = front_end_of(front_end)
     notes: list[str] = []
+    if isinstance(data, Clusters):
+        data = Dataset.of({"all": data}, "nothing")
     if isinstance(data, Dataset):
         found, provenance = data.as_collected(), {}
         chosen = chosen or data.front_end

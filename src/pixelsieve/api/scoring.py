@@ -17,6 +17,7 @@ from pixelsieve.api.arguments import (
     warn,
     warn_of_assumed_scaling,
 )
+from pixelsieve.api.data import dataset_of
 from pixelsieve.core.config import Document, to_plain
 from pixelsieve.core.errors import ConfigError
 from pixelsieve.data.clusters import Clusters
@@ -190,7 +191,7 @@ class Paired(ShowsTable):
 @public
 def evaluate(
     model: Model | Place,
-    data: Dataset | Clusters,
+    data: Dataset | Clusters | Place,
     split: Literal["train", "validation", "test", "all"] = "test",
     *,
     front_end: FrontEnd | Place | Literal["model"] | None = "model",
@@ -211,7 +212,8 @@ def evaluate(
     """
     model = model_of(model)
     warn_of_assumed_scaling(model)
-    if isinstance(data, Dataset):
+    if not isinstance(data, Clusters):
+        data = dataset_of(data)
         chosen = model.card.front_end if front_end == "model" else front_end_of(front_end)
         part = only(data.as_collected(), split).through(chosen)
     else:

@@ -15,6 +15,7 @@ from pixelsieve.api.arguments import (
     public,
     time_feature,
 )
+from pixelsieve.api.data import dataset_of
 from pixelsieve.api.progress import StepProgress
 from pixelsieve.core.config import to_plain
 from pixelsieve.core.errors import ConfigError, nearest
@@ -106,7 +107,7 @@ class Search(ShowsTable, HasRows):
 
 @public
 def search(
-    data: Dataset,
+    data: Dataset | Place,
     *,
     trials: int = 60,
     space: SearchSpace | Place | None = None,
@@ -141,6 +142,7 @@ def search(
     Search(40 trials; rejection_98 against luts: 9 networks on the front; hypervolume 0.7312)
     """
     number = number_of_workers(workers, scheduler)
+    data = dataset_of(data)
     extra = time_feature(time)
     if isinstance(space, SearchSpace):
         chosen = space

@@ -20,6 +20,7 @@ from pixelsieve.api.arguments import (
     warn,
     warn_of_assumed_scaling,
 )
+from pixelsieve.api.data import dataset_of
 from pixelsieve.api.progress import Told, TrainingProgress
 from pixelsieve.core.errors import ConfigError, nearest
 from pixelsieve.core.files import file_hash
@@ -249,7 +250,7 @@ class _Settings(TypedDict, total=False):
 
 @overload
 def train(
-    data: Dataset,
+    data: Dataset | Place,
     network: Place | NetworkSpec = ...,
     bits: int | Precision | None = ...,
     recipe: str | Recipe | None = ...,
@@ -257,7 +258,7 @@ def train(
 ) -> TrainedModel: ...
 @overload
 def train(
-    data: Dataset,
+    data: Dataset | Place,
     network: Place | NetworkSpec = ...,
     *,
     bits: LearnedPrecision,
@@ -267,7 +268,7 @@ def train(
 ) -> Front: ...
 @overload
 def train(
-    data: Dataset,
+    data: Dataset | Place,
     network: Place | NetworkSpec = ...,
     *,
     bits: str,
@@ -277,7 +278,7 @@ def train(
 ) -> TrainedModel | Front: ...
 @overload
 def train(
-    data: Dataset,
+    data: Dataset | Place,
     network: Place | NetworkSpec = ...,
     bits: Bits | None = ...,
     recipe: str | Recipe | None = ...,
@@ -288,7 +289,7 @@ def train(
 ) -> list[TrainedModel] | list[Front]: ...
 @public
 def train(
-    data: Dataset,
+    data: Dataset | Place,
     network: Place | NetworkSpec = _NETWORK,
     bits: Bits | None = None,
     recipe: str | Recipe | None = None,
@@ -337,6 +338,7 @@ def train(
     Front(... networks of ... EBOPs; best validation AUC ...; learned_1000ebops_seed0)
     """
     number = number_of_workers(workers, scheduler, 1)
+    data = dataset_of(data)
     quantized_only = {
         "--recipe": recipe,
         "--epochs": epochs,

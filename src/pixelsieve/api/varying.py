@@ -15,7 +15,7 @@ from pixelsieve.api.arguments import (
     require_efficiency,
     warn,
 )
-from pixelsieve.api.data import load
+from pixelsieve.api.data import dataset_of, load
 from pixelsieve.api.progress import StepProgress
 from pixelsieve.core.config import Document
 from pixelsieve.core.errors import ConfigError
@@ -102,7 +102,7 @@ class Robustness(ShowsTable, HasRows):
 @public
 def robustness(
     models: Model | Sequence[Model] | Mapping[str, Sequence[Model]] | Place,
-    data: Dataset,
+    data: Dataset | Place,
     *,
     model: str | Sequence[str] = (),
     variations: Variations | Place | None = None,
@@ -133,6 +133,10 @@ def robustness(
     number = number_of_workers(workers, scheduler, 1)
     wanted = read_variations(Path(variations)) if isinstance(variations, str | Path) else variations
     approaches = _approaches(models, [model] if isinstance(model, str) else list(model))
+    if not approaches or not all(approaches.values()):
+        msg = "--models: none; expected one or several, or a run folder"
+        raise ConfigError(msg)
+    data = dataset_of(data)
     if out is not None:
         require_writable(Path(out), Path(out))
     given = data.as_collected().hold()
