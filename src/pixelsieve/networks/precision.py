@@ -43,7 +43,7 @@ class Precision(ShowsFields):
     Examples
     --------
     >>> ps.Uniform(4)
-    Precision(weight_bits=4, ...)
+    Uniform(4 bits...)
     """
 
     weight_bits: int
